@@ -1,0 +1,1 @@
+"""Protocol agents: sans-IO cores per family and what they share (codecs, runtime, kernel effects)."""

@@ -1,0 +1,43 @@
+"""`python -m agents.dgw`: a distributed gateway or a central mobility database, configured on standard input."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from agents.dgw.config import CmdConfig, GatewayConfig
+from agents.kernel.netlink import KernelError
+from agents.plain import PlainError, build
+from agents.runtime import fail, read_configuration
+
+PROGRAM = "dgw"
+
+
+def main() -> None:
+    """Read the configuration and run the role it names."""
+    data = read_configuration(PROGRAM)
+    try:
+        run(data)
+    except PlainError as error:
+        fail(PROGRAM, str(error))
+    except KernelError as error:
+        fail(PROGRAM, str(error), 1)
+
+
+def run(data: dict[str, Any]) -> None:
+    """Run a gateway or a CMD until SIGTERM (PlainError for a bad configuration, KernelError)."""
+    role = data.get("role")
+    if role == "gateway":
+        from agents.dgw.gateway.shell import run_gateway
+
+        run_gateway(build(GatewayConfig, data))
+    elif role == "cmd":
+        from agents.dgw.cmd.shell import run_cmd
+
+        run_cmd(build(CmdConfig, data))
+    else:
+        raise PlainError(f"configuration.role: {role!r} is not one of gateway, cmd")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,153 @@
+"""What a D-GW core wants done, and what it is told besides datagrams."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from ipaddress import IPv6Address
+
+from agents.dgw.forwarding import Advertisement, Item
+
+
+@dataclass(frozen=True)
+class Send:
+    """Send a Mobility Header message (its octets) from our P-CoA."""
+
+    destination: IPv6Address
+    message: bytes
+
+
+@dataclass(frozen=True)
+class SendParameterProblem:
+    """Answer an undecodable Mobility Header with ICMPv6 type 4 code 0 (spec §10)."""
+
+    offending: MobilityDatagram
+    field: int
+    """Offset of the field at fault from the start of the Mobility Header."""
+
+
+@dataclass(frozen=True)
+class Consult:
+    """Send a repository datagram (direct mode)."""
+
+    destination: IPv6Address
+    port: int
+    message: bytes
+
+
+@dataclass(frozen=True)
+class Install:
+    """Make the kernel hold this item."""
+
+    item: Item
+
+
+@dataclass(frozen=True)
+class Remove:
+    """Make the kernel hold no such item."""
+
+    item: Item
+
+
+@dataclass(frozen=True)
+class Adopt:
+    """After a restart: make the kernel hold exactly these items."""
+
+    items: tuple[Item, ...]
+
+
+@dataclass(frozen=True)
+class Advertise:
+    """The complete set of Router Advertisements; all are sent at once and from then on periodically."""
+
+    advertisements: tuple[Advertisement, ...]
+
+
+Action = Send | SendParameterProblem | Consult | Install | Remove | Adopt | Advertise
+
+
+@dataclass(frozen=True)
+class MobilityDatagram:
+    """A Mobility Header that arrived; `source` of `Core.receive` is unused."""
+
+    data: bytes
+    source: IPv6Address
+    destination: IPv6Address
+    hop_limit: int = 64
+    extensions: tuple[tuple[int, bytes], ...] = ()
+    """Extension headers in front of it: (header type, whole header)."""
+
+
+@dataclass(frozen=True)
+class PeerRefused:
+    """A peer's kernel said that it does not know the Mobility Header (ICMPv6 type 4 code 1, spec §10)."""
+
+    peer: IPv6Address
+
+
+@dataclass(frozen=True)
+class RepositoryDatagram:
+    """A repository message that arrived."""
+
+    data: bytes
+    source: IPv6Address
+    port: int
+
+
+@dataclass(frozen=True)
+class Associated:
+    """The access point reports a station (spec ATT-1)."""
+
+    mac: str
+
+
+@dataclass(frozen=True)
+class Disassociated:
+    """The access point lost a station."""
+
+    mac: str
+
+
+@dataclass(frozen=True)
+class Stations:
+    """All stations now associated; whoever is not listed has left."""
+
+    macs: frozenset[str]
+
+
+@dataclass(frozen=True)
+class RouterSolicited:
+    """A mobile node sent a Router Solicitation."""
+
+    mac: str
+    link_local: IPv6Address | None
+    """Source address; None when unspecified."""
+
+
+@dataclass(frozen=True)
+class NeighborSeen:
+    """A mobile node showed its link-local address in a Neighbor Solicitation."""
+
+    mac: str
+    link_local: IPv6Address
+
+
+@dataclass(frozen=True)
+class RouterAdvertised:
+    """One of our Router Advertisements left through the access interface."""
+
+    link_local: IPv6Address
+    mac: str
+    """Link-layer destination: the mobile node."""
+
+
+Notice = (
+    MobilityDatagram
+    | PeerRefused
+    | RepositoryDatagram
+    | Associated
+    | Disassociated
+    | Stations
+    | RouterSolicited
+    | NeighborSeen
+    | RouterAdvertised
+)

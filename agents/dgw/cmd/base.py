@@ -1,0 +1,44 @@
+"""What the CMD's roles share: doors, peers, timers, sending."""
+
+from __future__ import annotations
+
+from ipaddress import IPv6Address
+
+from agents.core import Outbox
+from agents.dgw.actions import Send
+from agents.dgw.cmd.state import CmdState
+from agents.dgw.config import CmdConfig, Peer, Profile
+from agents.dgw.exchanges import Exchanges
+from agents.dgw.freshness import Stamper
+from agents.dgw.reception import Reception
+from agents.timers import Timers
+from agents.wire.mobility import MobilityMessage, push_mobility
+from agents.wire.mobility_codes import DFlagProfile
+
+
+class CmdBase:
+    """Holds no procedure of its own."""
+
+    def __init__(self, config: CmdConfig) -> None:
+        self.config = config
+        self.outbox = Outbox()
+        self.state = CmdState()
+        self.timers: Timers[tuple[str, str]] = Timers()
+        self.exchanges = Exchanges(config.timing, self.outbox, config.timing.spacing)
+        self.stamper = Stamper()
+        self.reception = Reception(config.address, self.dflag_profile, self.outbox)
+        self.gateways: dict[IPv6Address, Peer] = {peer.address: peer for peer in config.gateways}
+        self.profiles: dict[str, Profile] = {profile.mn_id: profile for profile in config.profiles}
+
+    def dflag_profile(self, address: IPv6Address) -> DFlagProfile:
+        """Where this peer has its D flag."""
+        peer = self.gateways.get(address)
+        return DFlagProfile(peer.dflag_profile) if peer else DFlagProfile.RFC8885
+
+    def push(self, message: MobilityMessage, destination: IPv6Address) -> bytes:
+        """The message's octets for this destination."""
+        return push_mobility(message, self.config.address, destination, profile=self.dflag_profile(destination))
+
+    def send(self, message: MobilityMessage, destination: IPv6Address) -> None:
+        """Send at once, outside any exchange (answers)."""
+        self.outbox.do(Send(destination, self.push(message, destination)))

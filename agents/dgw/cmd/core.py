@@ -1,0 +1,110 @@
+"""The CMD's core: five doors over the relay, or over the repository of the direct mode."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from agents.core import Event
+from agents.dgw.actions import Action, Consult, MobilityDatagram, Notice, PeerRefused, RepositoryDatagram
+from agents.dgw.cmd.base import CmdBase
+from agents.dgw.cmd.relay import Relay
+from agents.dgw.cmd.state import CmdState
+from agents.dgw.config import CmdConfig
+from agents.dgw.repository import Repository
+from agents.plain import build, plain
+from agents.wire.mobility import BindingAck, BindingUpdate
+
+
+class CmdCore:
+    """A central mobility database without sockets or clock; it never forwards user data (spec CMD-1)."""
+
+    def __init__(self, config: CmdConfig) -> None:
+        self.config = config
+        self._base = CmdBase(config)
+        self._relay = Relay(self._base)
+        self._repository = Repository()
+
+    def receive(self, message: Notice, source: Any, now: float) -> None:
+        """Take a datagram; it carries its own source."""
+        match message:
+            case MobilityDatagram():
+                self._receive_mobility(message, now)
+            case PeerRefused():
+                self._base.exchanges.refuse(message.peer, now)
+            case RepositoryDatagram():
+                self._receive_request(message)
+
+    def _receive_mobility(self, datagram: MobilityDatagram, now: float) -> None:
+        self._base.exchanges.heard(datagram.source)
+        message = self._base.reception.decode(datagram, now)
+        if message is None:
+            return
+        if self.config.mode != "relay":
+            self._base.reception.drop("Mobility Header at a repository", datagram.source)
+        elif isinstance(message, BindingUpdate):
+            self._relay.on_update(message, datagram.source, now)
+        elif isinstance(message, BindingAck):
+            self._relay.on_ack(message, datagram.source, now)
+        else:
+            self._base.reception.drop(type(message).__name__, datagram.source)
+
+    def _receive_request(self, datagram: RepositoryDatagram) -> None:
+        answer = None
+        if self.config.mode == "direct" and datagram.source in self._base.gateways:
+            answer = self._repository.answer(datagram.data, lambda mn_id: mn_id in self._base.profiles)
+        if answer is None:
+            self._base.reception.drop("no repository request of a gateway", datagram.source)
+        else:
+            self._base.outbox.do(Consult(datagram.source, datagram.port, answer))
+
+    def handle_timer(self, now: float) -> None:
+        """Retransmit, answer in part, expire: whatever is due."""
+        self._base.exchanges.handle_timer(now)
+        procedures = {"expire": self._relay.expire, "aggregate": self._relay.aggregate}
+        for name, mn_id in list(self._base.timers.take(now)):
+            session = self._base.state.sessions.get(mn_id)
+            if session:
+                procedures[name](session, now)
+
+    def next_timer(self) -> float | None:
+        """When `handle_timer` has something to do."""
+        due = (self._base.exchanges.next_timer(), self._base.timers.next())
+        return min((t for t in due if t is not None), default=None)
+
+    def actions(self) -> Iterator[Action]:
+        """What to do now, in order."""
+        return self._base.outbox.actions()
+
+    def events(self) -> Iterator[Event]:
+        """What happened since the last call."""
+        return self._base.outbox.events()
+
+    def inspect(self) -> dict[str, Any]:
+        """Sessions or repository entries, exchanges under way, counters."""
+        return {
+            "role": "cmd",
+            "name": self.config.name,
+            "mode": self.config.mode,
+            "sessions": plain(self._base.state.sessions),
+            "repository": plain(self._repository.entries),
+            "exchanges": [
+                {"peer": str(e.peer), "mn_id": e.mn_id, "purpose": e.purpose, "sent": len(e.sequences)}
+                for e in self._base.exchanges
+            ],
+            "counters": dict(self._base.reception.counters),
+        }
+
+    def saved_state(self) -> dict[str, Any]:
+        """What must survive a restart, as JSON-able data."""
+        return {"state": plain(self._base.state), "repository": plain(self._repository)}
+
+    def restore(self, saved: dict[str, Any], now: float) -> None:
+        """Take up saved state (PlainError if it does not fit)."""
+        self._base.state = build(CmdState, saved.get("state"), "saved state")
+        self._repository = build(Repository, saved.get("repository"), "saved repository")
+        self._base.stamper.sequence = self._base.state.sequence
+        for session in self._base.state.sessions.values():
+            if session.expires is not None:
+                self._base.timers.set(("expire", session.mn_id), session.expires)
+        self._base.outbox.say("restored", sessions=len(self._base.state.sessions))

@@ -1,0 +1,40 @@
+"""Binding cache entries of the CMD: where each node is, and who anchors what for it (spec §4)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from ipaddress import IPv6Address
+
+from agents.dgw.freshness import Freshness
+from agents.dgw.records import AnchorRecord
+
+
+@dataclass
+class Session:
+    """One mobile node at the CMD."""
+
+    mn_id: str
+    serving: AnchorRecord
+    """The serving gateway with the prefix it anchors itself."""
+    anchors: list[AnchorRecord] = field(default_factory=list)
+    """Previous gateways, last one first; never the serving one (spec CMD-7)."""
+    mac: str | None = None
+    """MN link-layer identifier, if it was told."""
+    expires: float | None = None
+    deleting: bool = False
+    """De-registered, held for MinDelayBeforeBCEDelete (spec DEREG-6)."""
+    freshness: Freshness = field(default_factory=Freshness)
+
+    def anchor(self, address: IPv6Address) -> AnchorRecord | None:
+        """The record of this anchor."""
+        return next((record for record in self.anchors if record.address == address), None)
+
+
+@dataclass
+class CmdState:
+    """Everything a CMD must not forget across a restart."""
+
+    sessions: dict[str, Session] = field(default_factory=dict)
+    """By MN-ID."""
+    sequence: int = 0
+    """Last sequence number used for updates of its own."""

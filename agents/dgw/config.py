@@ -1,0 +1,148 @@
+"""Configuration of the D-GW family's roles, as read from standard input."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from ipaddress import IPv6Address, IPv6Network
+from typing import Literal
+
+Mode = Literal["direct", "relay"]
+RaProfile = Literal["deprecate", "lowpref"]
+DflagProfile = Literal["rfc8885", "draft03"]
+
+
+@dataclass(frozen=True)
+class Profile:
+    """Policy profile of one mobile node (RFC 5213 §6.2)."""
+
+    name: str
+    """Short name, first part of its DLIF names."""
+    mn_id: str
+    """Stable, domain-unique NAI."""
+    mac: str
+    """Link-layer address, lower case, colons."""
+    enabled: bool = True
+    """False: no mobility service (spec ATT-2, status 152)."""
+
+
+@dataclass(frozen=True)
+class Peer:
+    """Another gateway of the domain."""
+
+    name: str
+    index: int
+    """Gateway number, second part of its DLIFs' link-layer addresses."""
+    address: IPv6Address
+    """P-CoA."""
+    pool: IPv6Network
+    dflag_profile: DflagProfile = "rfc8885"
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Timers and limits (spec §8), seconds unless named otherwise."""
+
+    lifetime: int = 300
+    """Binding lifetime asked for; a multiple of 4."""
+    refresh_at: float = 0.5
+    """Refresh when this share of the granted lifetime has passed."""
+    initial_timeout: float = 1.0
+    """INITIAL_BINDACK_TIMEOUT."""
+    max_timeout: float = 32.0
+    """MAX_BINDACK_TIMEOUT."""
+    unreachable_after: int = 5
+    """Transmissions without an answer after which a peer is reported unreachable."""
+    refused_pause: float = 4.0
+    """How long a peer that answered "unrecognized next header" is left alone."""
+    rate: int = 3
+    """PBUs per second to one node (spec RETX-5); 0 lifts the limit."""
+    spacing: float = 0.01
+    """Least time between any two PBUs of a CMD (spec CMD-6)."""
+    timestamp_window: float = 0.3
+    """TimestampValidityWindow."""
+    hold: float = 10.0
+    """MinDelayBeforeBCEDelete."""
+    aggregation: float = 0.5
+    """T_agg: how long a CMD collects acknowledgements before a partial answer."""
+    quarantine: float = 7200.0
+    """Least time a released prefix rests before it is given to another node."""
+
+    def __post_init__(self) -> None:
+        if not 4 <= self.lifetime <= 262140 or self.lifetime % 4:
+            raise ValueError(f"lifetime {self.lifetime} s is not a multiple of 4 between 4 and 262140")
+
+
+@dataclass(frozen=True)
+class AdvertisementPolicy:
+    """Values of the Router Advertisements (spec §6), seconds."""
+
+    profile: RaProfile = "deprecate"
+    router_lifetime: int = 60
+    mtu: int = 1460
+    retry: float = 0.1
+    """A DLIF whose RA was not seen leaving after this long is advertised again."""
+
+
+@dataclass(frozen=True)
+class RadvdFiles:
+    """How to reach the node's radvd."""
+
+    config: str
+    pid_file: str
+
+
+@dataclass(frozen=True)
+class GatewayConfig:
+    """One distributed gateway."""
+
+    role: Literal["gateway"]
+    name: str
+    index: int
+    """Gateway number, unique in the domain, 1..65535."""
+    mode: Mode
+    address: IPv6Address
+    """P-CoA: signalling and tunnel end."""
+    pool: IPv6Network
+    wan: str
+    phy: str
+    cmd: IPv6Address
+    """The CMD (relay) or the repository (direct)."""
+    peers: tuple[Peer, ...]
+    profiles: tuple[Profile, ...]
+    radvd: RadvdFiles
+    control: str
+    """Path of the control socket."""
+    state: str
+    """Path of the saved state."""
+    local_prefixes: tuple[IPv6Network, ...] = ()
+    """Networks reachable only through this gateway (Local Prefix option)."""
+    tunnel: Literal["auto", "seg6", "ip6tnl"] = "auto"
+    dflag_profile: DflagProfile = "rfc8885"
+    """D flag positions used towards the CMD."""
+    repository_port: int = 5213
+    timing: Timing = field(default_factory=Timing)
+    advertisements: AdvertisementPolicy = field(default_factory=AdvertisementPolicy)
+
+    def __post_init__(self) -> None:
+        if self.pool.prefixlen > 64:
+            raise ValueError(f"pool {self.pool} holds no /64")
+        if not 1 <= self.index <= 0xFFFF:
+            raise ValueError(f"index {self.index} is not between 1 and 65535")
+        if self.advertisements.router_lifetime < 4:
+            raise ValueError("advertisements.router_lifetime is below the longest interval, 4 s")
+
+
+@dataclass(frozen=True)
+class CmdConfig:
+    """The central mobility database: PBU relay (RFC 8885 §3.2) or repository of the direct mode."""
+
+    role: Literal["cmd"]
+    name: str
+    mode: Mode
+    address: IPv6Address
+    gateways: tuple[Peer, ...]
+    profiles: tuple[Profile, ...]
+    control: str
+    state: str
+    repository_port: int = 5213
+    timing: Timing = field(default_factory=Timing)

@@ -1,0 +1,146 @@
+"""Binding Updates that wait for their acknowledgement: back-off, rate limit, matching (spec §9, RETX-*)."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from ipaddress import IPv6Address
+from typing import Any
+
+from agents.core import Outbox
+from agents.dgw.actions import Send
+from agents.dgw.config import Timing
+
+Compose = Callable[[float], tuple[int, bytes]]
+"""Given `now`, the sequence number and octets of the next transmission (fresh timestamp each time)."""
+
+
+@dataclass(eq=False)
+class Exchange:
+    """One Binding Update under way to one peer."""
+
+    peer: IPv6Address
+    mn_id: str
+    purpose: str
+    """What the answer is for, e.g. `register`, `anchor`, `deregister`."""
+    compose: Compose
+    context: Any = None
+    """The sender's own note, handed back with the answer."""
+    tries: int | None = None
+    """Give up after this many transmissions; None goes on at the longest interval."""
+    sequences: list[int] = field(default_factory=list)
+    """Sequence numbers sent so far: an answer to any of them counts."""
+    due: float = 0.0
+    started: float = 0.0
+
+
+class Pacer:
+    """No more than `rate` messages per second to one node, and some time between any two (RFC 8885 §3.6)."""
+
+    def __init__(self, rate: int, spacing: float) -> None:
+        self._rate = rate
+        self._spacing = spacing
+        self._sent: dict[IPv6Address, deque[float]] = {}
+        self._last = float("-inf")
+
+    def earliest(self, peer: IPv6Address, now: float) -> float:
+        """The first time at which a message to `peer` may leave; `now` or earlier means at once."""
+        earliest = self._last + self._spacing
+        sent = self._sent.get(peer)
+        if self._rate and sent and len(sent) == self._rate:
+            earliest = max(earliest, sent[0] + 1.0)
+        return max(earliest, now)
+
+    def record(self, peer: IPv6Address, now: float) -> None:
+        """A message to `peer` left at `now`."""
+        self._last = now
+        if self._rate:
+            self._sent.setdefault(peer, deque(maxlen=self._rate)).append(now)
+
+
+class Exchanges:
+    """All Binding Updates under way at one node."""
+
+    def __init__(self, timing: Timing, outbox: Outbox, spacing: float = 0.0) -> None:
+        self._timing = timing
+        self._outbox = outbox
+        self._pacer = Pacer(timing.rate, spacing)
+        self._waiting: list[Exchange] = []
+        self._refused: dict[IPv6Address, float] = {}
+
+    def __iter__(self) -> Any:
+        return iter(self._waiting)
+
+    def start(self, exchange: Exchange, now: float) -> None:
+        """Send the update as soon as the rate allows, and repeat it until it is answered."""
+        exchange.due = exchange.started = now
+        self._waiting.append(exchange)
+        self.handle_timer(now)
+
+    def next_timer(self) -> float | None:
+        """When the next transmission is due."""
+        return min((e.due for e in self._waiting), default=None)
+
+    def handle_timer(self, now: float) -> None:
+        """Transmit what is due, in the order it became due."""
+        for exchange in sorted((e for e in self._waiting if e.due <= now), key=lambda e: e.due):
+            earliest = max(self._pacer.earliest(exchange.peer, now), self._refused.get(exchange.peer, 0.0))
+            if earliest > now:
+                exchange.due = earliest
+            else:
+                self._transmit(exchange, now)
+
+    def match(self, peer: IPv6Address, sequence: int, mn_id: str) -> Exchange | None:
+        """The exchange that an acknowledgement from `peer` answers; it stays until `finish`."""
+        for exchange in self._waiting:
+            if exchange.peer == peer and exchange.mn_id == mn_id and sequence in exchange.sequences:
+                return exchange
+        return None
+
+    def find(self, peer: IPv6Address, mn_id: str) -> Exchange | None:
+        """The exchange about this node with this peer, whatever its sequence (status 135 answers)."""
+        return next((e for e in self._waiting if e.peer == peer and e.mn_id == mn_id), None)
+
+    def finish(self, exchange: Exchange) -> None:
+        """The exchange is answered or no longer wanted."""
+        if exchange in self._waiting:
+            self._waiting.remove(exchange)
+
+    def cancel(self, mn_id: str, keep: str | None = None) -> None:
+        """Forget all exchanges about this node except those with purpose `keep` (spec HO-15, RETX-3)."""
+        self._waiting = [e for e in self._waiting if e.mn_id != mn_id or (keep and e.purpose == keep)]
+
+    def refuse(self, peer: IPv6Address, now: float) -> None:
+        """The peer cannot read our messages now: leave it alone for a while (RFC 6275 §11.3.5, spec §10)."""
+        self._outbox.say("peer-without-mobility", peer=peer)
+        self._refused[peer] = now + self._timing.refused_pause
+        for exchange in self._waiting:
+            if exchange.peer == peer:
+                exchange.due = max(exchange.due, self._refused[peer])
+
+    def heard(self, peer: IPv6Address) -> None:
+        """The peer sent a Mobility Header: it can read ours."""
+        self._refused.pop(peer, None)
+
+    def _transmit(self, exchange: Exchange, now: float) -> None:
+        count = len(exchange.sequences)
+        if exchange.tries is not None and count >= exchange.tries:
+            self._outbox.say("gave-up", peer=exchange.peer, mn_id=exchange.mn_id, purpose=exchange.purpose)
+            self._waiting.remove(exchange)
+            return
+        sequence, message = exchange.compose(now)
+        exchange.sequences.append(sequence)
+        exchange.due = now + min(self._timing.initial_timeout * 2**count, self._timing.max_timeout)
+        self._pacer.record(exchange.peer, now)
+        self._outbox.do(Send(exchange.peer, message))
+        if count:
+            self._outbox.say(
+                "retransmitted",
+                peer=exchange.peer,
+                mn_id=exchange.mn_id,
+                purpose=exchange.purpose,
+                transmission=count + 1,
+            )
+        if count + 1 == self._timing.unreachable_after:
+            self._outbox.say("peer-unreachable", peer=exchange.peer, mn_id=exchange.mn_id)

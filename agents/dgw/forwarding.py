@@ -1,0 +1,147 @@
+"""What a gateway's kernel must hold, as data: the items a core wants and the executor makes true.
+
+A core derives the complete set of items from its bindings and hands over the difference (`Install`, `Remove`).
+Each item has a `key`: two items with the same key are two versions of one kernel object, and installing the new
+version replaces the old one.  Installing what is there, or removing what is not, changes nothing (spec RETX-11).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from ipaddress import IPv6Address, IPv6Network
+
+
+@dataclass(frozen=True)
+class Dlif:
+    """A Distributed Logical Interface: macvlan towards one mobile node for one anchor (spec DLIF-1, §7)."""
+
+    name: str
+    """Interface name, `mn<i>dgw<j>`, at most 15 characters."""
+    phy: str
+    """Access interface below the macvlan."""
+    mac: str
+    """Link-layer address, the anchor's for this node, the same at every gateway (spec DLIF-2)."""
+    link_local: IPv6Address
+    prefix: IPv6Network
+    """The anchored /64; the interface takes its first address (prefix::1)."""
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """One macvlan of this name."""
+        return ("dlif", self.name)
+
+    @property
+    def address(self) -> IPv6Address:
+        """The prefix's first address, held by the DLIF."""
+        return self.prefix[1]
+
+
+@dataclass(frozen=True)
+class Tunnel:
+    """Bidirectional IPv6-in-IPv6 tunnel to another gateway (RFC 5213 §5.6.1); one per peer, shared."""
+
+    peer: IPv6Address
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """One tunnel per peer."""
+        return ("tunnel", str(self.peer))
+
+
+@dataclass(frozen=True)
+class AnchorRoute:
+    """Downlink at the anchor: the prefix goes through the tunnel to the serving gateway (spec HO-5).
+
+    Preferred over the connected route of a DLIF that is still there, so traffic turns before the teardown.
+    """
+
+    prefix: IPv6Network
+    peer: IPv6Address
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """One anchor route per prefix."""
+        return ("anchor-route", str(self.prefix))
+
+
+@dataclass(frozen=True)
+class Uplink:
+    """Uplink at the serving gateway: packets from the prefix go to its anchor (spec HO-10, §7 table 1000+slot)."""
+
+    prefix: IPv6Network
+    peer: IPv6Address
+    table: int
+    """Routing table number, 1000 + slot; rule preference 1000."""
+    direct: tuple[tuple[IPv6Network, str], ...]
+    """(prefix, DLIF name) of all the node's prefixes: these stay local instead of looping through the tunnel."""
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """One source rule per prefix."""
+        return ("uplink", str(self.prefix))
+
+
+@dataclass(frozen=True)
+class SourceGate:
+    """Packets that enter this DLIF may come from this prefix (anti-leak gate, spec §7, ATT-13)."""
+
+    dlif: str
+    prefix: IPv6Network
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """One gate per (DLIF, prefix)."""
+        return ("source-gate", f"{self.dlif} {self.prefix}")
+
+
+@dataclass(frozen=True)
+class TunnelGate:
+    """The peer may tunnel packets from or to this prefix to us (RFC 5213 §6.10.5, spec §10 last row)."""
+
+    peer: IPv6Address
+    prefix: IPv6Network
+    inner: str
+    """"source" at the anchor (uplink of its prefix), "destination" at the serving gateway (downlink)."""
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """One gate per (peer, prefix, side)."""
+        return ("tunnel-gate", f"{self.peer} {self.prefix} {self.inner}")
+
+
+Item = Dlif | Tunnel | AnchorRoute | Uplink | SourceGate | TunnelGate
+
+INSTALL_ORDER: tuple[type[Item], ...] = (Tunnel, TunnelGate, AnchorRoute, Uplink, Dlif, SourceGate)
+"""Routes before the interface that attracts traffic, the gate's permission last; removal runs the other way."""
+
+
+@dataclass(frozen=True)
+class RouteInformation:
+    """A more-specific route offered in an RA (RFC 4191 §2.3, spec RA-7)."""
+
+    prefix: IPv6Network
+    preference: str
+    """"low", "medium" or "high"."""
+    lifetime: int
+    """Seconds."""
+
+
+@dataclass(frozen=True)
+class Advertisement:
+    """Router Advertisements of one DLIF to one mobile node (spec §6)."""
+
+    dlif: str
+    client: IPv6Address
+    """The node's link-local address: RAs go to it alone (spec RA-8)."""
+    router_lifetime: int
+    """Seconds; 0 or >= the longest interval."""
+    preference: str
+    """"low" or "medium" (spec RA-5, RA-6)."""
+    prefix: IPv6Network
+    valid: int
+    """Valid lifetime, seconds."""
+    preferred: int
+    """Preferred lifetime, seconds; 0 deprecates (spec RA-2)."""
+    mtu: int
+    """Octets; the same on all DLIFs of a node (spec RA-9)."""
+    routes: tuple[RouteInformation, ...] = ()

@@ -1,0 +1,180 @@
+"""The gateway as anchor: Binding Updates of a new serving gateway, or of the CMD on its behalf (spec §5.2, §5.7)."""
+
+from __future__ import annotations
+
+from ipaddress import IPv6Address, IPv6Network
+
+from agents.dgw.freshness import ticks
+from agents.dgw.gateway.base import GatewayBase
+from agents.dgw.gateway.state import BindingState, MobileNode, OwnBinding
+from agents.dgw.messages import care_of_address, compose_ack, compose_rejection, own_options
+from agents.dgw.validation import (
+    Ignored,
+    Rejected,
+    check_form,
+    check_freshness,
+    check_options,
+    check_sender,
+    check_service,
+)
+from agents.wire.mobility import BindingUpdate
+from agents.wire.mobility_codes import Status
+from agents.wire.mobility_options import Option, ServingMaar, Timestamp
+
+
+class Anchoring:
+    """Accepts or rejects updates for prefixes of the own pool."""
+
+    def __init__(self, base: GatewayBase) -> None:
+        self._base = base
+
+    def on_update(self, update: BindingUpdate, source: IPv6Address, now: float) -> None:
+        """Take a PBU: act and acknowledge, reject with a status, or ignore (spec §10)."""
+        base = self._base
+        try:
+            node, own, care_of = self._check(update, source, now)
+        except Ignored as ignored:
+            base.reception.drop(str(ignored), source)
+        except Rejected as rejected:
+            base.reception.counters["rejected"] = base.reception.counters.get("rejected", 0) + 1
+            base.outbox.say("binding-rejected", status=int(rejected.status), reason=rejected.reason, peer=source)
+            rejection = compose_rejection(
+                update, rejected.status, now_ticks=ticks(now), last_sequence=rejected.last_sequence
+            )
+            base.send(rejection, source)
+        else:
+            timestamp = update.first(Timestamp)
+            node.freshness.accept(timestamp.raw if timestamp else None, update.sequence)
+            if update.lifetime_units:
+                self._bind(node, own, update, source, care_of, now)
+            else:
+                self._unbind(node, own, update, source, now)
+
+    def _check(
+        self, update: BindingUpdate, source: IPv6Address, now: float
+    ) -> tuple[MobileNode, OwnBinding, IPv6Address]:
+        base = self._base
+        mn_id = check_form(update)
+        check_sender(source, {*base.peers, base.config.cmd})
+        node = base.state.nodes.get(mn_id)
+        if node is None or node.own is None:
+            raise _unknown(update, mn_id)
+        check_service(mn_id, base.profiles)
+        check_freshness(update, node.freshness, now, base.config.timing.timestamp_window)
+        prefixes = check_options(update)
+        care_of = self._care_of(update, source)
+        self._check_prefixes(prefixes, node.own, relayed=update.first(ServingMaar) is not None)
+        if not update.lifetime_units and source != base.config.cmd and care_of != node.own.care_of:
+            raise Ignored("de-registration from a gateway that does not serve the node")
+        return node, node.own, care_of
+
+    def _care_of(self, update: BindingUpdate, source: IPv6Address) -> IPv6Address:
+        """The tunnel end: option 68, only from the CMD (spec CMD-5, SEC-4), else the sender itself."""
+        serving = update.first(ServingMaar)
+        if serving is None:
+            care_of = care_of_address(update, source)
+        elif source != self._base.config.cmd:
+            raise Rejected(Status.MAG_NOT_AUTHORIZED_FOR_PROXY_REG, f"option 68 from {source}")
+        else:
+            care_of = serving.address
+            if not serving.usable:
+                raise Rejected(Status.INVALID_CARE_OF_ADDRESS, f"serving gateway {care_of}")
+        if update.lifetime_units and care_of not in self._base.peers:
+            raise Rejected(Status.INVALID_CARE_OF_ADDRESS, f"{care_of} is no gateway of this domain")
+        return care_of
+
+    def _check_prefixes(self, prefixes: tuple[IPv6Network, ...], own: OwnBinding, *, relayed: bool) -> None:
+        if set(prefixes) == {own.prefix}:
+            return
+        foreign = [p for p in prefixes if not p.subnet_of(self._base.config.pool)]
+        if relayed and len(foreign) == len(prefixes):
+            return  # the CMD forwarded the new gateway's prefix literally (spec AMB-8)
+        if foreign or own.prefix not in prefixes:
+            raise Rejected(Status.NOT_AUTHORIZED_FOR_HOME_NETWORK_PREFIX, f"{prefixes[0]} is not anchored here")
+        raise Rejected(Status.BCE_PBU_PREFIX_SET_DO_NOT_MATCH, "prefix set differs from the anchored one")
+
+    def _bind(
+        self,
+        node: MobileNode,
+        own: OwnBinding,
+        update: BindingUpdate,
+        source: IPv6Address,
+        care_of: IPv6Address,
+        now: float,
+    ) -> None:
+        """The node is served elsewhere now: turn its prefix, answer, drop everything else (spec HO-5, HO-12)."""
+        base = self._base
+        moved = node.serving or own.care_of != care_of
+        own.state, own.care_of = BindingState.REMOTE, care_of
+        own.lifetime = min(update.lifetime_seconds, base.config.timing.lifetime)
+        node.serving = node.attached = False
+        node.anchors.clear()
+        base.exchanges.cancel(node.mn_id)
+        base.timers.cancel(("refresh", node.mn_id))
+        if source == base.config.cmd:
+            node.expires = None  # the CMD answers for the binding's end (spec DEREG-4, DEREG-7)
+            base.timers.cancel(("expire", node.mn_id))
+        else:
+            node.expires = now + own.lifetime
+            base.timers.set(("expire", node.mn_id), node.expires)
+        if moved:
+            base.outbox.say(
+                "binding-moved", mn_id=node.mn_id, prefix=own.prefix, care_of=care_of, lifetime=own.lifetime
+            )
+        base.reconcile(now, between=lambda: self._accept(update, node, own.lifetime, source))
+
+    def _unbind(
+        self, node: MobileNode, own: OwnBinding, update: BindingUpdate, source: IPv6Address, now: float
+    ) -> None:
+        """De-registration: answer at once, then hold (gateway's own word) or let go (the CMD held already)."""
+        base = self._base
+        base.outbox.say("binding-deregistered", mn_id=node.mn_id, prefix=own.prefix, peer=source)
+        self._accept(update, node, 0, source)
+        if source == base.config.cmd:
+            self.forget(node, now)
+        else:
+            self.hold(node, now)
+
+    def hold(self, node: MobileNode, now: float) -> None:
+        """Keep the entry, without forwarding, for MinDelayBeforeBCEDelete (spec DEREG-6)."""
+        base = self._base
+        node.serving = node.attached = False
+        node.anchors.clear()
+        base.exchanges.cancel(node.mn_id, keep="deregister")
+        base.timers.cancel(("refresh", node.mn_id))
+        if node.own:
+            node.own.state, node.own.care_of = BindingState.DELETING, None
+        node.expires = now + base.config.timing.hold
+        base.timers.set(("expire", node.mn_id), node.expires)
+        base.reconcile(now)
+
+    def forget(self, node: MobileNode, now: float) -> None:
+        """Delete the entry; the prefix rests until no host can still be using it (spec DEREG-7, §4)."""
+        base = self._base
+        base.exchanges.cancel(node.mn_id, keep="deregister")
+        base.timers.cancel(("expire", node.mn_id))
+        base.timers.cancel(("refresh", node.mn_id))
+        if node.own:
+            rest = max(base.config.timing.quarantine, base.config.timing.lifetime)
+            base.state.pool.release(node.own.prefix, now + rest if node.own.advertised else None)
+            base.outbox.say("binding-deleted", mn_id=node.mn_id, prefix=node.own.prefix)
+        base.state.nodes.pop(node.mn_id, None)
+        for callback in base.when_forgotten:
+            callback(node, now)
+        base.reconcile(now)
+
+    def _accept(self, update: BindingUpdate, node: MobileNode, lifetime: int, source: IPv6Address) -> None:
+        base = self._base
+        record = base.own_record(node)
+        extra: tuple[Option, ...] = own_options(record, anchored=True)
+        serving = update.first(ServingMaar)
+        if serving:
+            extra = (*extra, serving)  # spec AMB-9
+        base.send(compose_ack(update, lifetime=lifetime, prefixes=[record.prefix], extra=extra), source)
+
+
+def _unknown(update: BindingUpdate, mn_id: str) -> Exception:
+    """A node without an entry: silence for a de-registration, 153 otherwise (R5213 §5.3.1-7, §5.4.1)."""
+    if update.lifetime_units == 0:
+        return Ignored(f"de-registration of {mn_id}, which has no binding here")
+    return Rejected(Status.NOT_LMA_FOR_THIS_MOBILE_NODE, f"{mn_id} has no binding here")

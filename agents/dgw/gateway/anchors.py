@@ -1,0 +1,76 @@
+"""Anchors of a served node: taking up what an acknowledgement or the repository says of them (spec HO-7, HO-9)."""
+
+from __future__ import annotations
+
+from ipaddress import IPv6Address, IPv6Network
+
+from agents.dgw.gateway.base import GatewayBase
+from agents.dgw.gateway.state import AnchorBinding, MobileNode
+from agents.dgw.identity import Identity, own_identity
+from agents.dgw.records import AnchorRecord
+
+FRESH_SLOTS = 0x8000
+"""First slot number of identities made up for anchors that told none; pools count from below."""
+
+
+def expect_anchor(base: GatewayBase, node: MobileNode, record: AnchorRecord) -> AnchorBinding | None:
+    """The binding for this record, made if needed; None when the record cannot be of another gateway."""
+    config = base.config
+    peer = base.owner(record.prefix)
+    if record.address == config.address or record.prefix.subnet_of(config.pool) or peer is None:
+        base.outbox.say("anchor-ignored", mn_id=node.mn_id, prefix=record.prefix, peer=record.address)
+        return None
+    anchor = node.anchor(record.prefix)
+    if anchor is None:
+        slot = node.free_slot(base.state.slots())
+        anchor = AnchorBinding(record.prefix, record.address, slot, f"{node.name}{peer.name}")
+        node.anchors.append(anchor)
+    anchor.address = record.address
+    anchor.identity = record.identity or anchor.identity
+    anchor.local_prefixes = record.local_prefixes or anchor.local_prefixes
+    return anchor
+
+
+def activate(
+    base: GatewayBase,
+    node: MobileNode,
+    anchor: AnchorBinding,
+    identity: Identity | None,
+    local_prefixes: tuple[IPv6Network, ...],
+) -> None:
+    """The anchor agreed: what its answer says wins over what was known before (spec HO-7)."""
+    anchor.identity = _usable(base, node, anchor, identity) or anchor.identity
+    if anchor.identity is None:
+        anchor.identity = own_identity(base.config.index, FRESH_SLOTS + anchor.slot)
+        base.outbox.say("router-identity-changed", mn_id=node.mn_id, prefix=anchor.prefix)
+    anchor.local_prefixes = local_prefixes or anchor.local_prefixes
+    if not anchor.active:
+        anchor.active = True
+        base.outbox.say(
+            "anchor-active", mn_id=node.mn_id, prefix=anchor.prefix, anchor=anchor.address, dlif=anchor.dlif
+        )
+
+
+def drop_anchor(base: GatewayBase, node: MobileNode, anchor: AnchorBinding, reason: str) -> None:
+    """The anchor will not serve its prefix: no DLIF, no RA, no forwarding for it (spec §10)."""
+    node.anchors.remove(anchor)
+    base.outbox.say("anchor-dropped", mn_id=node.mn_id, prefix=anchor.prefix, reason=reason)
+
+
+def anchors_at(node: MobileNode, address: IPv6Address) -> list[AnchorBinding]:
+    """The node's bindings with one anchor."""
+    return [anchor for anchor in node.anchors if anchor.address == address]
+
+
+def _usable(base: GatewayBase, node: MobileNode, anchor: AnchorBinding, identity: Identity | None) -> Identity | None:
+    """The identity, unless its link-layer address is already on the access link for another node (spec §10)."""
+    if identity is None:
+        return None
+    for other in base.state.nodes.values():
+        taken = [a.identity.mac for a in other.anchors if a.identity and a is not anchor]
+        if other.own and other.serving:
+            taken.append(other.own.identity.mac)
+        if identity.mac in taken:
+            base.outbox.say("identity-ignored", mn_id=node.mn_id, mac=identity.mac, taken_by=other.mn_id)
+            return None
+    return identity

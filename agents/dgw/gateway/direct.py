@@ -1,0 +1,120 @@
+"""Direct mode: the serving gateway asks the repository and updates every anchor itself (seed draft §4.2)."""
+
+from __future__ import annotations
+
+from ipaddress import IPv6Address, IPv6Network
+
+from agents.dgw.exchanges import Exchange
+from agents.dgw.gateway.anchors import activate, anchors_at, drop_anchor, expect_anchor
+from agents.dgw.gateway.base import GatewayBase
+from agents.dgw.gateway.registration import extend, start_update
+from agents.dgw.gateway.state import BindingState, MobileNode
+from agents.dgw.messages import group_identity, group_local_prefixes
+from agents.dgw.repository import Entry, RepositoryClient
+from agents.wire.mobility import BindingAck
+from agents.wire.mobility_codes import Handoff, Status
+from agents.wire.mobility_options import AnchoredPrefix, HomeNetworkPrefix
+
+
+class DirectRegistration:
+    """No CMD on the signalling path: a repository knows the anchors, PBUs go from gateway to gateway."""
+
+    def __init__(self, base: GatewayBase, repository: RepositoryClient) -> None:
+        self._base = base
+        self._repository = repository
+        base.when_forgotten.append(self._withdraw)
+
+    def _withdraw(self, node: MobileNode, now: float) -> None:
+        self._remove(node, self._base.config.address, now)
+
+    def _remove(self, node: MobileNode, address: IPv6Address, now: float) -> None:
+        self._repository.ask("remove", node.mn_id, now, lambda entry, at: None, address=address)
+
+    def attach(self, node: MobileNode, handoff: Handoff, now: float) -> None:
+        """Advertise the own prefix at once (spec AMB-4), look up, then write the repository (spec ATT-6)."""
+        record = self._base.own_record(node)
+        if node.own and node.own.state is BindingState.TEMP:
+            node.own.state = BindingState.LOCAL
+            self._base.outbox.say("registered", mn_id=node.mn_id, prefix=record.prefix)
+        extend(self._base, node, self._base.config.timing.lifetime, now)
+        self._repository.cancel(node.mn_id, "lookup")
+
+        def found(entry: Entry, at: float) -> None:
+            self._found(node, entry, handoff, at)
+
+        self._repository.ask("lookup", node.mn_id, now, found)
+        timestamp = self._base.stamper.timestamp(now)
+        self._repository.ask("update", node.mn_id, now, lambda entry, at: None, record=record, timestamp=timestamp)
+
+    def _found(self, node: MobileNode, entry: Entry, handoff: Handoff, now: float) -> None:
+        if not node.attached or not node.serving:
+            return
+        addresses: list[IPv6Address] = []
+        for record in entry.anchors:
+            if record.address == self._base.config.address:
+                continue
+            anchor = expect_anchor(self._base, node, record)
+            if anchor and anchor.address not in addresses:
+                addresses.append(anchor.address)
+        if handoff is not Handoff.REREGISTRATION:
+            handoff = Handoff.SAME_INTERFACE
+        for address in addresses:
+            self._update_anchor(node, address, handoff, now)
+
+    def _update_anchor(self, node: MobileNode, address: IPv6Address, handoff: Handoff, now: float) -> None:
+        own = self._base.own_record(node).prefix
+        prefixes = [anchor.prefix for anchor in anchors_at(node, address)]
+        start_update(self._base, node, address, "anchor", handoff, prefixes, now, extra=[AnchoredPrefix.of(own)])
+
+    def refresh(self, node: MobileNode, now: float) -> None:
+        """Every anchor hears of the node before its binding ends (spec DEREG-9)."""
+        extend(self._base, node, self._base.config.timing.lifetime, now)
+        for address in {anchor.address for anchor in node.anchors if anchor.active}:
+            self._update_anchor(node, address, Handoff.REREGISTRATION, now)
+
+    def leave(self, node: MobileNode) -> None:
+        """Stop asking; anchors that never answered are not ours."""
+        self._base.exchanges.cancel(node.mn_id)
+        self._repository.cancel(node.mn_id, "lookup")
+        node.anchors = [anchor for anchor in node.anchors if anchor.active]
+
+    def deregister(self, node: MobileNode, now: float) -> None:
+        """One de-registration per anchor (spec DEREG-9); each takes itself out of the repository in the end."""
+        tries = self._base.config.timing.unreachable_after
+        for address in {anchor.address for anchor in node.anchors}:
+            prefixes: list[IPv6Network] = [anchor.prefix for anchor in anchors_at(node, address)]
+            start_update(
+                self._base,
+                node,
+                address,
+                "deregister",
+                Handoff.UNKNOWN,
+                prefixes,
+                now,
+                lifetime=0,
+                tries=tries,
+            )
+
+    def acknowledged(self, node: MobileNode, exchange: Exchange, ack: BindingAck, now: float) -> None:
+        """The anchor agreed: its prefixes work here from now on (spec HO-6, HO-9)."""
+        if exchange.purpose != "anchor":
+            return
+        groups = [group for group in ack.groups if group.previous is None]
+        identity = group_identity(groups[0]) if groups else None
+        local_prefixes = group_local_prefixes(groups[0]) if groups else ()
+        granted = {option.network for option in ack.every(HomeNetworkPrefix) if not option.bad_length}
+        for anchor in anchors_at(node, exchange.peer):
+            if anchor.prefix in granted:
+                activate(self._base, node, anchor, identity, local_prefixes)
+        if node.expires is not None and ack.lifetime_seconds < node.expires - now:
+            extend(self._base, node, ack.lifetime_seconds, now)
+
+    def rejected(self, node: MobileNode, exchange: Exchange, ack: BindingAck, now: float) -> None:
+        """Only this anchor's prefixes are lost; an anchor that knows nothing of them is forgotten."""
+        if exchange.purpose != "anchor":
+            return
+        for anchor in anchors_at(node, exchange.peer):
+            drop_anchor(self._base, node, anchor, f"status {ack.status}")
+        gone = (Status.NOT_LMA_FOR_THIS_MOBILE_NODE, Status.NOT_AUTHORIZED_FOR_HOME_NETWORK_PREFIX)
+        if ack.status in gone:
+            self._remove(node, exchange.peer, now)

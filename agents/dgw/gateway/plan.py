@@ -1,0 +1,123 @@
+"""From bindings to forwarding: the complete set of kernel items and RAs that a gateway's state calls for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from ipaddress import IPv6Network
+
+from agents.dgw.config import AdvertisementPolicy, GatewayConfig
+from agents.dgw.forwarding import (
+    INSTALL_ORDER,
+    Advertisement,
+    AnchorRoute,
+    Dlif,
+    Item,
+    SourceGate,
+    Tunnel,
+    TunnelGate,
+    Uplink,
+)
+from agents.dgw.gateway.state import AnchorBinding, BindingState, MobileNode
+
+FIRST_TABLE = 1000
+"""Routing table of slot s is FIRST_TABLE + s (spec §7)."""
+
+Plan = dict[tuple[str, str], Item]
+
+
+def items(nodes: Iterable[MobileNode], config: GatewayConfig) -> Plan:
+    """Every item the kernel must hold, by key."""
+    return {item.key: item for node in nodes for item in node_items(node, config)}
+
+
+def node_items(node: MobileNode, config: GatewayConfig) -> Iterator[Item]:
+    """The items of one node: those of its serving gateway, or of the anchor it left (spec §7 table)."""
+    own = node.own
+    if not node.serving:
+        if own and own.state is BindingState.REMOTE and own.care_of:
+            yield Tunnel(own.care_of)
+            yield TunnelGate(own.care_of, own.prefix, "source")
+            yield AnchorRoute(own.prefix, own.care_of)
+        return
+    dlifs = list(serving_dlifs(node, config))
+    direct = tuple((dlif.prefix, dlif.name) for dlif in dlifs)
+    yield from dlifs
+    for anchor in active_anchors(node):
+        yield Tunnel(anchor.address)
+        yield TunnelGate(anchor.address, anchor.prefix, "destination")
+        yield Uplink(anchor.prefix, anchor.address, FIRST_TABLE + anchor.slot, direct)
+    for dlif in dlifs:
+        for prefix in admitted_prefixes(node):
+            yield SourceGate(dlif.name, prefix)
+
+
+def serving_dlifs(node: MobileNode, config: GatewayConfig) -> Iterator[Dlif]:
+    """One DLIF for the own prefix and one per active anchor (spec DLIF-1, DLIF-8)."""
+    if node.own:
+        own = node.own
+        name = f"{node.name}{config.name}"
+        yield Dlif(name, config.phy, own.identity.mac, own.identity.link_local, own.prefix)
+    for anchor in active_anchors(node):
+        if anchor.identity:
+            yield Dlif(anchor.dlif, config.phy, anchor.identity.mac, anchor.identity.link_local, anchor.prefix)
+
+
+def active_anchors(node: MobileNode) -> Iterator[AnchorBinding]:
+    """Anchors that acknowledged."""
+    return (anchor for anchor in node.anchors if anchor.active)
+
+
+def admitted_prefixes(node: MobileNode) -> Iterator[IPv6Network]:
+    """Source prefixes the node may use here: the confirmed own one, and those with an uplink (spec ATT-9)."""
+    if node.own and node.own.state is BindingState.LOCAL:
+        yield node.own.prefix
+    for anchor in active_anchors(node):
+        yield anchor.prefix
+
+
+def difference(old: Plan, new: Plan) -> tuple[list[Item], list[Item]]:
+    """What to install, in order, and what to remove, in order, to get from one plan to another."""
+    rank = {kind: i for i, kind in enumerate(INSTALL_ORDER)}
+    install = [item for key, item in new.items() if old.get(key) != item]
+    remove = [item for key, item in old.items() if key not in new]
+    install.sort(key=lambda item: rank[type(item)])
+    remove.sort(key=lambda item: -rank[type(item)])
+    return install, remove
+
+
+def advertisements(nodes: Iterable[MobileNode], config: GatewayConfig) -> tuple[Advertisement, ...]:
+    """The RAs of all DLIFs of all nodes served here (spec §6 table)."""
+    policy = config.advertisements
+    lifetime = config.timing.lifetime
+    result = []
+    for node in nodes:
+        if not node.serving:
+            continue
+        if node.own and node.own.state is BindingState.LOCAL:
+            name = f"{node.name}{config.name}"
+            result.append(_advertisement(node, name, node.own.prefix, "medium", lifetime, lifetime, policy))
+        for anchor in active_anchors(node):
+            preferred = 0 if policy.profile == "deprecate" else lifetime
+            result.append(_advertisement(node, anchor.dlif, anchor.prefix, "low", lifetime, preferred, policy))
+    return tuple(result)
+
+
+def _advertisement(
+    node: MobileNode,
+    dlif: str,
+    prefix: IPv6Network,
+    preference: str,
+    valid: int,
+    preferred: int,
+    policy: AdvertisementPolicy,
+) -> Advertisement:
+    return Advertisement(
+        dlif=dlif,
+        client=node.client,
+        router_lifetime=policy.router_lifetime,
+        preference=preference,
+        prefix=prefix,
+        valid=valid,
+        preferred=preferred,
+        mtu=policy.mtu,
+    )

@@ -1,0 +1,83 @@
+"""How a serving gateway registers a node: with every anchor itself (direct), or through a CMD (relay).
+
+A further signalling mode is a further class with these five methods.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from ipaddress import IPv6Address, IPv6Network
+from typing import Protocol
+
+from agents.dgw.exchanges import Exchange
+from agents.dgw.gateway.base import GatewayBase
+from agents.dgw.gateway.state import MobileNode
+from agents.dgw.messages import compose_update
+from agents.wire.mobility import BindingAck
+from agents.wire.mobility_codes import Handoff
+from agents.wire.mobility_options import Option
+
+
+class Registration(Protocol):
+    """One signalling mode, seen from the serving gateway."""
+
+    def attach(self, node: MobileNode, handoff: Handoff, now: float) -> None:
+        """The node is here: confirm its own prefix and find its anchors."""
+
+    def refresh(self, node: MobileNode, now: float) -> None:
+        """Extend the registration of a node that is present (spec ATT-14)."""
+
+    def leave(self, node: MobileNode) -> None:
+        """The node left: stop what was under way (spec HO-15)."""
+
+    def deregister(self, node: MobileNode, now: float) -> None:
+        """The binding of an absent node ended (spec DEREG-2, DEREG-9)."""
+
+    def acknowledged(self, node: MobileNode, exchange: Exchange, ack: BindingAck, now: float) -> None:
+        """An accepting answer to one of our updates."""
+
+    def rejected(self, node: MobileNode, exchange: Exchange, ack: BindingAck, now: float) -> None:
+        """A rejecting answer that repeating cannot mend."""
+
+
+def start_update(
+    base: GatewayBase,
+    node: MobileNode,
+    peer: IPv6Address,
+    purpose: str,
+    handoff: Handoff,
+    prefixes: Iterable[IPv6Network],
+    now: float,
+    *,
+    lifetime: int | None = None,
+    extra: Iterable[Option] = (),
+    tries: int | None = None,
+) -> Exchange:
+    """Send a PBU and repeat it with fresh sequence and timestamp until it is answered (spec RETX-4)."""
+    prefixes, extra = tuple(prefixes), tuple(extra)
+
+    def compose(at: float) -> tuple[int, bytes]:
+        sequence = base.state.sequence = base.stamper.next_sequence()
+        update = compose_update(
+            mn_id=node.mn_id,
+            mac=node.mac,
+            prefixes=prefixes,
+            handoff=handoff,
+            sequence=sequence,
+            timestamp=base.stamper.timestamp(at),
+            lifetime=base.config.timing.lifetime if lifetime is None else lifetime,
+            extra=extra,
+        )
+        exchange.context = update
+        return sequence, base.push(update, peer)
+
+    exchange = Exchange(peer, node.mn_id, purpose, compose, tries=tries)
+    base.exchanges.start(exchange, now)
+    return exchange
+
+
+def extend(base: GatewayBase, node: MobileNode, lifetime: float, now: float) -> None:
+    """The registration runs from now: arrange for its refresh and its end."""
+    node.expires = now + lifetime
+    base.timers.set(("expire", node.mn_id), node.expires)
+    base.timers.set(("refresh", node.mn_id), now + lifetime * base.config.timing.refresh_at)

@@ -1,0 +1,219 @@
+"""The gateway as serving gateway: attach, leave, refresh, end of a binding (spec §5.1, §5.2, §5.7)."""
+
+from __future__ import annotations
+
+from ipaddress import IPv6Address
+
+from agents.dgw.exchanges import Exchange
+from agents.dgw.freshness import ticks
+from agents.dgw.gateway.anchoring import Anchoring
+from agents.dgw.gateway.base import GatewayBase
+from agents.dgw.gateway.registration import Registration
+from agents.dgw.gateway.state import BindingState, MobileNode, OwnBinding
+from agents.dgw.identity import own_identity
+from agents.dgw.messages import same_request
+from agents.dgw.pool import PoolEmpty
+from agents.wire.mobility import BindingAck
+from agents.wire.mobility_codes import AckFlag, Handoff, Status
+from agents.wire.mobility_options import MobileNodeIdentifier
+
+
+class Serving:
+    """Life of a node at its serving gateway, whatever the signalling mode."""
+
+    def __init__(self, base: GatewayBase, anchoring: Anchoring, registration: Registration) -> None:
+        self._base = base
+        self._anchoring = anchoring
+        self._registration = registration
+        self._answered: dict[str, Exchange] = {}
+
+    def associate(self, mac: str, now: float) -> None:
+        """A station appeared in one of our cells (spec ATT-1 to ATT-4, ATT-15, HO-14)."""
+        base = self._base
+        profile = base.profiles_by_mac.get(mac)
+        if profile is None or not profile.enabled:
+            base.outbox.say("not-served", mac=mac, reason="service is off" if profile else "no profile")
+            return
+        node = base.state.nodes.get(profile.mn_id)
+        if node is None:
+            node = base.state.nodes[profile.mn_id] = MobileNode(profile.name, profile.mn_id, mac)
+        if node.serving and node.attached:
+            self._base.advertiser.repeat(node, now)
+            return
+        handoff = self._take(node, now)
+        if handoff is None:
+            del base.state.nodes[profile.mn_id]
+            return
+        base.outbox.say(
+            "node-attached",
+            mn_id=node.mn_id,
+            prefix=base.own_record(node).prefix,
+            handoff=handoff.name.lower(),
+        )
+        self._registration.attach(node, handoff, now)
+        self._settle(node)
+        base.reconcile(now)
+        if handoff is Handoff.REREGISTRATION:
+            base.advertiser.repeat(node, now)
+
+    def _take(self, node: MobileNode, now: float) -> Handoff | None:
+        """Make the node ours; how it came decides the Handoff Indicator.  None when no prefix is left."""
+        base = self._base
+        base.exchanges.cancel(node.mn_id)
+        base.timers.cancel(("teardown", node.mn_id))
+        handoff = Handoff.REREGISTRATION if node.serving else Handoff.SAME_INTERFACE
+        if node.own is None:
+            try:
+                prefix = base.state.pool.allocate(node.mn_id, now)
+            except PoolEmpty as error:
+                base.outbox.say("pool-empty", mn_id=node.mn_id, reason=str(error))
+                return None
+            identity = own_identity(base.config.index, base.state.pool.slot(prefix))
+            node.own = OwnBinding(prefix, identity)
+            handoff = Handoff.UNKNOWN  # only the database knows whether the node is new (spec CMD-8)
+        elif not node.serving:
+            node.own.state, node.own.care_of = BindingState.LOCAL, None
+            node.anchors.clear()
+            base.timers.cancel(("expire", node.mn_id))
+        # Updates that a former serving gateway stamped before this moment lose (spec HO-13).
+        node.freshness.timestamp = max(node.freshness.timestamp or 0, ticks(now))
+        node.serving = node.attached = True
+        return handoff
+
+    def disassociate(self, mac: str, now: float) -> None:
+        """The station is gone; its binding stays until another gateway or its lifetime ends it (spec DEREG-1)."""
+        base = self._base
+        node = self._by_mac(mac)
+        if node is None or not node.attached:
+            return
+        node.attached = False
+        base.outbox.say("node-detached", mn_id=node.mn_id)
+        self._registration.leave(node)
+        self._answered.pop(node.mn_id, None)
+        base.timers.cancel(("refresh", node.mn_id))
+        if node.own and node.own.state is BindingState.TEMP:
+            self._anchoring.forget(node, now)  # never confirmed, never advertised (spec HO-15)
+        elif node.expires is None:
+            base.timers.set(("expire", node.mn_id), now + base.config.timing.lifetime)
+
+    def solicited(self, mac: str, link_local: IPv6Address | None, now: float) -> None:
+        """A Router Solicitation: a sign of attachment, or a wish for an RA (spec ATT-1, ATT-15)."""
+        self.associate(mac, now)
+        if link_local:
+            self.learn(mac, link_local, now)
+
+    def learn(self, mac: str, link_local: IPv6Address, now: float) -> None:
+        """The node's real link-local address: where its RAs must go."""
+        node = self._by_mac(mac)
+        if node and node.serving and link_local.is_link_local and node.client != link_local:
+            node.link_local = link_local
+            self._base.reconcile(now)
+
+    def on_ack(self, ack: BindingAck, source: IPv6Address, now: float) -> None:
+        """A PBA: find its update, check that it answers just that one, act on its status (spec §10)."""
+        base = self._base
+        exchange = self._find_exchange(ack, source)
+        node = base.state.nodes.get(exchange.mn_id) if exchange else None
+        if exchange is None or node is None:
+            base.reception.drop("acknowledgement that matches no update", source)
+            return
+        if not same_request(exchange.context, ack):
+            base.exchanges.finish(exchange)
+            base.reception.drop("acknowledgement of something else than was asked", source, "mismatch")
+            return
+        if ack.accepted and AckFlag.DISTRIBUTED not in ack.flags:
+            base.exchanges.finish(exchange)
+            base.state.legacy_peers.add(source)
+            base.outbox.say("legacy-peer", peer=source)
+            return
+        if ack.accepted:
+            self._accepted(node, exchange, ack, now)
+        else:
+            self._rejected(node, exchange, ack, now)
+
+    def _find_exchange(self, ack: BindingAck, source: IPv6Address) -> Exchange | None:
+        identifier = ack.first(MobileNodeIdentifier)
+        if identifier is None:
+            return None
+        mn_id = identifier.text
+        exchange = self._base.exchanges.match(source, ack.sequence, mn_id)
+        if exchange is None and ack.status == Status.SEQUENCE_NUMBER_OUT_OF_WINDOW:
+            return self._base.exchanges.find(source, mn_id)
+        if exchange is None:  # a further answer to an update that was answered in part (spec CMD-RELAY-4)
+            done = self._answered.get(mn_id)
+            if done and done.peer == source and ack.sequence in done.sequences:
+                return done
+        return exchange
+
+    def _accepted(self, node: MobileNode, exchange: Exchange, ack: BindingAck, now: float) -> None:
+        base = self._base
+        base.exchanges.finish(exchange)
+        if exchange.purpose == "deregister":
+            self._teardown(node, now)
+            return
+        self._answered[node.mn_id] = exchange
+        self._registration.acknowledged(node, exchange, ack, now)
+        self._settle(node)
+        base.reconcile(now)
+
+    def _rejected(self, node: MobileNode, exchange: Exchange, ack: BindingAck, now: float) -> None:
+        base = self._base
+        base.outbox.say(
+            "update-rejected",
+            mn_id=node.mn_id,
+            peer=exchange.peer,
+            status=ack.status,
+            purpose=exchange.purpose,
+        )
+        if ack.status == Status.SEQUENCE_NUMBER_OUT_OF_WINDOW:
+            base.stamper.sequence = ack.sequence
+            exchange.due = now
+        elif ack.status == Status.TIMESTAMP_LOWER_THAN_PREV_ACCEPTED:
+            exchange.due = now  # the node is still here: say so again, with a new timestamp (spec RETX-10)
+        elif ack.status == Status.TIMESTAMP_MISMATCH:
+            exchange.due = now + base.config.timing.max_timeout  # until the clocks agree again
+        else:
+            base.exchanges.finish(exchange)
+            self._registration.rejected(node, exchange, ack, now)
+            if exchange.purpose == "deregister":
+                self._teardown(node, now)
+            elif not node.serving:
+                self._anchoring.forget(node, now)
+            else:
+                base.reconcile(now)
+        base.exchanges.handle_timer(now)
+
+    def refresh(self, node: MobileNode, now: float) -> None:
+        """Half the lifetime has passed (spec ATT-14)."""
+        if node.serving and node.attached:
+            self._registration.refresh(node, now)
+
+    def expire(self, node: MobileNode, now: float) -> None:
+        """The lifetime ended: here with the node absent, here with nobody answering, or at its anchor."""
+        base = self._base
+        base.outbox.say("binding-expired", mn_id=node.mn_id, attached=node.attached)
+        if not node.serving:
+            self._anchoring.forget(node, now)
+        elif node.attached:
+            node.anchors.clear()  # their bindings ended too; the own prefix goes on locally
+            base.reconcile(now)
+        else:
+            self._registration.deregister(node, now)
+            base.timers.set(("teardown", node.mn_id), now + base.config.timing.initial_timeout)
+
+    def teardown(self, node: MobileNode, now: float) -> None:
+        """No answer to the de-registration in time: let go all the same (spec DEREG-8)."""
+        self._teardown(node, now)
+
+    def _teardown(self, node: MobileNode, now: float) -> None:
+        self._base.timers.cancel(("teardown", node.mn_id))
+        if node.serving and not node.attached:
+            self._anchoring.hold(node, now)
+
+    def _settle(self, node: MobileNode) -> None:
+        if node.own and node.own.state is BindingState.LOCAL:
+            node.own.advertised = True
+
+    def _by_mac(self, mac: str) -> MobileNode | None:
+        profile = self._base.profiles_by_mac.get(mac)
+        return self._base.state.nodes.get(profile.mn_id) if profile else None

@@ -1,0 +1,111 @@
+"""What a gateway knows about each mobile node: binding cache and binding update list entries (spec §4)."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, field
+from ipaddress import IPv6Address, IPv6Network
+
+from agents.dgw.freshness import Freshness
+from agents.dgw.identity import Identity, link_local_of
+from agents.dgw.pool import PrefixPool
+
+
+class BindingState(enum.Enum):
+    """Life of a prefix at its anchor."""
+
+    TEMP = 1
+    """Chosen, not yet confirmed by the CMD."""
+    LOCAL = 2
+    """The node is here: plain routing."""
+    REMOTE = 3
+    """The node is elsewhere: tunnelled to its serving gateway."""
+    DELETING = 4
+    """De-registered, kept for MinDelayBeforeBCEDelete (spec DEREG-6)."""
+
+
+@dataclass
+class OwnBinding:
+    """Binding cache entry of the prefix this gateway anchors for one node."""
+
+    prefix: IPv6Network
+    identity: Identity
+    """Of the DLIF that goes with the prefix, wherever the node is."""
+    state: BindingState = BindingState.TEMP
+    care_of: IPv6Address | None = None
+    """P-CoA of the serving gateway, None when it is this one."""
+    lifetime: int = 0
+    """Granted to the serving gateway, seconds."""
+    advertised: bool = False
+    """An RA with this prefix was ordered: the node may be using it."""
+
+
+@dataclass
+class AnchorBinding:
+    """Binding update list entry: another gateway's prefix that the node keeps, as seen where it is served."""
+
+    prefix: IPv6Network
+    address: IPv6Address
+    """P-CoA of the anchor, the tunnel's other end."""
+    slot: int
+    """Number of its routing table at this gateway."""
+    dlif: str
+    """Name of its DLIF."""
+    identity: Identity | None = None
+    active: bool = False
+    """Acknowledged: tunnel, DLIF and RA exist."""
+    local_prefixes: tuple[IPv6Network, ...] = ()
+    """Networks reachable only through this anchor (Local Prefix option)."""
+
+
+@dataclass
+class MobileNode:
+    """One mobile node at one gateway."""
+
+    name: str
+    mn_id: str
+    mac: str
+    link_local: IPv6Address | None = None
+    """Learned from its RS or NS; derived from its link-layer address until then."""
+    attached: bool = False
+    """The access point has it now."""
+    serving: bool = False
+    """This gateway is its serving gateway, even while it is out of radio reach (spec DEREG-1)."""
+    own: OwnBinding | None = None
+    anchors: list[AnchorBinding] = field(default_factory=list)
+    expires: float | None = None
+    """End of the registration as serving gateway (attached or not), or of the binding of a remote node."""
+    freshness: Freshness = field(default_factory=Freshness)
+
+    @property
+    def client(self) -> IPv6Address:
+        """Where RAs for this node go."""
+        return self.link_local or link_local_of(self.mac)
+
+    def anchor(self, prefix: IPv6Network) -> AnchorBinding | None:
+        """The entry of this prefix, if the node has one."""
+        return next((a for a in self.anchors if a.prefix == prefix), None)
+
+    def free_slot(self, taken: set[int]) -> int:
+        """The lowest routing-table slot that nobody uses."""
+        slot = 1
+        while slot in taken:
+            slot += 1
+        return slot
+
+
+@dataclass
+class GatewayState:
+    """Everything a gateway must not forget across a restart."""
+
+    pool: PrefixPool
+    nodes: dict[str, MobileNode] = field(default_factory=dict)
+    """By MN-ID."""
+    sequence: int = 0
+    """Last sequence number used."""
+    legacy_peers: set[IPv6Address] = field(default_factory=set)
+    """Answered without the D flag: no tunnels with them."""
+
+    def slots(self) -> set[int]:
+        """Routing-table slots in use."""
+        return {a.slot for node in self.nodes.values() for a in node.anchors}

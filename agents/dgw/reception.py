@@ -1,0 +1,81 @@
+"""From a received Mobility Header to a message worth looking at, and the answers to what is not (spec §10)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from ipaddress import IPv6Address
+
+from agents.core import Outbox
+from agents.dgw.actions import MobilityDatagram, Send, SendParameterProblem
+from agents.wire.errors import DecodeError, DecodeErrorKind
+from agents.wire.mobility import (
+    BindingError,
+    MobilityMessage,
+    icmpv6_pointer,
+    pull_mobility,
+    push_mobility,
+)
+from agents.wire.mobility_codes import BindingErrorStatus, DFlagProfile
+
+IPV6_HEADER = 40
+"""Octets of the fixed IPv6 header."""
+ERROR_INTERVAL = 0.1
+"""Seconds between two error answers to one source: a flood of garbage gets few of them (RFC 6275 §9.2)."""
+
+
+class Reception:
+    """Decodes datagrams with the D flag profile of their sender, answers the undecodable, counts all."""
+
+    def __init__(self, address: IPv6Address, profile_of: Callable[[IPv6Address], DFlagProfile], outbox: Outbox) -> None:
+        self._address = address
+        self._profile_of = profile_of
+        self._outbox = outbox
+        self._last_error: dict[IPv6Address, float] = {}
+        self.counters: dict[str, int] = {}
+
+    def decode(self, datagram: MobilityDatagram, now: float) -> MobilityMessage | None:
+        """The message, or None when the datagram was dealt with here."""
+        source = datagram.source
+        try:
+            # The kernel verified the checksum: a wrong one never reaches a raw socket (spec §2.5).
+            message = pull_mobility(
+                datagram.data,
+                source,
+                datagram.destination,
+                verify_checksum=False,
+                profile=self._profile_of(source),
+            )
+        except DecodeError as error:
+            self.drop(f"{error.kind.value}: {error.reason}", source, error.kind.value)
+            self._answer(error, datagram, now)
+            return None
+        if not unicast(source):
+            self.drop("source is not unicast", source, "source")
+            return None
+        return message
+
+    def drop(self, reason: str, source: IPv6Address, counter: str = "ignored") -> None:
+        """Count a message that has no effect and gets no answer."""
+        self.counters[counter] = self.counters.get(counter, 0) + 1
+        self._outbox.say("dropped", reason=reason, source=source)
+
+    def _answer(self, error: DecodeError, datagram: MobilityDatagram, now: float) -> None:
+        source = datagram.source
+        pointer = icmpv6_pointer(error)
+        unknown_type = error.kind is DecodeErrorKind.UNKNOWN_TYPE
+        if not unicast(source) or not (unknown_type or pointer is not None):
+            return
+        if now - self._last_error.get(source, float("-inf")) < ERROR_INTERVAL:
+            return
+        self._last_error = {s: t for s, t in self._last_error.items() if now - t < ERROR_INTERVAL}
+        self._last_error[source] = now
+        if unknown_type:
+            message = BindingError(status=BindingErrorStatus.UNKNOWN_MH_TYPE)
+            self._outbox.do(Send(source, push_mobility(message, self._address, source)))
+        elif pointer is not None:
+            self._outbox.do(SendParameterProblem(datagram, pointer - IPV6_HEADER))
+
+
+def unicast(address: IPv6Address) -> bool:
+    """Neither multicast nor unspecified nor loopback."""
+    return not (address.is_multicast or address.is_unspecified or address.is_loopback)

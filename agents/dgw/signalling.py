@@ -1,0 +1,81 @@
+"""Sockets of the D-GW family behind a shell: Mobility Header, Parameter Problem, repository datagrams."""
+
+from __future__ import annotations
+
+import socket
+from ipaddress import IPv6Address
+
+from agents.dgw.actions import (
+    Consult,
+    MobilityDatagram,
+    PeerRefused,
+    RepositoryDatagram,
+    Send,
+    SendParameterProblem,
+)
+from agents.kernel.netlink import KernelError
+from agents.kernel.rawsocket import MobilitySocket, ParameterProblems, Received
+from agents.runtime import Shell, announce
+
+LARGEST = 65535
+
+
+class Signalling:
+    """Turns what arrives into notices for the core, and the core's sending actions into packets."""
+
+    def __init__(self, address: IPv6Address, repository_port: int | None = None) -> None:
+        """`repository_port`: listen there (the repository); None takes any port (its clients)."""
+        self._mobility = MobilitySocket(address)
+        self._problems = ParameterProblems(address)
+        self._udp = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+        self._udp.bind((str(address), repository_port or 0))
+        self._shell: Shell | None = None
+
+    def connect(self, shell: Shell) -> None:
+        """Feed this shell from now on."""
+        self._shell = shell
+        shell.on_readable(self._mobility.fileno(), self._read_mobility)
+        shell.on_readable(self._udp.fileno(), self._read_datagrams)
+
+    def perform(self, action: Send | SendParameterProblem | Consult) -> None:
+        """Send; a peer that cannot be reached now is left to retransmission."""
+        try:
+            match action:
+                case Send():
+                    self._mobility.send(action.message, action.destination)
+                case SendParameterProblem():
+                    told = action.offending
+                    received = Received(told.data, told.source, told.destination, told.hop_limit, told.extensions)
+                    self._problems.send(received, action.field)
+                case Consult():
+                    self._udp.sendto(action.message, (str(action.destination), action.port))
+        except (KernelError, OSError) as error:
+            if self._shell:
+                announce("send-failed", self._shell.clock.now(), reason=str(error))
+
+    def _read_mobility(self) -> None:
+        assert self._shell
+        while (received := self._mobility.receive()) is not None:
+            self._shell.feed(
+                MobilityDatagram(
+                    received.data,
+                    received.source,
+                    received.destination,
+                    received.hop_limit,
+                    received.extensions,
+                )
+            )
+        for refusal in self._mobility.refusals():
+            if refusal.no_mobility:
+                self._shell.feed(PeerRefused(refusal.peer))
+
+    def _read_datagrams(self) -> None:
+        assert self._shell
+        while True:
+            try:
+                data, (host, port, *_) = self._udp.recvfrom(LARGEST)
+            except BlockingIOError:
+                return
+            except OSError:
+                continue  # an ICMPv6 error about an earlier datagram; retransmission copes
+            self._shell.feed(RepositoryDatagram(data, IPv6Address(host.partition("%")[0]), port))

@@ -1,0 +1,1 @@
+"""Effects on the node's own kernel, shared by the protocol families: netlink, nftables, radvd, sockets."""

@@ -1,0 +1,138 @@
+"""What may enter a gateway, as an nftables table: the anti-leak source gate and the tunnel gate.
+
+Both sit in prerouting, where every packet passes before it is routed or decapsulated, whichever tunnel back end is
+used (spec §7 "Anti-leak gate", T2 limit a, §10 last row). A /64 is compared as the 64 bits at its place in the
+packet, so a set of exact values does: adding one costs 0.13 ms.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from ipaddress import IPv6Address, IPv6Network
+
+import nftables
+
+from agents.kernel.netlink import KernelError
+
+TABLE = "ip6 roamlab"
+COUNTERS = ("foreign_source", "fragment", "unknown_peer", "nested", "outside_binding")
+
+# What stays on the link cannot leak, and must pass: a node resolves its router with its global address as source.
+# Packets to the P-CoA are looked at by transport protocol, not by the first next header: a Destination Options
+# header before the inner packet must not open a way around. @th is where the inner header starts: its next header
+# is at bit 48, its source at bit 64, its destination at bit 192. An inner packet to the P-CoA that is itself a
+# tunnel packet would be decapsulated a second time without coming by here, hence "nested": what a node may want
+# of its gateway (TCP, UDP, ICMPv6) passes, the rest does not.
+_RULES = """\
+add table {table}
+{counters}
+add set {table} sources {{ typeof iifname . @nh,64,64 ; }}
+add set {table} peers {{ type ipv6_addr ; }}
+add set {table} tunnel_source {{ typeof ip6 saddr . @th,64,64 ; }}
+add set {table} tunnel_destination {{ typeof ip6 saddr . @th,192,64 ; }}
+add chain {table} enter {{ type filter hook prerouting priority raw ; policy accept ; }}
+add chain {table} tunnel
+flush chain {table} enter
+flush chain {table} tunnel
+add rule {table} enter meta iifkind "macvlan" iifname != "{wan}" ip6 saddr != {{ ::, fe80::/10 }} \
+ip6 daddr != {{ fe80::/10, ff02::/16 }} iifname . @nh,64,64 != @sources counter name foreign_source drop
+add rule {table} enter ip6 daddr {local} meta l4proto 41 goto tunnel
+add rule {table} tunnel exthdr frag exists counter name fragment drop
+add rule {table} tunnel ip6 saddr != @peers counter name unknown_peer drop
+add rule {table} tunnel @th,192,128 {local_number} @th,48,8 != {{ 6, 17, 58 }} counter name nested drop
+add rule {table} tunnel ip6 saddr . @th,64,64 @tunnel_source accept
+add rule {table} tunnel ip6 saddr . @th,192,64 @tunnel_destination accept
+add rule {table} tunnel counter name outside_binding drop
+"""
+
+
+def _upper(prefix: IPv6Network) -> str:
+    if prefix.prefixlen != 64:
+        raise KernelError(f"cannot gate {prefix}: mobile nodes' prefixes are /64")
+    return f"{int(prefix.network_address) >> 64:#018x}"
+
+
+def source_element(interface: str, prefix: IPv6Network) -> tuple[str, str]:
+    """Packets entering this DLIF may come from this prefix."""
+    return ("sources", f'"{interface}" . {_upper(prefix)}')
+
+
+def peer_element(peer: IPv6Address) -> tuple[str, str]:
+    """This peer may tunnel to us."""
+    return ("peers", str(peer))
+
+
+def tunnel_element(peer: IPv6Address, prefix: IPv6Network, inner: str) -> tuple[str, str]:
+    """The peer's inner packets may have this prefix as `inner` ("source" or "destination")."""
+    if inner not in ("source", "destination"):
+        raise KernelError(f"cannot gate the inner {inner!r}: it is source or destination")
+    return (f"tunnel_{inner}", f"{peer} . {_upper(prefix)}")
+
+
+class Gate:
+    """The gate of one gateway."""
+
+    def __init__(self, local: IPv6Address, wan: str) -> None:
+        self._local = local
+        self._wan = wan
+        self._nft = nftables.Nftables()
+        self._nft.set_json_output(True)
+        self._elements: set[tuple[str, str]] = set()
+
+    def prepare(self) -> None:
+        """Put the rules in place in one transaction; elements of an earlier agent stay until `adopt`."""
+        counters = "\n".join(f"add counter {TABLE} {name}" for name in COUNTERS)
+        number = f"{int(self._local):#034x}"
+        local, wan = self._local, self._wan
+        self._run(_RULES.format(table=TABLE, counters=counters, local=local, local_number=number, wan=wan))
+
+    def permit(self, *elements: tuple[str, str]) -> None:
+        """Let in what these elements describe."""
+        new = [element for element in elements if element not in self._elements]
+        self._run("\n".join(_command("add", element) for element in new))
+        self._elements.update(new)
+
+    def forbid(self, *elements: tuple[str, str]) -> None:
+        """Take elements out; those not there are fine."""
+        old = [element for element in elements if element in self._elements]
+        self._run("\n".join(_command("delete", element) for element in old))
+        self._elements.difference_update(old)
+
+    def adopt(self, elements: Iterable[tuple[str, str]]) -> None:
+        """Replace all elements by these, in one transaction."""
+        wanted = set(elements)
+        names = ("sources", "peers", "tunnel_source", "tunnel_destination")
+        commands = [f"flush set {TABLE} {name}" for name in names]
+        commands += [_command("add", element) for element in sorted(wanted)]
+        self._run("\n".join(commands))
+        self._elements = wanted
+
+    def dropped(self) -> dict[str, int]:
+        """Packets dropped so far, by reason (COUNTERS)."""
+        listed = json.loads(self._run(f"list counters table {TABLE}"))
+        found = dict.fromkeys(COUNTERS, 0)
+        for entry in listed["nftables"]:
+            counter = entry.get("counter")
+            if counter and counter["table"] == "roamlab" and counter["name"] in found:
+                found[counter["name"]] = counter["packets"]
+        return found
+
+    def clear(self) -> None:
+        """Take the whole table away."""
+        # Added first, because deleting one that is not there is refused.
+        self._run(f"add table {TABLE}\ndelete table {TABLE}")
+        self._elements.clear()
+
+    def _run(self, commands: str) -> str:
+        if not commands:
+            return ""
+        code, output, error = self._nft.cmd(commands)
+        if code:
+            first = error.strip().splitlines()[0] if error.strip() else f"exit {code}"
+            raise KernelError(f"nftables refused: {first}")
+        return str(output)
+
+
+def _command(verb: str, element: tuple[str, str]) -> str:
+    return f"{verb} element {TABLE} {element[0]} {{ {element[1]} }}"

@@ -1,0 +1,53 @@
+"""Named timers for sans-IO cores: set, cancel, ask for the earliest, take what is due."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Hashable, Iterator
+from itertools import count
+from typing import Generic, TypeVar
+
+K = TypeVar("K", bound=Hashable)
+
+
+class Timers(Generic[K]):
+    """At most one pending time per key; setting a key again replaces it."""
+
+    def __init__(self) -> None:
+        self._due: dict[K, tuple[float, int]] = {}
+        self._heap: list[tuple[float, int, K]] = []
+        self._order = count()
+
+    def set(self, key: K, due: float) -> None:
+        """Arrange for `key` at Unix time `due`."""
+        entry = (due, next(self._order))
+        self._due[key] = entry
+        heapq.heappush(self._heap, (*entry, key))
+
+    def cancel(self, key: K) -> None:
+        """Forget `key`; nothing happens when it was not set."""
+        self._due.pop(key, None)
+
+    def due(self, key: K) -> float | None:
+        """When `key` is due, None when it is not set."""
+        entry = self._due.get(key)
+        return entry[0] if entry else None
+
+    def next(self) -> float | None:
+        """The earliest time set."""
+        self._drop_stale()
+        return self._heap[0][0] if self._heap else None
+
+    def take(self, now: float) -> Iterator[K]:
+        """Every key due at `now`, earliest first; each is unset before it is handed out."""
+        while True:
+            self._drop_stale()
+            if not self._heap or self._heap[0][0] > now:
+                return
+            key = heapq.heappop(self._heap)[2]
+            del self._due[key]
+            yield key
+
+    def _drop_stale(self) -> None:
+        while self._heap and self._due.get(self._heap[0][2]) != self._heap[0][:2]:
+            heapq.heappop(self._heap)

@@ -1,0 +1,1 @@
+"""Wire codecs of the agents: sans-IO, standard library only."""

@@ -1,0 +1,224 @@
+"""A whole D-GW domain of cores in virtual time: no sockets, no kernel, no waiting.
+
+Deliveries take `delay` seconds; `filters` see every message and may drop it, hold it back or send it twice.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+from dataclasses import replace
+from ipaddress import IPv6Address, IPv6Network
+
+from agents.dgw.actions import (
+    Adopt,
+    Advertise,
+    Associated,
+    Consult,
+    Disassociated,
+    Install,
+    MobilityDatagram,
+    Remove,
+    RepositoryDatagram,
+    RouterAdvertised,
+    Send,
+    SendParameterProblem,
+)
+from agents.dgw.cmd.core import CmdCore
+from agents.dgw.config import AdvertisementPolicy, CmdConfig, GatewayConfig, Peer, Profile, RadvdFiles, Timing
+from agents.dgw.gateway.core import GatewayCore
+from agents.wire.mobility import pull_mobility
+
+START = 1_760_000_000.0
+CMD = IPv6Address("2001:db8:c:9::2")
+POOLS = {1: "2001:db8:a1::/48", 2: "2001:db8:b2::/48", 3: "2001:db8:c3::/48"}
+
+
+def address(index):
+    return IPv6Address(f"2001:db8:c:{index}::2")
+
+
+def mac(number):
+    return f"02:00:00:00:00:{0x10 + number:02x}"
+
+
+def peer(index):
+    return Peer(f"dgw{index}", index, address(index), IPv6Network(POOLS[index]))
+
+
+def profiles(count=3):
+    return tuple(Profile(f"mn{i}", f"mn{i}@dmm.example", mac(i)) for i in range(1, count + 1))
+
+
+def gateway_config(index, mode, **changes):
+    config = GatewayConfig(
+        role="gateway",
+        name=f"dgw{index}",
+        index=index,
+        mode=mode,
+        address=address(index),
+        pool=IPv6Network(POOLS[index]),
+        wan="wan",
+        phy="phy",
+        cmd=CMD,
+        peers=tuple(peer(i) for i in POOLS if i != index),
+        profiles=profiles(),
+        radvd=RadvdFiles("radvd.conf", "radvd.pid"),
+        control="control",
+        state="state",
+        timing=Timing(),
+        advertisements=AdvertisementPolicy(),
+    )
+    return replace(config, **changes)
+
+
+def cmd_config(mode, **changes):
+    config = CmdConfig(
+        role="cmd",
+        name="cmd",
+        mode=mode,
+        address=CMD,
+        gateways=tuple(peer(i) for i in POOLS),
+        profiles=profiles(),
+        control="control",
+        state="state",
+    )
+    return replace(config, **changes)
+
+
+class Domain:
+    """Three gateways and a CMD, connected."""
+
+    def __init__(self, mode, delay=0.001, timing=None, gateway_changes=None):
+        changes = dict(gateway_changes or {})
+        if timing:
+            changes["timing"] = timing
+        self.mode, self.delay, self.now = mode, delay, START
+        self.configs = {address(i): gateway_config(i, mode, **changes) for i in POOLS}
+        self.cores = {a: GatewayCore(c) for a, c in self.configs.items()}
+        self.cores[CMD] = CmdCore(cmd_config(mode, **({"timing": timing} if timing else {})))
+        self.kernel = {a: {} for a in self.cores}
+        self.advertised = dict.fromkeys(self.cores, ())
+        self.wire = []
+        """(time, source, destination, decoded message) of every Mobility Header sent."""
+        self.log = []
+        """(time, address, event)"""
+        self.filters = []
+        """Callables (time, source, destination, octets) -> list of delays; [] drops."""
+        self.radio_loses_ras = False
+        self._queue = []
+        self._count = itertools.count()
+
+    def gateway(self, index):
+        return self.cores[address(index)]
+
+    def node(self, index, number=1):
+        return self.gateway(index)._base.state.nodes.get(f"mn{number}@dmm.example")
+
+    @property
+    def cmd(self):
+        return self.cores[CMD]
+
+    def session(self, number=1):
+        return self.cmd._base.state.sessions.get(f"mn{number}@dmm.example")
+
+    # --- what tests do
+
+    def attach(self, number, index):
+        self.feed(address(index), Associated(mac(number)))
+
+    def detach(self, number, index):
+        self.feed(address(index), Disassociated(mac(number)))
+
+    def move(self, number, old, new):
+        self.detach(number, old)
+        self.attach(number, new)
+
+    def run(self, seconds=0.5):
+        """Let virtual time pass, handling everything due."""
+        end = self.now + seconds
+        while True:
+            due = [(t, a) for a, c in self.cores.items() if (t := c.next_timer()) is not None]
+            timer = min(due, default=(float("inf"), None), key=lambda entry: entry[0])
+            message = self._queue[0] if self._queue else (float("inf"),)
+            if min(timer[0], message[0]) > end:
+                break
+            if message[0] <= timer[0]:
+                at, _, destination, notice = heapq.heappop(self._queue)
+                self.now = max(self.now, at)
+                self.feed(destination, notice)
+            else:
+                self.now = max(self.now, timer[0])
+                self.cores[timer[1]].handle_timer(self.now)
+                self.perform(timer[1])
+        self.now = end
+
+    def feed(self, destination, notice):
+        self.cores[destination].receive(notice, None, self.now)
+        self.perform(destination)
+
+    # --- the world
+
+    def perform(self, node):
+        core = self.cores[node]
+        for action in core.actions():
+            match action:
+                case Send():
+                    decoded = pull_mobility(action.message, node, action.destination)
+                    self.wire.append((self.now, node, action.destination, decoded))
+                    datagram = MobilityDatagram(action.message, node, action.destination)
+                    self._deliver(node, action.destination, action.message, datagram)
+                case Consult():
+                    datagram = RepositoryDatagram(action.message, node, action.port)
+                    self._deliver(node, action.destination, action.message, datagram)
+                case Install():
+                    self.kernel[node][action.item.key] = action.item
+                case Remove():
+                    assert action.item.key in self.kernel[node], action
+                    del self.kernel[node][action.item.key]
+                case Adopt():
+                    self.kernel[node] = {item.key: item for item in action.items}
+                case Advertise():
+                    self._advertise(node, action)
+                case SendParameterProblem():
+                    self.wire.append((self.now, node, action.offending.source, action))
+        for event in core.events():
+            self.log.append((self.now, node, event))
+
+    def _advertise(self, node, action):
+        self.advertised[node] = action.advertisements
+        for ra in action.advertisements:
+            dlif = self.kernel[node].get(("dlif", ra.dlif))
+            assert dlif is not None, f"RA on {ra.dlif}, which does not exist"
+            if not self.radio_loses_ras:
+                client = next(p.mac for p in profiles() if p.name == ra.dlif[: len(p.name)])
+                notice = RouterAdvertised(dlif.link_local, client)
+                heapq.heappush(self._queue, (self.now + 0.005, next(self._count), node, notice))
+
+    def _deliver(self, source, destination, octets, notice):
+        delays = [self.delay]
+        for rule in self.filters:
+            answer = rule(self.now, source, destination, octets)
+            if answer is not None:
+                delays = answer
+        if destination in self.cores:
+            for delay in delays:
+                heapq.heappush(self._queue, (self.now + delay, next(self._count), destination, notice))
+
+    # --- what tests look at
+
+    def sent(self, kind, source=None, destination=None):
+        return [
+            (t, s, d, m)
+            for t, s, d, m in self.wire
+            if isinstance(m, kind) and source in (None, s) and destination in (None, d)
+        ]
+
+    def events(self, name, node=None):
+        return [e for _, a, e in self.log if e.name == name and node in (None, a)]
+
+    def items(self, index, kind):
+        return [item for item in self.kernel[address(index)].values() if isinstance(item, kind)]
+
+    def ras(self, index, number=1):
+        return {ra.dlif: ra for ra in self.advertised[address(index)] if ra.dlif.startswith(f"mn{number}")}
