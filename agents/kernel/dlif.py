@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Collection
+import itertools
+import socket
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from ipaddress import IPv6Address, IPv6Interface
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from agents.kernel import links, sysctl
 from agents.kernel.netlink import KernelError, Netlink, Request
@@ -14,6 +16,13 @@ from agents.kernel.netlink import KernelError, Netlink, Request
 if TYPE_CHECKING:
     from agents.dgw.forwarding import Dlif
     from agents.kernel.reaper import Reaper
+
+
+FIRST_INDEX = 10000
+"""Interface indices of DLIFs start here, above what links and tunnels get by themselves."""
+
+
+_Key = TypeVar("_Key", int, str)
 
 
 @dataclass
@@ -46,8 +55,9 @@ class Dlifs:
             if device.live:
                 self._readdress(device, item)
                 return
-            if self._reaper.revive(device.index, item.name):
+            if self._reaper.revive(item.name):
                 self._netlink.run(*_give_addresses(device.index, item))
+                self._wait_delivered(device.index, item)
                 self._devices[item.name] = _Device(device.index, item)
                 return
         elif device:
@@ -81,7 +91,7 @@ class Dlifs:
             item = wanted.get(link.name)
             lower = there.get(item.phy) if item else None
             if item and lower and (link.mac, link.lower, link.running) == (item.mac, lower.index, True):
-                self._reaper.revive(link.index, link.name)
+                self._reaper.revive(link.name)
                 self._correct(link.index, item)
                 self._devices[link.name] = _Device(link.index, item)
             else:
@@ -100,22 +110,49 @@ class Dlifs:
             self._netlink.run(links.hint_neighbour(number, name, neighbour, mac))
 
     def _create(self, item: Dlif) -> int:
-        lower = links.index(item.phy)
-        self._netlink.run(links.new_macvlan(item.name, lower, item.mac))
-        number = links.index(item.name)
-        sysctl.ipv6(item.name, accept_dad=0, accept_ra=0)
-        requests = (links.no_auto_link_local(number, item.name), *_give_addresses(number, item))
+        number = self._new(item, links.index(item.phy))
         try:
-            self._netlink.run(*requests, links.set_up(number, item.name))
+            sysctl.ipv6(item.name, accept_dad=0, accept_ra=0)
+            addresses = _give_addresses(number, item)
+            self._netlink.run(links.no_auto_link_local(number, item.name), *addresses)
+            self._bring_up(number, item.name)
+            self._wait_delivered(number, item)
+        except KernelError:
+            self._netlink.run(links.delete(number, item.name))
+            raise
+        return number
+
+    def _new(self, item: Dlif, lower: int) -> int:
+        # The lowest free index: radvd joins a multicast group per interface index, never leaves it, and has room
+        # for a few hundred only (net.core.optmem_max); with ever new indices it would fall silent one day.
+        for number in itertools.count(FIRST_INDEX):
+            if _is_there(socket.if_indextoname, number):
+                continue
+            try:
+                self._netlink.run(links.new_macvlan(number, item.name, lower, item.mac))
+            except KernelError as error:
+                # Either somebody took the index in between, or the name is taken.
+                if error.code != errno.EEXIST or _is_there(socket.if_nametoindex, item.name):
+                    raise
+            else:
+                return number
+        raise AssertionError("counting ends nowhere")
+
+    def _bring_up(self, number: int, name: str) -> None:
+        try:
+            self._netlink.run(links.set_up(number, name))
         except KernelError as error:
             if error.code != errno.EADDRINUSE:
                 raise
-            # A retired DLIF of another name has this link-layer address: it goes now instead of soon.
+            # A retired DLIF of another name may have this link-layer address: it goes now instead of soon.
             self._reaper.flush()
-            self._netlink.run(links.set_up(number, item.name))
+            self._netlink.run(links.set_up(number, name))
         # radvd drops an advertisement on an interface without carrier and tries again only after a second.
-        links.wait_running(self._netlink, number, item.name)
-        return number
+        links.wait_running(self._netlink, number, name)
+
+    def _wait_delivered(self, number: int, item: Dlif) -> None:
+        for address in _addresses(item):
+            links.wait_delivered(self._netlink, number, item.name, address.ip)
 
     def _readdress(self, device: _Device, item: Dlif) -> None:
         old, new = _addresses(device.item), _addresses(item)
@@ -132,6 +169,14 @@ class Dlifs:
             *(links.add_address(number, item.name, address) for address in wanted - there),
             *(links.delete_address(number, item.name, address) for address in there - wanted),
         )
+
+
+def _is_there(look: Callable[[_Key], object], key: _Key) -> bool:
+    try:
+        look(key)
+    except OSError:
+        return False
+    return True
 
 
 def _same_device(one: Dlif, other: Dlif) -> bool:

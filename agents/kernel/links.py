@@ -7,6 +7,7 @@ import select
 import socket
 import struct
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from ipaddress import IPv6Address, IPv6Interface
 
@@ -27,7 +28,8 @@ from agents.kernel.netlink import (
 RTM_NEWLINK, RTM_DELLINK, RTM_GETLINK, RTM_SETLINK = 16, 17, 18, 19
 RTM_NEWADDR, RTM_DELADDR, RTM_GETADDR = 20, 21, 22
 RTM_NEWNEIGH = 28
-RTNLGRP_LINK = 1
+RTM_GETROUTE, RTA_DST, RTA_OIF, RTN_LOCAL, ROUTE_TYPE = 26, 1, 4, 2, 7
+RTNLGRP_LINK, RTNLGRP_IPV6_ROUTE = 1, 11
 IFF_UP, IFF_RUNNING = 0x1, 0x40
 IFLA_ADDRESS, IFLA_IFNAME, IFLA_MTU, IFLA_LINK = 1, 3, 4, 5
 IFLA_LINKINFO, IFLA_AF_SPEC, IFLA_GROUP = 18, 26, 27
@@ -37,6 +39,8 @@ IFLA_INET6_ADDR_GEN_MODE, ADDR_GEN_NONE = 8, b"\x01"
 IFA_ADDRESS, IFA_LOCAL, IFA_FLAGS, IFA_F_NODAD = 1, 2, 8, 0x02
 NDA_DST, NDA_LLADDR, NUD_STALE = 1, 2, 0x04
 NAME_MAX = 15
+WAIT = 2.0
+"""Seconds an interface may take to get ready."""
 
 OWNED, RETIRED = 183, 184
 """Device groups: ours, and ours but out of service and waiting for deletion."""
@@ -73,11 +77,11 @@ def header(number: int = 0, flags: int = 0, change: int = 0) -> bytes:
     return struct.pack("=BxHiII", 0, 0, number, flags, change)
 
 
-def new_macvlan(name: str, lower: int, mac: str) -> Request:
-    """Create a private macvlan of group OWNED, down (spec §7 "DLIF (any role)")."""
+def new_macvlan(number: int, name: str, lower: int, mac: str) -> Request:
+    """Create a private macvlan of group OWNED, down, with this index (spec §7 "DLIF (any role)")."""
     mode = nest(IFLA_INFO_DATA, attribute(IFLA_MACVLAN_MODE, MACVLAN_MODE_PRIVATE))
     body = (
-        header()
+        header(number)
         + attribute(IFLA_IFNAME, name)
         + attribute(IFLA_LINK, lower)
         + attribute(IFLA_ADDRESS, bytes.fromhex(mac.replace(":", "")))
@@ -99,9 +103,15 @@ def set_up(number: int, name: str) -> Request:
     return Request(f"bring {name} up", RTM_NEWLINK, header(number, IFF_UP, IFF_UP))
 
 
-def set_group(number: int, name: str, group: int) -> Request:
-    """Move an interface to a device group."""
-    return Request(f"set group of {name}", RTM_SETLINK, header(number) + attribute(IFLA_GROUP, group))
+def retire(number: int, name: str) -> Request:
+    """Move an interface of ours out of service."""
+    return Request(f"retire {name}", RTM_SETLINK, header(number) + attribute(IFLA_GROUP, RETIRED))
+
+
+def take_back(name: str) -> Request:
+    """Move an interface of ours back into service; by name, since its index may be another's by now."""
+    body = header() + attribute(IFLA_IFNAME, name) + attribute(IFLA_GROUP, OWNED)
+    return Request(f"take {name} back", RTM_SETLINK, body)
 
 
 def delete(number: int, name: str) -> Request:
@@ -181,18 +191,36 @@ def addresses(netlink: Netlink, number: int) -> set[IPv6Interface]:
     return found
 
 
-def wait_running(netlink: Netlink, number: int, name: str, timeout: float = 2.0) -> None:
-    """Return when the interface is up and its carrier is there: told by the kernel, not guessed by a delay."""
-    if link(netlink, number, name).running:
+def wait_running(netlink: Netlink, number: int, name: str) -> None:
+    """Return when the interface is up and its carrier is there."""
+    _wait(f"{name} has no carrier", RTNLGRP_LINK, lambda: link(netlink, number, name).running)
+
+
+def wait_delivered(netlink: Netlink, number: int, name: str, address: IPv6Address) -> None:
+    """Return when packets to a new address are delivered here.
+
+    The kernel completes an address in a work queue, also without duplicate address detection. Until then a
+    packet to it, such as the answer to the first neighbour solicitation, is routed elsewhere and lost.
+    """
+    body = struct.pack("=BBBBBBBBI", socket.AF_INET6, 128, 0, 0, 0, 0, 0, 0, 0)
+    body += attribute(RTA_DST, address.packed) + attribute(RTA_OIF, number)
+    request = Request(f"look for {address} on {name}", RTM_GETROUTE, body)
+    local = f"{name} does not answer to {address}"
+    _wait(local, RTNLGRP_IPV6_ROUTE, lambda: netlink.ask(request).body[ROUTE_TYPE] == RTN_LOCAL)
+
+
+def _wait(failure: str, group: int, predicate: Callable[[], bool]) -> None:
+    """Wait for a condition that events of a group announce: told by the kernel, not guessed by a delay."""
+    if predicate():
         return
-    watcher = Netlink(groups=(RTNLGRP_LINK,))
+    watcher = Netlink(groups=(group,))
     try:
-        deadline = time.monotonic() + timeout
+        deadline = time.monotonic() + WAIT
         # Asked again now that events are listened to: it may have happened in between.
-        while not link(netlink, number, name).running:
+        while not predicate():
             left = deadline - time.monotonic()
             if left <= 0 or not select.select([watcher], [], [], left)[0]:
-                raise KernelError(f"{name} has no carrier after {timeout:g} s", errno.ETIMEDOUT)
+                raise KernelError(f"{failure} after {WAIT:g} s", errno.ETIMEDOUT)
             watcher.events()
     finally:
         watcher.close()

@@ -7,7 +7,6 @@ final advertisement; a SIGHUP advertises on every interface of the file at once.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
 from collections.abc import Iterable
@@ -108,13 +107,13 @@ class Radvd:
         except OSError as error:
             raise KernelError(f"radvd is not running: no process {number} ({self._pid_file})") from error
         try:
-            with contextlib.suppress(FileNotFoundError):
-                name = Path(f"/proc/{number}/comm").read_text().strip()
-                if name != "radvd":
-                    raise KernelError(f"radvd is not running: process {number} is {name} ({self._pid_file})")
+            name, state = _process(number)
+            if name != "radvd" or state == "Z":
+                what = "has ended" if name == "radvd" else f"is {name}"
+                raise KernelError(f"radvd is not running: process {number} {what} ({self._pid_file})")
             signal.pidfd_send_signal(process, signal.SIGHUP)
         except ProcessLookupError as error:
-            raise KernelError(f"radvd ended: process {number} is gone ({self._pid_file})") from error
+            raise KernelError(f"radvd is not running: process {number} has ended ({self._pid_file})") from error
         finally:
             os.close(process)
 
@@ -125,3 +124,12 @@ class Radvd:
             raise KernelError(f"radvd is not running: no pid file {self._pid_file}") from error
         except ValueError as error:
             raise KernelError(f"radvd is not running: no number in {self._pid_file}") from error
+
+
+def _process(number: int) -> tuple[str, str]:
+    """Name and state letter of a process, "Z" when it is gone."""
+    try:
+        head, _bracket, tail = Path(f"/proc/{number}/stat").read_text().rpartition(")")
+    except OSError:
+        return "radvd", "Z"
+    return head.partition("(")[2], tail.split()[0]

@@ -9,6 +9,7 @@ owner takes the addresses away in the same breath), and a thread deletes that wh
 
 from __future__ import annotations
 
+import errno
 import threading
 from collections.abc import Callable
 
@@ -32,13 +33,15 @@ class Reaper:
 
     def retire(self, number: int, name: str) -> Request:
         """Request that takes an interface out of service; run it, then call `wake`."""
-        return links.set_group(number, name, links.RETIRED)
+        return links.retire(number, name)
 
-    def revive(self, number: int, name: str) -> bool:
+    def revive(self, name: str) -> bool:
         """Take a retired interface back into service; False if it is gone already."""
         try:
-            self._netlink.run(links.set_group(number, name, links.OWNED))
-        except KernelError:
+            self._netlink.run(links.take_back(name))
+        except KernelError as error:
+            if error.code != errno.ENODEV:
+                raise
             return False
         return True
 

@@ -15,7 +15,7 @@ from ipaddress import IPv6Address
 
 from agents.kernel.netlink import KernelError
 
-ETH_P_IPV6 = 0x86DD
+ETH_P_ALL, ETH_P_IPV6 = 0x0003, 0x86DD
 ICMPV6 = 58
 ROUTER_SOLICITATION, ROUTER_ADVERTISEMENT, NEIGHBOUR_SOLICITATION = 133, 134, 135
 SO_ATTACH_FILTER, SO_TIMESTAMPNS = 26, 35
@@ -110,7 +110,8 @@ class Watch:
         _attach(self._socket, FILTER)
         self._socket.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
         try:
-            self._socket.bind((interface, ETH_P_IPV6))
+            # A socket for IPv6 alone is never shown what leaves; the filter keeps the rest away.
+            self._socket.bind((interface, ETH_P_ALL))
         except OSError as error:
             self._socket.close()
             raise KernelError(f"cannot watch {interface}: {error.strerror}", error.errno or 0) from error

@@ -96,7 +96,7 @@ class Ip6tnl:
             return
         name = self._name(peer)
         retired = self._retired.pop(peer, None)
-        if retired is None or not self._reaper.revive(retired.interface, name):
+        if retired is None or not self._reaper.revive(name):
             retired = self._create(peer, name)
         self._open[peer] = retired
 
@@ -125,7 +125,7 @@ class Ip6tnl:
                 continue
             peer = wanted.get(link.name)
             if peer is not None and self._fits(link, peer):
-                self._reaper.revive(link.index, link.name)
+                self._reaper.revive(link.name)
                 self._open[peer] = Hop(link.index)
             else:
                 drop.append(self._reaper.retire(link.index, link.name))

@@ -1,0 +1,19 @@
+"""Checks of a run, one module per subject; importing this package fills the registry."""
+
+from captures.checks import cmd_interface, flows, identity, prefixes, ra, reachability, signalling, tunnel
+from captures.checks.base import REGISTRY, Result, call, check
+
+__all__ = [
+    "REGISTRY",
+    "Result",
+    "call",
+    "check",
+    "cmd_interface",
+    "flows",
+    "identity",
+    "prefixes",
+    "ra",
+    "reachability",
+    "signalling",
+    "tunnel",
+]

@@ -1,0 +1,231 @@
+"""Decode capture files into typed records: tshark for what it knows, scapy layers for the rest, in parallel."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
+from ipaddress import IPv6Address, IPv6Network
+from pathlib import Path
+
+from captures import mobility, tshark
+from captures.pcapng import CaptureError, Frames
+from captures.records import (
+    ICMPV6,
+    IPV6,
+    MARKER_ETHERTYPE,
+    MOBILITY,
+    ROUTER_ADVERTISEMENT,
+    TCP,
+    UDP,
+    Capture,
+    IpLayer,
+    MobilityMessage,
+    Packet,
+    PrefixInformation,
+    RouteInformation,
+    RouterAdvertisement,
+)
+
+PREFERENCES = {0: "medium", 1: "high", 2: "reserved", 3: "low"}
+PREFIX_INFORMATION, ROUTE_INFORMATION = 3, 24
+
+
+@lru_cache(maxsize=65536)
+def address(text: str) -> IPv6Address:
+    """IPv6 address of a text, each text parsed once."""
+    return IPv6Address(text)
+
+
+@lru_cache(maxsize=65536)
+def inside(where: IPv6Address, network: IPv6Network) -> bool:
+    """Whether the address is in the network."""
+    return where in network
+
+
+def decode_all(directory: Path, captures: Iterable[tuple[str, str, str]]) -> list[Capture]:
+    """Decode (file, node, interface) captures of a run directory, as many at a time as there are CPUs."""
+    with ThreadPoolExecutor(max_workers=os.cpu_count() or 2) as pool:
+        waiting = [
+            pool.submit(decode_file, directory / file, file, node, interface)
+            for file, node, interface in captures
+        ]
+        return [one.result() for one in waiting]
+
+
+def decode_file(path: Path, file: str, node: str, interface: str) -> Capture:
+    """Decode one capture; `file` is the name records carry. CaptureError when it cannot be read."""
+    capture = Capture(file, node, interface)
+    try:
+        raw = Frames(path)
+    except OSError as error:
+        raise CaptureError(f"cannot read capture {path}: {error.strerror}") from error
+    try:
+        if len(raw):
+            for row in tshark.rows(path):
+                _add(capture, row, raw)
+    finally:
+        raw.close()
+    return capture
+
+
+def _add(capture: Capture, row: tshark.Row, raw: Frames) -> None:
+    number = int(row["frame.number"])
+    packet = _packet(capture.file, row, raw, number)
+    if packet.ethertype == MARKER_ETHERTYPE:
+        return
+    capture.packets.append(packet)
+    if packet.protocol == MOBILITY:
+        message = mobility.read(packet, raw[number])
+        _cross_check(message, row)
+        capture.mobility.append(message)
+    elif packet.icmp_type == ROUTER_ADVERTISEMENT and not packet.tunnelled:
+        capture.advertisements.append(_advertisement(packet, row))
+
+
+def _packet(file: str, row: tshark.Row, raw: Frames, number: int) -> Packet:
+    layers = _layers(row)
+    protocol = _protocol(row, layers)
+    packet = Packet(
+        file=file,
+        number=number,
+        time=float(row["frame.time_epoch"]),
+        length=int(row["frame.len"]),
+        eth_source=row["eth.src"],
+        eth_destination=row["eth.dst"],
+        ethertype=_first(row["eth.type"], 0),
+        layers=layers,
+        protocol=protocol,
+        **_upper(row, protocol),
+    )
+    if protocol == UDP and layers:
+        object.__setattr__(packet, "udp_sequence", _udp_sequence(packet, row, raw[number]))
+    return packet
+
+
+def _layers(row: tshark.Row) -> tuple[IpLayer, ...]:
+    """IPv6 headers of the packet; those quoted inside an ICMPv6 error are not part of it."""
+    if not row["ipv6.src"]:
+        return ()
+    found = []
+    columns = (row[name].split("|") for name in ("ipv6.src", "ipv6.dst", "ipv6.nxt", "ipv6.hlim", "ipv6.plen"))
+    for source, destination, upper, hops, size in zip(*columns, strict=True):
+        found.append(IpLayer(address(source), address(destination), int(upper), int(hops), int(size)))
+        if found[-1].next_header != IPV6:
+            break
+    return tuple(found)
+
+
+def _protocol(row: tshark.Row, layers: tuple[IpLayer, ...]) -> int:
+    if not layers:
+        return -1
+    upper = layers[-1].next_header
+    if upper == 0 and row["icmpv6.type"]:  # hop-by-hop options before ICMPv6: multicast listener reports
+        return ICMPV6
+    return upper
+
+
+def _upper(row: tshark.Row, protocol: int) -> dict[str, int]:
+    """Transport fields; the first occurrence counts, later ones are quoted inside ICMPv6 errors."""
+    if protocol == UDP:
+        return {
+            "source_port": _first(row["udp.srcport"], 0),
+            "destination_port": _first(row["udp.dstport"], 0),
+        }
+    if protocol == TCP:
+        return {
+            "source_port": _first(row["tcp.srcport"], 0),
+            "destination_port": _first(row["tcp.dstport"], 0),
+            "tcp_sequence": _first(row["tcp.seq_raw"], 0),
+            "tcp_length": _first(row["tcp.len"], 0),
+            "tcp_flags": _first(row["tcp.flags"], 0),
+        }
+    if protocol == ICMPV6:
+        return {
+            "icmp_type": _first(row["icmpv6.type"], -1),
+            "icmp_id": _first(row["icmpv6.echo.identifier"], -1),
+            "icmp_sequence": _first(row["icmpv6.echo.sequence_number"], -1),
+        }
+    return {}
+
+
+def _udp_sequence(packet: Packet, row: tshark.Row, frame: bytes) -> int:
+    size = _first(row["udp.length"], 8) - 8
+    end = mobility.ETHERNET + mobility.IPV6_HEADER + packet.outer.payload_length
+    payload = frame[end - size : end]
+    return int.from_bytes(payload[:8], "big") if len(payload) >= 8 else -1
+
+
+def _cross_check(message: MobilityMessage, row: tshark.Row) -> None:
+    """Two independent decoders must agree on every field both know."""
+    seen = {
+        "sequence": row["mip6.bu.seqnr"] or row["mip6.ba.seqnr"],
+        "lifetime": row["mip6.bu.lifetime"] or row["mip6.ba.lifetime"],
+        "status": row["mip6.ba.status"],
+        "mn_id": row["mip6.mnid.identifier"],
+    }
+    for name, text in seen.items():
+        mine = getattr(message, name)
+        if text and message.malformed is None and str(mine) != text:
+            raise CaptureError(
+                f"{message.file} frame {message.number}: tshark reads {name} {text}, the scapy layer {mine}"
+            )
+
+
+def _advertisement(packet: Packet, row: tshark.Row) -> RouterAdvertisement:
+    flags = _first(row["icmpv6.nd.ra.flag"], 0)
+    prefixes, routes = _ra_options(row)
+    return RouterAdvertisement(
+        file=packet.file,
+        number=packet.number,
+        time=packet.time,
+        eth_source=packet.eth_source,
+        eth_destination=packet.eth_destination,
+        source=packet.outer.source,
+        destination=packet.outer.destination,
+        hop_limit=packet.outer.hop_limit,
+        current_hop_limit=_first(row["icmpv6.nd.ra.cur_hop_limit"], 0),
+        managed=bool(flags & 0x80),
+        other=bool(flags & 0x40),
+        preference=PREFERENCES[flags >> 3 & 3],
+        router_lifetime=_first(row["icmpv6.nd.ra.router_lifetime"], 0),
+        reachable_time=_first(row["icmpv6.nd.ra.reachable_time"], 0),
+        retrans_timer=_first(row["icmpv6.nd.ra.retrans_timer"], 0),
+        source_mac=row["icmpv6.opt.src_linkaddr"].split("|")[0] or None,
+        mtu=_first(row["icmpv6.opt.mtu"], 0) or None,
+        prefixes=prefixes,
+        routes=routes,
+    )
+
+
+def _ra_options(row: tshark.Row) -> tuple[tuple[PrefixInformation, ...], tuple[RouteInformation, ...]]:
+    """PIOs and RIOs: tshark gives one column per field, shared by both, in option order."""
+    nets = iter(zip(_many(row["icmpv6.opt.prefix"]), _many(row["icmpv6.opt.prefix.length"]), strict=True))
+    flags = iter(_many(row["icmpv6.opt.prefix.flag"]))
+    valid = iter(_many(row["icmpv6.opt.prefix.valid_lifetime"]))
+    preferred = iter(_many(row["icmpv6.opt.prefix.preferred_lifetime"]))
+    route_flags = iter(_many(row["icmpv6.opt.route_info.flag"]))
+    route_lifetimes = iter(_many(row["icmpv6.opt.route_lifetime"]))
+    prefixes, routes = [], []
+    for kind in _many(row["icmpv6.opt.type"]):
+        if int(kind) not in (PREFIX_INFORMATION, ROUTE_INFORMATION):
+            continue
+        where, length = next(nets)
+        net = IPv6Network((where, int(length)), strict=False)
+        if int(kind) == PREFIX_INFORMATION:
+            bits = int(next(flags), 0)
+            on_link, autonomous = bool(bits & 0x80), bool(bits & 0x40)
+            prefixes.append(PrefixInformation(net, on_link, autonomous, int(next(valid)), int(next(preferred))))
+        else:
+            preference = PREFERENCES[int(next(route_flags), 0) >> 3 & 3]
+            routes.append(RouteInformation(net, preference, int(next(route_lifetimes))))
+    return tuple(prefixes), tuple(routes)
+
+
+def _many(text: str) -> list[str]:
+    return text.split("|") if text else []
+
+
+def _first(text: str, default: int) -> int:
+    return int(text.split("|", 1)[0], 0) if text else default

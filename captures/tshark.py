@@ -1,0 +1,82 @@
+"""tshark as a decoder: one pass per file, only the fields the checks need, as tab-separated text."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+from captures.pcapng import CaptureError
+
+FIELDS = (
+    "frame.number",
+    "frame.time_epoch",
+    "frame.len",
+    "eth.src",
+    "eth.dst",
+    "eth.type",
+    "ipv6.src",
+    "ipv6.dst",
+    "ipv6.nxt",
+    "ipv6.hlim",
+    "ipv6.plen",
+    "udp.srcport",
+    "udp.dstport",
+    "udp.length",
+    "tcp.srcport",
+    "tcp.dstport",
+    "tcp.seq_raw",
+    "tcp.len",
+    "tcp.flags",
+    "icmpv6.type",
+    "icmpv6.echo.identifier",
+    "icmpv6.echo.sequence_number",
+    "mip6.mhtype",
+    "mip6.bu.seqnr",
+    "mip6.ba.seqnr",
+    "mip6.bu.lifetime",
+    "mip6.ba.lifetime",
+    "mip6.ba.status",
+    "mip6.mnid.identifier",
+    "icmpv6.nd.ra.cur_hop_limit",
+    "icmpv6.nd.ra.flag",
+    "icmpv6.nd.ra.router_lifetime",
+    "icmpv6.nd.ra.reachable_time",
+    "icmpv6.nd.ra.retrans_timer",
+    "icmpv6.opt.type",
+    "icmpv6.opt.src_linkaddr",
+    "icmpv6.opt.mtu",
+    "icmpv6.opt.prefix",
+    "icmpv6.opt.prefix.length",
+    "icmpv6.opt.prefix.flag",
+    "icmpv6.opt.prefix.valid_lifetime",
+    "icmpv6.opt.prefix.preferred_lifetime",
+    "icmpv6.opt.route_info.flag",
+    "icmpv6.opt.route_lifetime",
+)
+"""Fields asked for, in column order. A field occurring several times is joined with "|"."""
+PROTOCOLS = "frame,eth,ethertype,ipv6,ipv6.hopopts,icmpv6,mipv6,udp,tcp,data"
+"""Dissectors switched on: no application protocol, so that a stream costs no reassembly."""
+Row = dict[str, str]
+
+
+def rows(path: Path) -> Iterator[Row]:
+    """Decode a capture; yield one {field: text} per frame. CaptureError when tshark cannot read it."""
+    argv = ["tshark", "-n", "-r", str(path), "--only-protocols", PROTOCOLS]
+    argv += ["-o", "tcp.desegment_tcp_streams:FALSE", "-o", "tcp.analyze_sequence_numbers:FALSE"]
+    argv += ["-o", "tcp.relative_sequence_numbers:FALSE"]
+    argv += ["-T", "fields", "-E", "separator=/t", "-E", "occurrence=a", "-E", "aggregator=|"]
+    for name in FIELDS:
+        argv += ["-e", name]
+    try:
+        process = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    except FileNotFoundError as error:
+        raise CaptureError("tshark is not installed (Debian package tshark)") from error
+    with process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        for line in process.stdout:
+            yield dict(zip(FIELDS, line.rstrip("\n").split("\t"), strict=False))
+        complaint = [text for text in process.stderr.read().splitlines() if "Running as user" not in text]
+    if process.returncode != 0:
+        raise CaptureError(f"tshark cannot read {path}: {' '.join(complaint) or process.returncode}")

@@ -1,0 +1,1 @@
+"""The emulator: namespaces, nodes, links, radio cells, processes, run directories. Knows no protocol."""

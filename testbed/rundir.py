@@ -1,0 +1,80 @@
+"""The run directory: what a lab leaves, made and checked before anything starts (docs/run-directory.md)."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from testbed.events import EventLog
+from testbed.validation import LabError
+
+FORMAT = 1
+MINIMUM_FREE = 64 * 2**20
+"""octets that must be free before a lab starts"""
+
+
+class RunDirectory:
+    """One run's directory: lab.json, events.jsonl, agents/, pcap/; readers get theirs from here."""
+
+    def __init__(self, path: Path, log: EventLog) -> None:
+        self.path = path
+        self.log = log
+        self.agents = path / "agents"
+        self.pcap = path / "pcap"
+
+    @classmethod
+    def create(cls, path: Path | str, *, minimum_free: int = MINIMUM_FREE) -> RunDirectory:
+        """Make the directory and see that it can be written and has room.
+
+        LabError in one line when it cannot be made or written, holds a run already, or its disk is (nearly) full.
+        """
+        path = Path(path).absolute()
+        if (path / "lab.json").exists():
+            raise LabError(f"run directory {path} holds a run already: name another one, or remove it")
+        try:
+            for directory in (path, path / "agents", path / "pcap"):
+                directory.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=path / "pcap") as probe:
+                probe.write(bytes(1 << 16))
+                probe.flush()
+                os.fsync(probe.fileno())
+            free = shutil.disk_usage(path).free
+        except OSError as error:
+            raise LabError(f"run directory {path}: {error.strerror}: choose another with --run-dir") from error
+        if free < minimum_free:
+            raise LabError(
+                f"run directory {path}: {free / 2**20:.0f} MB free, a run needs {minimum_free / 2**20:.0f} MB: "
+                "make room or choose another with --run-dir"
+            )
+        return cls(path, EventLog(path / "events.jsonl"))
+
+    def write_lab(self, lab: Mapping[str, Any]) -> None:
+        """Write lab.json, in one step; `format` is added."""
+        draft = self.path / ".lab.json.new"
+        draft.write_text(json.dumps({"format": FORMAT, **lab}, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        draft.replace(self.path / "lab.json")
+
+    def capture(self, node: str, interface: str) -> Path:
+        """Return the path of the capture of a node's interface."""
+        return self.pcap / f"{node}-{interface}.pcapng"
+
+    def close(self) -> None:
+        """Close the event log."""
+        self.log.close()
+
+
+def default_path(lab: str, base: Path | None = None) -> Path:
+    """Return runs/<lab>-<time> (with a number when taken) below base or the current directory."""
+    stem = f"{lab}-{time.strftime('%Y%m%d-%H%M%S')}"
+    directory = (base or Path.cwd()) / "runs"
+    path, number = directory / stem, 1
+    while path.exists():
+        number += 1
+        path = directory / f"{stem}-{number}"
+    return path

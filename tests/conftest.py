@@ -1,0 +1,55 @@
+"""Tests that need namespaces run inside a sandbox: pytest re-executes itself there when it selected any."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from testbed import sandbox
+from testbed.mininet_api import Topo
+from testbed.network import Network
+
+NEEDING = ("netns", "demo")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    distributed = getattr(config.option, "numprocesses", None) or getattr(config.option, "dist", "no") != "no"
+    if distributed and not hasattr(config, "workerinput"):
+        _enter(config)  # workers inherit the sandbox; the controller itself collects nothing
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    if session.config.option.collectonly or hasattr(session.config, "workerinput"):
+        return
+    if any(item.get_closest_marker(name) for item in session.items for name in NEEDING):
+        _enter(session.config)
+
+
+def _enter(config: pytest.Config) -> None:
+    if sandbox.inside():
+        return
+    capture = config.pluginmanager.getplugin("capturemanager")
+    if capture is not None:
+        capture.suspend_global_capture(in_=True)  # gives the terminal back before the descriptors are handed on
+    sandbox.reexec([sys.executable, "-m", "pytest", *map(str, config.invocation_params.args)])
+
+
+@pytest.fixture
+def network() -> Iterator[Callable[..., Network]]:
+    """Start networks from topologies; all are stopped after the test."""
+    networks: list[Network] = []
+
+    def start(topo: Topo) -> Network:
+        made = Network(topo)
+        networks.append(made)
+        made.start()
+        return made
+
+    yield start
+    for made in networks:
+        made.stop()

@@ -1,0 +1,117 @@
+"""Recorder on a real veth pair: nothing is lost between `start()` and `stop()`."""
+
+import socket
+import subprocess
+import sys
+import time
+import uuid
+
+import pytest
+
+from captures.decode import decode_file
+from captures.pcapng import CaptureError
+from captures.record import Recorder, start_all, stop_all
+
+pytestmark = pytest.mark.netns
+FRAMES = 500
+
+
+@pytest.fixture
+def veth():
+    """A veth pair in this namespace, removed again by its own name."""
+    tag = uuid.uuid4().hex[:8]
+    one, two = f"ra{tag}", f"rb{tag}"
+    made = subprocess.run(["ip", "link", "add", one, "type", "veth", "peer", "name", two], capture_output=True)
+    if made.returncode:
+        pytest.skip(f"no veth here: {made.stderr.decode().strip()}")
+    for name in (one, two):
+        subprocess.run(["ip", "link", "set", name, "up"], check=True)
+    yield one, two
+    subprocess.run(["ip", "link", "del", one], check=True)
+
+
+def send(interface, count, mark):
+    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as sock:
+        sock.bind((interface, 0))
+        for number in range(count):
+            frame = b"\xff" * 6 + b"\x02\0\0\0\0\1" + b"\x88\xb6" + mark + number.to_bytes(4, "big") + bytes(40)
+            sock.send(frame)
+
+
+def numbers(path, mark):
+    from captures.pcapng import Frames
+
+    frames = Frames(path)
+    found = [
+        int.from_bytes(frames[n][18:22], "big") for n in range(1, len(frames) + 1) if frames[n][14:18] == mark
+    ]
+    frames.close()
+    return found
+
+
+def test_nothing_is_lost_from_start_to_stop(veth, tmp_path):
+    one, two = veth
+    recorders = [Recorder(subprocess.Popen, name, tmp_path / f"{name}.pcapng") for name in (one, two)]
+    start_all(recorders)
+    send(one, FRAMES, b"test")
+    stop_all(recorders)
+    for recorder in recorders:
+        assert numbers(recorder.path, b"test") == list(range(FRAMES))
+        assert recorder.dropped == 0
+        assert recorder.captured >= FRAMES + 1
+
+
+def test_the_first_frame_after_start_is_there_every_time(veth, tmp_path):
+    one, two = veth
+    for turn in range(3):
+        recorder = Recorder(subprocess.Popen, two, tmp_path / f"{turn}.pcapng")
+        recorder.start()
+        send(one, 1, b"once")
+        recorder.stop()
+        assert numbers(recorder.path, b"once") == [0]
+
+
+def test_the_marker_is_not_decoded_as_traffic(veth, tmp_path):
+    recorder = Recorder(subprocess.Popen, veth[0], tmp_path / "marker.pcapng")
+    recorder.start()
+    recorder.stop()
+    capture = decode_file(recorder.path, "pcap/marker.pcapng", "n", "i")
+    assert all(packet.ethertype != 0x88B5 for packet in capture.packets)
+
+
+def test_another_owner_s_directory_can_be_written_by_root(veth, tmp_path):
+    import os
+
+    if os.geteuid() != 0:
+        pytest.skip("needs root to give the directory away")
+    place = tmp_path / "theirs"
+    place.mkdir(mode=0o700)
+    try:
+        os.chown(place, 65534, 65534)
+    except OSError:
+        pytest.skip("user namespace without a second user")
+    recorder = Recorder(subprocess.Popen, veth[0], place / "x.pcapng")
+    recorder.start()
+    recorder.stop()
+    assert recorder.captured >= 1
+
+
+def test_unknown_interface_is_a_clear_error(tmp_path):
+    recorder = Recorder(subprocess.Popen, "nosuch0", tmp_path / "x.pcapng")
+    with pytest.raises(CaptureError, match=r"capture of nosuch0 did not start: .*"):
+        recorder.start()
+
+
+def test_unwritable_file_is_a_clear_error(tmp_path):
+    with pytest.raises(CaptureError, match="cannot write capture .*: No such file"):
+        Recorder(subprocess.Popen, "lo", tmp_path / "no" / "x.pcapng").start()
+
+
+def test_a_silent_dumpcap_ends_at_the_time_limit(tmp_path):
+    def silent(argv, **kw):
+        return subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], **kw)
+
+    begun = time.monotonic()
+    with pytest.raises(CaptureError, match=r"silent for 0\.3 s"):
+        Recorder(silent, "lo", tmp_path / "x.pcapng", timeout=0.3).start()
+    assert time.monotonic() - begun < 5

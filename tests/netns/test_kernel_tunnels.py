@@ -1,0 +1,234 @@
+"""Both tunnel back ends between two gateways over a core router, and the gates in front of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from ipaddress import IPv6Address, IPv6Network
+
+import pytest
+from kernel_namespaces import Capture, Namespace, ipv6, send, udp, wait_until, wire
+
+from agents.dgw.executor import Executor, Settings
+from agents.dgw.forwarding import AnchorRoute, Dlif, Item, SourceGate, Tunnel, TunnelGate, Uplink
+from agents.kernel import tunnels
+from agents.kernel.netlink import KernelError, Netlink
+
+pytestmark = pytest.mark.netns
+
+ANCHOR, SERVING, CN = (IPv6Address(f"2001:db8:{x}::2") for x in ("c:1", "c:2", "f"))
+POOL = IPv6Network("2001:db8:a1::/48")
+PREF_A, PREF_B = IPv6Network("2001:db8:a1:1::/64"), IPv6Network("2001:db8:b2:1::/64")
+MN = IPv6Address("2001:db8:a1:1::11")
+DLIF_A = Dlif("mn1dgw1", "phy", "02:d6:00:01:00:01", IPv6Address("fe80::d6ff:fe01:1"), PREF_A)
+DLIF_B = Dlif("mn1dgw2", "phy", "02:d6:00:02:00:01", IPv6Address("fe80::d6ff:fe02:1"), PREF_B)
+UPLINK = Uplink(PREF_A, ANCHOR, 1001, ((PREF_A, "mn1dgw1"), (PREF_B, "mn1dgw2")))
+
+
+@dataclass
+class Lab:
+    core: Namespace
+    anchor: Namespace
+    serving: Namespace
+    mn: Namespace
+    kind: str
+    executors: dict[str, Executor]
+
+    def install(self, where: Namespace, *items: Item) -> None:
+        with where.entered():
+            for item in items:
+                self.executors[where.name].install(item)
+
+    def dropped(self, where: Namespace) -> dict[str, int]:
+        with where.entered():
+            return self.executors[where.name].dropped()
+
+
+@pytest.fixture(params=["seg6", "ip6tnl"])
+def kind(request: pytest.FixtureRequest) -> str:
+    here = Namespace("probe")
+    try:
+        with here.entered():
+            netlink = Netlink()
+            try:
+                return tunnels.probe(netlink, request.param)
+            except KernelError as error:
+                pytest.skip(str(error))
+            finally:
+                netlink.close()
+    finally:
+        here.close()
+
+
+@pytest.fixture
+def lab(kind: str) -> Iterator[Lab]:
+    core, anchor, serving, mn = (Namespace(name) for name in ("core", "anchor", "serving", "mn"))
+    for name, gateway, net in (("dgw1", anchor, "c:1"), ("dgw2", serving, "c:2")):
+        wire(core, name, gateway, "wan", mtu=1600)
+        core.batch(f"addr add 2001:db8:{net}::1/64 dev {name} nodad")
+        gateway.batch(
+            f"addr add 2001:db8:{net}::2/64 dev wan nodad", f"route add default via 2001:db8:{net}::1 dev wan"
+        )
+    wire(serving, "phy", mn, "eth0")
+    wire(anchor, "phy", anchor, "cell")
+    core.sysctl(all__forwarding=1)
+    core.batch(
+        "addr add 2001:db8:f::2/128 dev lo",
+        "route add 2001:db8:a1::/48 via 2001:db8:c:1::2",
+        "route add 2001:db8:b2::/48 via 2001:db8:c:2::2",
+    )
+    executors: dict[str, Executor] = {}
+    pools = {"anchor": POOL, "serving": IPv6Network("2001:db8:b2::/48")}
+    for gateway, local in ((anchor, ANCHOR), (serving, SERVING)):
+        with gateway.entered():
+            settings = Settings(local=local, pool=pools[gateway.name], tunnel=kind)
+            executors[gateway.name] = Executor(settings)
+            executors[gateway.name].prepare()
+            executors[gateway.name].adopt(())
+    built = Lab(core, anchor, serving, mn, kind, executors)
+    yield built
+    for gateway in (anchor, serving):
+        with gateway.entered():
+            executors[gateway.name].close(clear=True)
+    for namespace in (core, anchor, serving, mn):
+        namespace.close()
+
+
+def handed_over(lab: Lab) -> None:
+    """S2: the node with PREF_A, anchored at `anchor`, is served by `serving`."""
+    lab.install(
+        lab.serving,
+        Tunnel(ANCHOR),
+        TunnelGate(ANCHOR, PREF_A, "destination"),
+        UPLINK,
+        DLIF_A,
+        DLIF_B,
+        SourceGate("mn1dgw1", PREF_A),
+        SourceGate("mn1dgw2", PREF_A),
+    )
+    lab.install(lab.anchor, Tunnel(SERVING), TunnelGate(SERVING, PREF_A, "source"), AnchorRoute(PREF_A, SERVING))
+    lab.mn.batch(
+        f"addr add {MN}/64 dev eth0 nodad",
+        f"route add default via {DLIF_B.link_local} dev eth0",
+    )
+
+
+def tunnelled(outer: tuple[IPv6Address, IPv6Address], inner: tuple[IPv6Address, IPv6Address]) -> object:
+    """Frame test: plain IPv6 in IPv6 with exactly these addresses, no header in between."""
+    start = b"".join(address.packed for address in outer)
+    within = b"".join(address.packed for address in inner)
+
+    def test(frame: bytes) -> bool:
+        plain = frame[12:14] == b"\x86\xdd" and frame[20] == 41
+        return plain and frame[22:54] == start and frame[54] >> 4 == 6 and frame[62:94] == within
+
+    return test
+
+
+def test_both_directions_are_plain_ipv6_in_ipv6_between_the_gateways_addresses(lab: Lab) -> None:
+    handed_over(lab)
+    near_anchor, near_serving = Capture(lab.core, "dgw1"), Capture(lab.core, "dgw2")
+    lab.mn.run("ping", "-6", "-c1", "-W5", "-I", str(MN), str(CN))
+    near_serving.until("tunnelled uplink", tunnelled((SERVING, ANCHOR), (MN, CN)))
+    near_anchor.until("tunnelled downlink", tunnelled((ANCHOR, SERVING), (CN, MN)))
+    for capture in (near_anchor, near_serving):
+        routing = [frame for frame in capture.frames if frame[12:14] == b"\x86\xdd" and frame[20] in (43, 60)]
+        assert not routing, "a routing or options header on the wire"
+        capture.close()
+    assert not any(lab.dropped(lab.serving).values())
+    assert not any(lab.dropped(lab.anchor).values())
+
+
+def test_largest_inner_packet_passes(lab: Lab) -> None:
+    handed_over(lab)
+    assert lab.executors["serving"].tunnel_mtu == 1560
+    lab.mn.run("ping", "-6", "-c1", "-W5", "-s", "1452", "-M", "do", "-I", str(MN), str(CN))
+
+
+def test_replies_of_the_gateway_itself_do_not_loop_through_the_tunnel(lab: Lab) -> None:
+    """Direct routes in the uplink table, installed before the DLIF they name existed (spec §7)."""
+    handed_over(lab)
+    capture = Capture(lab.core, "dgw2")
+    lab.mn.run("ping", "-6", "-c1", "-W5", "-I", str(MN), str(DLIF_A.address))
+    lab.mn.run("ping", "-6", "-c1", "-W5", "-I", str(MN), str(CN))
+    capture.until("tunnelled uplink", tunnelled((SERVING, ANCHOR), (MN, CN)))
+    inner = [frame[78:94] for frame in capture.frames if frame[20] == 41]
+    assert DLIF_A.address.packed not in inner
+    capture.close()
+
+
+@pytest.mark.parametrize(
+    ("reason", "packet"),
+    [
+        ("unknown_peer", ipv6("2001:db8:f::2", str(ANCHOR), 41, udp(str(MN), str(CN)))),
+        ("outside_binding", ipv6(str(SERVING), str(ANCHOR), 41, udp("2001:db8:a1:2::11", str(CN)))),
+        ("outside_binding", ipv6(str(SERVING), str(ANCHOR), 41, udp(str(CN), str(MN)))),
+        ("nested", ipv6(str(SERVING), str(ANCHOR), 41, ipv6(str(MN), str(ANCHOR), 41, udp(str(CN), str(CN))))),
+        # A Destination Options header in front is no way around: PadN of 4 octets, next header 41.
+        ("outside_binding", ipv6(str(SERVING), str(ANCHOR), 60, b"\x29\0\1\4\0\0\0\0" + udp(str(CN), str(MN)))),
+        ("fragment", ipv6(str(SERVING), str(ANCHOR), 44, b"\x29\0\0\1\0\0\0\7" + udp(str(MN), str(CN)))),
+    ],
+    ids=["stranger", "foreign-inner-source", "inner-source-missing", "tunnel-in-tunnel", "options", "fragment"],
+)
+def test_tunnel_gate_drops_and_counts(lab: Lab, reason: str, packet: bytes) -> None:
+    handed_over(lab)
+    capture = Capture(lab.core, "dgw1")
+    before = lab.dropped(lab.anchor)
+    send(lab.core, packet)
+    after = wait_until("the drop counter", lambda: (d := lab.dropped(lab.anchor))[reason] > before[reason] and d)
+    assert after == {**before, reason: before[reason] + 1}
+    # A good packet after it, to know when to stop looking: nothing of the bad one came back out.
+    send(lab.core, ipv6(str(SERVING), str(ANCHOR), 41, udp(str(MN), str(CN), b"good")))
+    capture.until("the good packet", lambda frame: frame[20] == 17 and frame.endswith(b"good"))
+    assert not [frame for frame in capture.frames if frame[20] == 17 and not frame.endswith(b"good")]
+    capture.close()
+
+
+def test_source_gate_drops_foreign_sources_until_the_permission(lab: Lab) -> None:
+    handed_over(lab)
+    with lab.serving.entered():
+        lab.executors["serving"].remove(SourceGate("mn1dgw2", PREF_A))
+    lab.mn.batch(f"neigh replace {DLIF_B.link_local} lladdr {DLIF_B.mac} dev eth0")
+    send(lab.mn, udp(str(MN), str(CN), b"leak"))
+    dropped = wait_until("the leak", lambda: lab.dropped(lab.serving)["foreign_source"])
+    assert dropped == 1
+    lab.install(lab.serving, SourceGate("mn1dgw2", PREF_A))
+    capture = Capture(lab.core, "dgw2")
+    send(lab.mn, udp(str(MN), str(CN), b"fine"))
+    capture.until("tunnelled uplink", tunnelled((SERVING, ANCHOR), (MN, CN)))
+    assert lab.dropped(lab.serving)["foreign_source"] == 1
+    capture.close()
+
+
+def test_anchor_route_wins_over_the_connected_route_and_falls_back_to_it(lab: Lab) -> None:
+    handed_over(lab)
+    lab.install(lab.anchor, DLIF_A)
+    shown = lab.anchor.run("ip", "-6", "route", "get", str(MN))
+    assert ("mn1dgw1" in shown) is False
+    with lab.anchor.entered():
+        lab.executors["anchor"].remove(AnchorRoute(PREF_A, SERVING))
+    assert "dev mn1dgw1" in lab.anchor.run("ip", "-6", "route", "get", str(MN))
+
+
+def test_prefix_of_nobody_is_unreachable_at_its_gateway(lab: Lab) -> None:
+    shown = lab.anchor.run("ip", "-6", "route", "show", "type", "unreachable", "proto", "183")
+    assert f"unreachable {POOL} dev lo metric 4096" in shown
+
+
+def test_seg6_routes_name_no_routing_header_and_the_policy_rules(lab: Lab) -> None:
+    if lab.kind != "seg6":
+        pytest.skip("about the seg6 routes")
+    handed_over(lab)
+    shown = lab.anchor.run("ip", "-6", "route", "show", str(PREF_A))
+    assert "encap seg6 mode encap.red segs 1 [ 2001:db8:c:2::2 ]" in shown
+    decapsulation = lab.anchor.run("ip", "-6", "route", "show", "table", "41")
+    assert "action End.DT6 table" in decapsulation
+    assert "vrftable" not in decapsulation
+
+
+def test_ip6tnl_device_carries_the_names_and_no_encapsulation_limit(lab: Lab) -> None:
+    if lab.kind != "ip6tnl":
+        pytest.skip("about the ip6tnl device")
+    handed_over(lab)
+    shown = lab.anchor.run("ip", "-6", "-d", "link", "show", "type", "ip6tnl", "group", "183")
+    assert f"ip6tnl ip6ip6 remote {SERVING} local {ANCHOR} encaplimit none hoplimit 64" in shown

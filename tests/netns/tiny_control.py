@@ -1,0 +1,54 @@
+"""Starting the tiny lab and typing roamlab commands, for the supervisor's tests."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from testbed import labsocket, sandbox
+from testbed.labsocket import LabName
+
+ROOT = Path(__file__).resolve().parents[2]
+CLI = [sys.executable, "-m", "topologies.cli"]
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
+
+
+def start() -> subprocess.Popen[bytes]:
+    """The tiny lab, ready to answer."""
+    with labsocket.listen(LAB) as door:
+        reading, writing = os.pipe()
+        argv = [sys.executable, str(Path(__file__).with_name("tiny_lab.py")), str(door.fileno()), str(writing)]
+        process = subprocess.Popen(
+            sandbox.command(argv),
+            pass_fds=[door.fileno(), writing],
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+            env=ENVIRONMENT,
+        )
+        os.close(writing)
+        with os.fdopen(reading, "rb") as ready:
+            assert ready.readline() == b"ready\n"
+    return process
+
+
+def roamlab(*words: str, **options: object) -> subprocess.CompletedProcess[str]:
+    settings = {"capture_output": True, "text": True, "timeout": 30, "env": ENVIRONMENT, **options}
+    return subprocess.run([*CLI, *words], **settings)  # type: ignore[call-overload,no-any-return]
+
+
+def family(pid: int) -> list[int]:
+    """A process and everything below it."""
+    found = [pid]
+    for member in found:
+        for children in Path(f"/proc/{member}/task").glob("*/children"):
+            found += [int(child) for child in children.read_text().split()]
+    return found
+
+
+def cmdline(pid: int) -> list[str]:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")[:-1]
+    except OSError:
+        return []

@@ -1,0 +1,48 @@
+"""The labs there are: one module a lab in this folder, or any file that holds `LAB`."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from pathlib import Path
+
+from testbed.validation import LabError, unknown
+from topologies.lab import Lab
+
+LABS = ("basic", "ietf83")
+"""Modules of this folder that are labs, in the order of `roamlab labs`."""
+
+
+def names() -> list[str]:
+    """Names of the labs that come with roamlab."""
+    return list(LABS)
+
+
+def load(name: str) -> Lab:
+    """A lab by name or by file (LabError for an unknown name, a missing file, a file without LAB)."""
+    if name.endswith(".py") or "/" in name:
+        return _load_file(Path(name))
+    if name not in LABS:
+        raise LabError(unknown("lab", name, LABS))
+    return _lab_of(importlib.import_module(f"topologies.{name}"), name)
+
+
+def _load_file(path: Path) -> Lab:
+    if not path.is_file():
+        raise LabError(f"{path}: no such lab file")
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    if spec is None or spec.loader is None:
+        raise LabError(f"{path}: not a Python file")
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except (SyntaxError, ImportError, NameError) as error:
+        raise LabError(f"{path}: {error}") from error
+    return _lab_of(module, str(path))
+
+
+def _lab_of(module: object, name: str) -> Lab:
+    lab = getattr(module, "LAB", None)
+    if not isinstance(lab, Lab):
+        raise LabError(f"{name}: a lab file ends with LAB = ..., an instance of topologies.lab.Lab")
+    return lab

@@ -1,0 +1,56 @@
+"""Finds the measurements in topologies/bench and prints their figures."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.table import Table
+
+from topologies.cli.options import screen
+
+_DIRECTORY = Path(__file__).resolve().parents[1] / "bench"
+
+
+def names() -> list[str]:
+    """Every bench: a module with run(progress) -> dict."""
+    return sorted(path.stem for path in _DIRECTORY.glob("*.py") if "\ndef run(" in path.read_text(encoding="utf-8"))
+
+
+def summary(name: str) -> str:
+    """First line of the module's docstring, read without importing it."""
+    tree = ast.parse((_DIRECTORY / f"{name}.py").read_text(encoding="utf-8"))
+    return (ast.get_docstring(tree) or "").partition("\n")[0]
+
+
+def measure(name: str, form: str, progress: Callable[[str], None]) -> int:
+    """Run one bench in this process and print it; what misses its goal is in the output, not in the exit code."""
+    result: dict[str, Any] = importlib.import_module(f"topologies.bench.{name}").run(progress)
+    if "figures" not in result:
+        result = {"bench": name, "figures": result}
+    if form == "json":
+        click.echo(json.dumps(result))
+    else:
+        screen().print(_table(name, result["figures"]))
+    return 0
+
+
+def _table(name: str, figures: dict[str, dict[str, Any]]) -> Table:
+    table = Table("figure", "value", "goal", "met", "anchor", "ratio", title=f"bench {name}", title_justify="left")
+    for figure, facts in figures.items():
+        met = {True: "yes", False: "NO", None: ""}[facts.get("met")]
+        value = f"{_number(facts.get('value'))} {facts.get('unit') or ''}".strip()
+        row = (value, _number(facts.get("goal")), met, _number(facts.get("anchor")), _number(facts.get("ratio")))
+        table.add_row(figure, *row)
+    return table
+
+
+def _number(value: Any) -> str:
+    if value is None:
+        return ""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

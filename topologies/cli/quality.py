@@ -1,0 +1,60 @@
+"""Verbs about roamlab itself: test, bench."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from testbed import sandbox
+from testbed.validation import unknown
+from topologies.cli import benches, rundirs
+from topologies.cli.inside import command
+from topologies.cli.options import format_flag
+
+_ROOT = Path(__file__).resolve().parents[2]
+_TIERS = ("unit", "netns", "demos")
+
+
+@click.command(context_settings={"ignore_unknown_options": True})
+@click.option("--tier", "tiers", multiple=True, type=click.Choice(_TIERS), help="Only these tests; repeatable.")
+@click.option("-k", "expression", metavar="EXPRESSION", help="Only tests whose name matches, as in pytest.")
+@click.option("-n", "workers", metavar="N", help="In N processes, as in pytest-xdist.")
+@click.option("--keep-run-dirs", is_flag=True, help="Keep the labs' run directories, below runs/tests-<time>.")
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[PYTEST ARGUMENT]...")
+def test(
+    tiers: tuple[str, ...],
+    expression: str | None,
+    workers: str | None,
+    keep_run_dirs: bool,
+    arguments: tuple[str, ...],
+) -> None:
+    """Run the tests in a sandbox: unit (milliseconds), netns (real kernel), demos (whole labs)."""
+    words = [sys.executable, "-m", "pytest", "--rootdir", str(_ROOT), "-c", str(_ROOT / "pyproject.toml")]
+    words += ["-k", expression] if expression else []
+    words += ["-n", workers] if workers else []
+    if keep_run_dirs:
+        words += ["--basetemp", str(rundirs.kept_tests())]
+    words += arguments
+    if not any((Path(argument.split("::")[0])).exists() for argument in arguments):
+        words += [str(_ROOT / "tests" / tier) for tier in tiers or _TIERS]
+    sandbox.reexec(words)
+
+
+@click.command()
+@click.argument("name", required=False)
+@format_flag
+@click.pass_context
+def bench(ctx: click.Context, name: str | None, form: str) -> None:
+    """Measure speed against a stated goal; without NAME, list what can be measured."""
+    known = benches.names()
+    if name is None:
+        click.echo("\n".join(f"{each:<10} {benches.summary(each)}" for each in known))
+        return
+    if name not in known:
+        raise click.UsageError(unknown("bench", name, known), ctx)
+    sandbox.reexec(command({"job": "bench", "bench": name, "form": form, "debug": ctx.find_root().obj["debug"]}))
+
+
+COMMANDS = (test, bench)

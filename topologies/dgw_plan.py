@@ -1,0 +1,253 @@
+"""The distributed-anchoring domain that the D-GW labs share: addresses, topology, agent configurations.
+
+    cn1 ---\\                       2001:db8:f::/64    correspondent node
+    camera -+- core --- cmd        2001:db8:e::/64    camera;   2001:db8:c:9::/64  CMD, control plane only
+               | | \\
+            dgw1 dgw2 dgw3         2001:db8:c:N::/64  core links, MTU 1600: an encapsulated packet fits
+              |   |    |           gateways' pools 2001:db8:a1::/48, b2::/48, c3::/48 (a /64 a node)
+           cell1 cell2 cell3       radio cells; mn1, mn2 ... roam through the air between them
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from testbed.mininet_api import Topo
+from testbed.nodes import Air, Cell, Host, MobileHost, Router
+from topologies.lab import AgentSpec, RadvdSpec, option
+
+CMD_ADDRESS = "2001:db8:c:9::2"
+CORRESPONDENTS = {"cn1": "2001:db8:f::2", "camera": "2001:db8:e::2"}
+CORE_MTU = 1600
+REPOSITORY_PORT = 5213
+DOMAIN_NAME = "dmm.example"
+
+
+@dataclass(frozen=True)
+class DgwOptions:
+    """Options that every D-GW lab has."""
+
+    mode: str = option("relay", "who tells the anchors: the CMD, or the gateways directly", ("relay", "direct"))
+    tunnel: str = option("auto", "tunnel back end", ("auto", "seg6", "ip6tnl"))
+    ra_profile: str = option("deprecate", "how anchored prefixes are advertised", ("deprecate", "lowpref"))
+    lifetime: int = option(300, "binding lifetime in seconds, a multiple of 4")
+    timestamp_window: float = option(0.3, "how far clocks may differ, seconds")
+
+
+@dataclass(frozen=True)
+class Gateway:
+    """Names and addresses of gateway number `index` (1..15)."""
+
+    index: int
+
+    @property
+    def name(self) -> str:
+        """Node name."""
+        return f"dgw{self.index}"
+
+    @property
+    def cell(self) -> str:
+        """Its radio cell."""
+        return f"cell{self.index}"
+
+    @property
+    def address(self) -> str:
+        """P-CoA."""
+        return f"2001:db8:c:{self.index}::2"
+
+    @property
+    def core(self) -> str:
+        """The core router's address on its link."""
+        return f"2001:db8:c:{self.index}::1"
+
+    @property
+    def pool(self) -> str:
+        """Prefix pool: a1, b2, c3, d4 ... as in the protocol's worked examples."""
+        return f"2001:db8:{9 + self.index:x}{self.index:x}::/48"
+
+    @property
+    def files(self) -> str:
+        """Where its run-time files are, inside the lab's private /run."""
+        return f"/run/roamlab/{self.name}"
+
+
+@dataclass(frozen=True)
+class Mobile:
+    """Names and addresses of mobile node number `index`."""
+
+    index: int
+
+    @property
+    def name(self) -> str:
+        """Node name."""
+        return f"mn{self.index}"
+
+    @property
+    def mac(self) -> str:
+        """Link-layer address."""
+        return f"02:00:00:00:{self.index >> 8:02x}:{(0x10 + self.index) & 0xFF:02x}"
+
+    @property
+    def mn_id(self) -> str:
+        """NAI."""
+        return f"{self.name}@{DOMAIN_NAME}"
+
+
+class DgwTopo(Topo):
+    """Core router, gateways with a radio cell each, CMD, correspondents, mobile nodes."""
+
+    def build(
+        self, gateways: int = 2, mobiles: int = 1, correspondents: tuple[str, ...] = ("cn1",), **_opts: Any
+    ) -> None:
+        """Names, addresses and links; nothing else."""
+        numbers = [Gateway(i) for i in range(1, gateways + 1)]
+        pools = [(gateway.pool, gateway.address) for gateway in numbers]
+        core = self.addHost("core", cls=Router, role="core", routes=pools)
+        air = self.addSwitch("air", cls=Air)
+        for gateway in numbers:
+            self._add_gateway(core, gateway)
+        self._add_leaf(core, "cmd", "cmd", CMD_ADDRESS)
+        for name in correspondents:
+            self._add_leaf(core, name, "correspondent", CORRESPONDENTS[name])
+        for mobile in map(Mobile, range(1, mobiles + 1)):
+            self.addHost(mobile.name, cls=MobileHost, role="mobile")
+            self.addLink(mobile.name, air, intfName1="eth0", params1={"mac": mobile.mac})
+
+    def _add_gateway(self, core: str, gateway: Gateway) -> None:
+        self.addHost(gateway.name, cls=Router, role="gateway", routes=[("default", gateway.core)])
+        self.addSwitch(gateway.cell, cls=Cell, air="air")
+        self.addLink(
+            core,
+            gateway.name,
+            intfName1=gateway.name,
+            intfName2="wan",
+            params1={"addresses": [f"{gateway.core}/64"]},
+            params2={"addresses": [f"{gateway.address}/64"]},
+            mtu=CORE_MTU,
+        )
+        self.addLink(gateway.name, gateway.cell, intfName1="phy")
+
+    def _add_leaf(self, core: str, name: str, role: str, address: str) -> None:
+        router = address.removesuffix("2") + "1"
+        self.addHost(name, cls=Host, role=role, routes=[("default", router)])
+        self.addLink(
+            core,
+            name,
+            intfName1=name,
+            intfName2="eth0",
+            params1={"addresses": [f"{router}/64"]},
+            params2={"addresses": [f"{address}/64"]},
+            mtu=CORE_MTU if role == "cmd" else 1500,
+        )
+
+
+@dataclass(frozen=True)
+class DgwPlan:
+    """Everything a D-GW lab needs besides its script."""
+
+    options: DgwOptions
+    gateways: int
+    mobiles: int
+    correspondents: tuple[str, ...]
+
+    @property
+    def gateway_list(self) -> list[Gateway]:
+        """The gateways."""
+        return [Gateway(i) for i in range(1, self.gateways + 1)]
+
+    @property
+    def mobile_list(self) -> list[Mobile]:
+        """The mobile nodes."""
+        return [Mobile(i) for i in range(1, self.mobiles + 1)]
+
+    def topo(self) -> DgwTopo:
+        """The topology."""
+        return DgwTopo(gateways=self.gateways, mobiles=self.mobiles, correspondents=self.correspondents)
+
+    def agents(self) -> list[AgentSpec]:
+        """CMD first, then the gateways."""
+        cmd = AgentSpec("cmd", "cmd", "agents.dgw", self._cmd())
+        gateways = [
+            AgentSpec(gateway.name, "dgw", "agents.dgw", self._gateway(gateway), (gateway.cell,))
+            for gateway in self.gateway_list
+        ]
+        return [cmd, *gateways]
+
+    def radvds(self) -> list[RadvdSpec]:
+        """One per gateway; the gateway's agent writes its configuration."""
+        return [RadvdSpec(g.name, f"{g.files}/radvd.conf", f"{g.files}/radvd.pid") for g in self.gateway_list]
+
+    def captures(self) -> list[tuple[str, str]]:
+        """Both sides of every gateway, and every end node."""
+        gateways = [(gateway.name, interface) for gateway in self.gateway_list for interface in ("wan", "phy")]
+        ends = ["cmd", *self.correspondents, *(mobile.name for mobile in self.mobile_list)]
+        return gateways + [(name, "eth0") for name in ends]
+
+    def domain(self) -> dict[str, Any]:
+        """Facts for the checks."""
+        return {
+            "gateways": {
+                g.name: {"address": g.address, "pool": g.pool, "wan": "wan", "phy": "phy"} for g in self.gateway_list
+            },
+            "cmd": {"node": "cmd", "address": CMD_ADDRESS, "interface": "eth0"},
+            "mobiles": {m.name: {"mn_id": m.mn_id, "mac": m.mac, "interface": "eth0"} for m in self.mobile_list},
+            "correspondents": {name: CORRESPONDENTS[name] for name in self.correspondents},
+            "mode": self.options.mode,
+            "ra_profile": self.options.ra_profile,
+            "repository_port": REPOSITORY_PORT,
+        }
+
+    def _gateway(self, gateway: Gateway) -> dict[str, Any]:
+        return {
+            "role": "gateway",
+            "name": gateway.name,
+            "index": gateway.index,
+            "mode": self.options.mode,
+            "address": gateway.address,
+            "pool": gateway.pool,
+            "wan": "wan",
+            "phy": "phy",
+            "cmd": CMD_ADDRESS,
+            "peers": [_peer(peer) for peer in self.gateway_list if peer != gateway],
+            "profiles": self._profiles(),
+            "radvd": {"config": f"{gateway.files}/radvd.conf", "pid_file": f"{gateway.files}/radvd.pid"},
+            "control": f"{gateway.files}/control",
+            "state": f"{gateway.files}/state.json",
+            "tunnel": self.options.tunnel,
+            "repository_port": REPOSITORY_PORT,
+            "timing": self._timing(),
+            "advertisements": {"profile": self.options.ra_profile},
+        }
+
+    def _cmd(self) -> dict[str, Any]:
+        return {
+            "role": "cmd",
+            "name": "cmd",
+            "mode": self.options.mode,
+            "address": CMD_ADDRESS,
+            "gateways": [_peer(gateway) for gateway in self.gateway_list],
+            "profiles": self._profiles(),
+            "control": "/run/roamlab/cmd/control",
+            "state": "/run/roamlab/cmd/state.json",
+            "repository_port": REPOSITORY_PORT,
+            "timing": self._timing(),
+        }
+
+    def _profiles(self) -> list[dict[str, Any]]:
+        return [{"name": m.name, "mn_id": m.mn_id, "mac": m.mac} for m in self.mobile_list]
+
+    def _timing(self) -> dict[str, Any]:
+        return {
+            "lifetime": self.options.lifetime,
+            "timestamp_window": float(self.options.timestamp_window),
+        }
+
+
+def _peer(gateway: Gateway) -> dict[str, Any]:
+    return {
+        "name": gateway.name,
+        "index": gateway.index,
+        "address": gateway.address,
+        "pool": gateway.pool,
+    }

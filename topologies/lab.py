@@ -1,0 +1,117 @@
+"""What a lab is: a topology of plain data, which program runs where, a script of events, and what must be true.
+
+A lab's module ends with `LAB = TheLab()`; `topologies.catalog` finds it by its file name.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from testbed.mininet_api import Topo
+from testbed.validation import LabError, unknown
+
+if TYPE_CHECKING:
+    from topologies.runner import Run
+
+
+def option(default: Any, help: str, choices: tuple[Any, ...] = ()) -> Any:
+    """A field of a lab's options: its default, a line of help, and the values allowed if they are few."""
+    return field(default=default, metadata={"help": help, "choices": choices})
+
+
+@dataclass(frozen=True)
+class AgentSpec:
+    """An agent of a lab."""
+
+    node: str
+    name: str
+    module: str
+    config: dict[str, Any]
+    cells: tuple[str, ...] = ()
+    """Radio cells whose stations are reported to this agent."""
+
+
+@dataclass(frozen=True)
+class RadvdSpec:
+    """A radvd of a lab, started before the agents; an agent may rewrite its configuration."""
+
+    node: str
+    config: str
+    pid_file: str
+
+
+class Lab(ABC):
+    """Base of all labs."""
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    """One line."""
+    options: ClassVar[type]
+    """Frozen dataclass of the lab's options, made of `option(...)` fields."""
+
+    @property
+    def summary(self) -> str:
+        """What the lab shows, one line for `roamlab labs`."""
+        return (self.__doc__ or self.title).strip().splitlines()[0]
+
+    @property
+    def file(self) -> str:
+        """The lab's file, for error messages."""
+        import inspect
+
+        return Path(inspect.getfile(type(self))).name
+
+    def configure(self, **values: Any) -> Any:
+        """The lab's options with these values; LabError names an unknown one with its nearest valid key."""
+        fields = {f.name: f for f in dataclasses.fields(self.options)}
+        for key, value in values.items():
+            if key not in fields:
+                raise LabError(f"{self.file}: {unknown('option', key, fields)}")
+            choices = fields[key].metadata.get("choices")
+            if choices and value not in choices:
+                allowed = ", ".join(str(choice) for choice in choices)
+                raise LabError(f"{self.file}: option {key}: {value!r} is not one of {allowed}")
+        return self.options(**values)
+
+    def validate(self, options: Any) -> None:
+        """Build the topology and the agents' configurations without starting anything (LabError)."""
+        from testbed.network import Network
+
+        Network(self.topo(options), source=self.file)
+        self.agents(options)
+
+    @abstractmethod
+    def topo(self, options: Any) -> Topo:
+        """The topology as plain data."""
+
+    @abstractmethod
+    def agents(self, options: Any) -> list[AgentSpec]:
+        """Which agents run where, in starting order."""
+
+    @abstractmethod
+    def captures(self, options: Any) -> list[tuple[str, str]]:
+        """(node, interface) to record."""
+
+    @abstractmethod
+    def script(self, run: Run, options: Any) -> None:
+        """Play the lab's events."""
+
+    def radvds(self, options: Any) -> list[RadvdSpec]:
+        """Which nodes run a radvd."""
+        return []
+
+    def domain(self, options: Any) -> dict[str, Any]:
+        """Facts that checks need, for lab.json."""
+        return {}
+
+    def checks(self, options: Any) -> list[dict[str, Any]]:
+        """Checks to run on the captures: `{"check": name, ...parameters}`, for lab.json."""
+        return []
+
+    def steps(self, options: Any) -> list[str]:
+        """What the script will do, for `--dry-run`."""
+        return []

@@ -1,0 +1,268 @@
+"""A lab that runs: network, captures, agents and services, in the order that leaves nothing unrecorded."""
+
+from __future__ import annotations
+
+import json
+import platform
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import asdict
+from ipaddress import ip_interface
+from pathlib import Path
+from typing import Any
+
+from captures.record import Recorder, start_all, stop_all
+from testbed.cells import Association
+from testbed.network import Network
+from testbed.nodes import MobileHost
+from testbed.processes import Agent, Radvd
+from testbed.rundir import RunDirectory
+from testbed.validation import LabError, unknown
+from topologies.lab import AgentSpec, Lab
+from topologies.traffic import Flow
+
+Progress = Callable[[str], None]
+
+
+class Run:
+    """One deployed lab; made by `deploy`, ended by `stop`."""
+
+    def __init__(self, lab: Lab, options: Any, directory: RunDirectory) -> None:
+        self.lab = lab
+        self.options = options
+        self.directory = directory
+        self.events = directory.log
+        self.net = Network(lab.topo(options), source=lab.file)
+        self.agents: dict[str, Agent] = {}
+        """By node name: a node has at most one agent."""
+        self.flows: list[Flow] = []
+        self._specs: dict[str, AgentSpec] = {}
+        self._recorders: dict[tuple[str, str], Recorder] = {}
+        self._recording = False
+        self._cleanup = ExitStack()
+        self._started = time.time()
+
+    @classmethod
+    def deploy(cls, lab: Lab, options: Any, directory: Path, progress: Progress = lambda _text: None) -> Run:
+        """Bring a lab up inside the present sandbox; on any error nothing of it stays."""
+        run = cls(lab, options, RunDirectory.create(directory))
+        try:
+            run._deploy(progress)
+        except BaseException:
+            run.stop()
+            raise
+        return run
+
+    def _deploy(self, progress: Progress) -> None:
+        progress("building the network")
+        self._cleanup.callback(self.directory.close)
+        self._cleanup.callback(self.net.stop)
+        self.net.start()
+        progress("starting captures")
+        self._start_captures()
+        progress("starting services and agents")
+        for radvd in self.lab.radvds(self.options):
+            log = self.directory.agents / f"{radvd.node}-radvd.log"
+            service = Radvd(self.net[radvd.node], Path(radvd.config), Path(radvd.pid_file), log)
+            self._cleanup.callback(service.stop)
+            service.start()
+        self.net.listen_associations(self._on_association)
+        for spec in self.lab.agents(self.options):
+            self._start_agent(spec)
+        self._write_description()
+        progress("ready")
+
+    def _start_captures(self) -> None:
+        for node, interface in self.lab.captures(self.options):
+            path = self.directory.capture(node, interface)
+            self._recorders[node, interface] = Recorder(self.net[node].popen, interface, path)
+        start_all(self._recorders.values())
+        self._recording = True
+        self._cleanup.callback(self.stop_captures)
+
+    def _start_agent(self, spec: AgentSpec) -> None:
+        agent = Agent(self.net[spec.node], spec.name, spec.module, spec.config, self.directory.path, self.events)
+        self._specs[spec.node] = spec
+        self.agents[spec.node] = agent
+        self._cleanup.callback(agent.stop)
+        agent.start()
+        self._report_stations(spec.node)
+
+    def _report_stations(self, node: str) -> None:
+        """Tell an agent that has just started who is in its cells now."""
+        cells = self._specs[node].cells
+        if cells:
+            macs = [mobile.intfList()[0].mac for mobile in self._mobiles() if self.net.cell_of(mobile.name) in cells]
+            self.agents[node].request({"request": "stations", "macs": macs})
+
+    def _on_association(self, association: Association) -> None:
+        agent = self.agents.get(association.gateway or "")
+        if agent and agent.running:
+            agent.notify({"request": association.event, "mac": association.mac})
+        told = {"associated": "attached", "disassociated": "detached"}[association.event]
+        self.events.append(
+            {
+                "t": association.t,
+                "node": association.node,
+                "agent": "lab",
+                "event": told,
+                "cell": association.cell,
+                "gateway": association.gateway,
+                "mac": association.mac,
+            }
+        )
+
+    # --- what scripts, the supervisor and tests do with a run
+
+    def play(self, progress: Progress = lambda _text: None) -> None:
+        """Play the lab's script."""
+        self._progress = progress
+        self.lab.script(self, self.options)
+        for flow in self.flows:
+            flow.stop()
+
+    def step(self, title: str) -> None:
+        """Announce a step of the script."""
+        self.log("step", title=title)
+        getattr(self, "_progress", lambda _text: None)(title)
+
+    def log(self, event: str, *, node: str = "lab", **fields: Any) -> None:
+        """Write an event of the lab itself."""
+        self.events.record(event, node=node, **fields)
+
+    def spawn(self, node: str, argv: list[str], **options: Any) -> subprocess.Popen[Any]:
+        """Start a program in a node; it is ended with the run."""
+        process: subprocess.Popen[Any] = self.net[node].popen(argv, **options)
+        return process
+
+    def address(self, node: str) -> str:
+        """The first configured IPv6 address of a node."""
+        for interface in self.net[node].intfList():
+            for text in interface.addresses:
+                address = ip_interface(text)
+                if address.version == 6:
+                    return str(address.ip)
+        raise LabError(f"{node} has no configured IPv6 address")
+
+    def move(self, node: str, target: str) -> dict[str, Any]:
+        """Hand a mobile node over to a cell, named itself or by its gateway (LabError for an unknown one)."""
+        mobiles = [mobile.name for mobile in self._mobiles()]
+        if node not in mobiles:
+            raise LabError(unknown("mobile node", node, mobiles))
+        cells = self.net.radio.describe()
+        known = {name: name for name in cells} | {str(c["gateway"]): name for name, c in cells.items()}
+        if target not in known:
+            raise LabError(unknown("cell or gateway", target, known))
+        before = self.net.cell_of(node)
+        self.net.move(node, known[target])
+        return {"node": node, "from": before, "to": known[target]}
+
+    def restart_agent(self, node: str) -> None:
+        """Start a node's agent again, after it stopped or was killed."""
+        self.agents[node].restart()
+        self._report_stations(node)
+
+    def inspect(self, node: str | None = None) -> dict[str, Any]:
+        """The lab as it is now, or one node with its agent's whole state (LabError for an unknown node)."""
+        if node is not None:
+            return self._inspect_node(node)
+        cells = self.net.radio.describe()
+        members = {name: [m.name for m in self._mobiles() if self.net.cell_of(m.name) == name] for name in cells}
+        return {
+            "lab": self.lab.name,
+            "title": self.lab.title,
+            "options": asdict(self.options),
+            "directory": str(self.directory.path),
+            "nodes": {node.name: self._inspect_node(node.name) for node in self.net.values()},
+            "cells": {name: {**cell, "members": members[name]} for name, cell in cells.items()},
+            "links": self.net.describe()["links"],
+        }
+
+    def _inspect_node(self, name: str) -> dict[str, Any]:
+        node = self.net[name]
+        agent = self.agents.get(name)
+        agents = {}
+        if agent:
+            running = agent.running
+            state = agent.request({"request": "inspect"})["state"] if running else {"stopped": True}
+            agents = {agent.name: state}
+        return {
+            "role": node.role,
+            "cell": self.net.cell_of(name) if isinstance(node, MobileHost) else None,
+            "interfaces": live_interfaces(node),
+            "agents": agents,
+        }
+
+    def captures(self) -> list[dict[str, Any]]:
+        """The captures and whether they run."""
+        return [
+            {
+                "node": node,
+                "interface": interface,
+                "file": str(recorder.path.relative_to(self.directory.path)),
+                "running": self._recording,
+            }
+            for (node, interface), recorder in self._recorders.items()
+        ]
+
+    def stop_captures(self) -> None:
+        """End recording; nothing that was on the wire by now is missing."""
+        if self._recording:
+            self._recording = False
+            stop_all(self._recorders.values())
+
+    def stop(self) -> None:
+        """End everything: captures first, then agents, then the network."""
+        self._cleanup.close()
+
+    # --- lab.json
+
+    def _write_description(self) -> None:
+        network = self.net.describe()
+        self.directory.write_lab(
+            {
+                "lab": self.lab.name,
+                "title": self.lab.title,
+                "options": asdict(self.options),
+                "started": self._started,
+                "kernel": {"release": platform.release(), "tunnel": self._tunnel_kind()},
+                "nodes": network["nodes"],
+                "links": network["links"],
+                "cells": network["cells"],
+                "agents": [
+                    {"node": s.node, "agent": s.name, "module": s.module, "config": s.config}
+                    for s in self._specs.values()
+                ],
+                "captures": [
+                    {key: value for key, value in capture.items() if key != "running"} for capture in self.captures()
+                ],
+                "checks": self.lab.checks(self.options),
+                "domain": self.lab.domain(self.options),
+            }
+        )
+
+    def _tunnel_kind(self) -> str | None:
+        kinds = [event["kind"] for event in self.events.events() if event["event"] == "tunnels"]
+        return kinds[0] if kinds else None
+
+    def _mobiles(self) -> Iterator[MobileHost]:
+        return (node for node in self.net.hosts if isinstance(node, MobileHost))
+
+
+def live_interfaces(node: Any) -> dict[str, Any]:
+    """A node's interfaces as they are now: MAC, MTU, addresses, and which of these are preferred."""
+    out = node.run(["ip", "-j", "address", "show"], check=True).out
+    found = {}
+    for link in json.loads(out or "[]"):
+        entries = [(f"{a['local']}/{a['prefixlen']}", a) for a in link.get("addr_info", []) if "local" in a]
+        if link["ifname"] == "lo" and all(a["scope"] == "host" for _, a in entries):
+            continue
+        found[link["ifname"]] = {
+            "mac": link.get("address"),
+            "mtu": link["mtu"],
+            "addresses": [text for text, _ in entries],
+            "preferred": [text for text, a in entries if a["scope"] == "global" and not a.get("deprecated")],
+        }
+    return found
