@@ -10,6 +10,7 @@ reach the gateway's port only (radio ports are isolated), and the bridge knows t
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -54,6 +55,7 @@ class RadioCells:
         self._member: dict[str, str] = {}
         self._listeners: list[Listener] = []
         self._sockets: dict[Namespace, Netlink] = {}
+        self._changing = threading.RLock()
 
     def add(self, nodes: Sequence[Host], links: Sequence[VethLink]) -> None:
         """Learn the radio parts of what was just built."""
@@ -81,6 +83,10 @@ class RadioCells:
 
     def attach(self, node: str, cell: str) -> None:
         """Connect a mobile node to a cell (leaving its present one); already there: re-association events only."""
+        with self._changing:
+            self._attach(node, cell)
+
+    def _attach(self, node: str, cell: str) -> None:
         station, port = self._port(node)
         target = self._cell(cell)
         if target.namespace is not port.node.namespace:
@@ -107,13 +113,14 @@ class RadioCells:
     def detach(self, node: str) -> None:
         """Take a mobile node out of its cell; the bridge forgets its MAC with the port. None: does nothing."""
         station, port = self._port(node)
-        cell = self._member.get(node)
-        if cell is None:
-            return
-        moment = time.time()
-        self._netlink(port).run([requests.set_link(port.index, f"detach {node} from {cell}", master=0)])
-        del self._member[node]
-        self._tell("disassociated", station, cell, moment)
+        with self._changing:
+            cell = self._member.get(node)
+            if cell is None:
+                return
+            moment = time.time()
+            self._netlink(port).run([requests.set_link(port.index, f"detach {node} from {cell}", master=0)])
+            del self._member[node]
+            self._tell("disassociated", station, cell, moment)
 
     def move(self, node: str, cell: str) -> None:
         """Detach a mobile node and attach it to a cell."""

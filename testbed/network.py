@@ -63,12 +63,14 @@ class Network(Mininet):
         self.hosts.append(node)
         if not isinstance(node, MobileHost):
             self._numbers[node] = self._next_address()
+        self._join()
         return node
 
     def addSwitch(self, name: str, cls: type[Host] | None = None, **params: Any) -> Host:
         """Add a Bridge, Air or Cell."""
         node = self._add(name, cls or self.switch, params)
         self.switches.append(node)
+        self._join()
         return node
 
     def _add(self, name: str, cls: type[Host], params: dict[str, Any]) -> Host:
@@ -108,8 +110,7 @@ class Network(Mininet):
         link = VethLink(ends[0], ends[1], options.get("mtu"), impairment)
         self.links.append(link)
         self._new_links.append(link)
-        if self.started:
-            self._build()
+        self._join()
         return link
 
     def _end(self, where: str, number: int, node: Host, port: int | None, options: Mapping[str, Any]) -> dict[str, Any]:
@@ -138,20 +139,25 @@ class Network(Mininet):
 
     def start(self) -> None:
         """Create everything; returns when every link carries frames. On failure nothing remains."""
-        if self.started:
-            raise LabError(f"{self.source}: the network is started already")
+        if self.built:
+            raise LabError(f"{self.source}: a network starts once: make a new one")
         self._check_cells()
         self._number_hosts()
-        self.started = True
+        self.built = self.started = True
         try:
             self._build()
         except BaseException:
             self.stop()
             raise
-        self.built = True
 
     def build(self) -> None:
         """Do nothing: start() builds (Mininet's build() belongs to its constructor)."""
+
+    def _join(self) -> None:
+        """Create what was just added, when the network runs."""
+        if self.started:
+            self._check_cells()
+            self._build()
 
     def _build(self) -> None:
         nodes, links = self._new_nodes, self._new_links

@@ -71,7 +71,7 @@ class Host(Node):
         "addresses": v.addresses,
         "routes": v.routes,
         "sysctls": v.sysctls,
-        "ip": v.anything,
+        "ip": v.address,
         "mac": v.mac,
         "defaultRoute": v.text,
     }
@@ -230,7 +230,10 @@ class Host(Node):
 
     def _popen(self, cmd: Sequence[str], **params: Any) -> subprocess.Popen[Any]:
         with self.entered():
-            return subprocess.Popen(cmd, **params)
+            try:
+                return subprocess.Popen(cmd, **params)
+            except OSError as error:
+                raise CommandError(self.name, cmd, error.strerror or str(error)) from error
 
 
 class Router(Host):

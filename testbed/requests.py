@@ -190,7 +190,7 @@ def wait_running(netlink: Netlink, indexes: dict[int, str], timeout: float) -> N
     while pending:
         try:
             for index in list(pending):
-                _note_until_answer(netlink, get_link(index, f"state of {pending[index]}"), pending)
+                _note_until_answer(netlink, get_link(index, f"state of {indexes[index]}"), pending)
             _note_events(netlink, pending, deadline)
         except TimeoutError:
             names = ", ".join(sorted(pending.values()))

@@ -145,10 +145,14 @@ def routes(value: object) -> str | None:
 
 def sysctls(value: object) -> str | None:
     """Check for a mapping of net.* names to values; others are not the node's own but the machine's."""
-    good = isinstance(value, Mapping) and all(
-        isinstance(key, str) and _SYSCTL.fullmatch(key) and ".." not in key and isinstance(item, str | int) for key, item in value.items()
-    )
+    good = isinstance(value, Mapping) and all(map(_sysctl, value.items()))
     return None if good else "a mapping of net.* sysctls to values"
+
+
+def _sysctl(item: tuple[object, object]) -> bool:
+    name, value = item
+    named = isinstance(name, str) and _SYSCTL.fullmatch(name) is not None and ".." not in name
+    return named and isinstance(value, str | int)
 
 
 def _family(word: str) -> int | None:

@@ -15,7 +15,7 @@ from typing import Any
 
 from testbed.mininet_api import Topo
 from testbed.nodes import Air, Cell, Host, MobileHost, Router
-from topologies.lab import AgentSpec, RadvdSpec, option
+from topologies.lab import RUNTIME, AgentSpec, RadvdSpec, option
 
 CMD_ADDRESS = "2001:db8:c:9::2"
 CORRESPONDENTS = {"cn1": "2001:db8:f::2", "camera": "2001:db8:e::2"}
@@ -68,8 +68,8 @@ class Gateway:
 
     @property
     def files(self) -> str:
-        """Where its run-time files are, inside the lab's private /run."""
-        return f"/run/roamlab/{self.name}"
+        """Where its run-time files are."""
+        return f"{RUNTIME}/{self.name}"
 
 
 @dataclass(frozen=True)
@@ -228,8 +228,8 @@ class DgwPlan:
             "address": CMD_ADDRESS,
             "gateways": [_peer(gateway) for gateway in self.gateway_list],
             "profiles": self._profiles(),
-            "control": "/run/roamlab/cmd/control",
-            "state": "/run/roamlab/cmd/state.json",
+            "control": f"{RUNTIME}/cmd/control",
+            "state": f"{RUNTIME}/cmd/state.json",
             "repository_port": REPOSITORY_PORT,
             "timing": self._timing(),
         }

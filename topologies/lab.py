@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -16,6 +16,10 @@ from testbed.validation import LabError, unknown
 
 if TYPE_CHECKING:
     from topologies.runner import Run
+
+
+RUNTIME = "{runtime}"
+"""Stands in agents' configurations for a private folder of the run: sockets, pid files, saved state."""
 
 
 def option(default: Any, help: str, choices: tuple[Any, ...] = ()) -> Any:
@@ -34,6 +38,10 @@ class AgentSpec:
     cells: tuple[str, ...] = ()
     """Radio cells whose stations are reported to this agent."""
 
+    def located(self, runtime: str) -> AgentSpec:
+        """The same agent with its files below `runtime`."""
+        return replace(self, config=_located(self.config, runtime))
+
 
 @dataclass(frozen=True)
 class RadvdSpec:
@@ -42,6 +50,20 @@ class RadvdSpec:
     node: str
     config: str
     pid_file: str
+
+    def located(self, runtime: str) -> RadvdSpec:
+        """The same radvd with its files below `runtime`."""
+        return RadvdSpec(self.node, _located(self.config, runtime), _located(self.pid_file, runtime))
+
+
+def _located(value: Any, runtime: str) -> Any:
+    if isinstance(value, str):
+        return value.replace(RUNTIME, runtime)
+    if isinstance(value, dict):
+        return {key: _located(item, runtime) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_located(item, runtime) for item in value]
+    return value
 
 
 class Lab(ABC):

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import platform
+import shutil
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -63,14 +65,16 @@ class Run:
         progress("starting captures")
         self._start_captures()
         progress("starting services and agents")
-        for radvd in self.lab.radvds(self.options):
+        runtime = tempfile.mkdtemp(prefix="roamlab-", dir="/run")
+        self._cleanup.callback(shutil.rmtree, runtime, ignore_errors=True)
+        for radvd in (spec.located(runtime) for spec in self.lab.radvds(self.options)):
             log = self.directory.agents / f"{radvd.node}-radvd.log"
             service = Radvd(self.net[radvd.node], Path(radvd.config), Path(radvd.pid_file), log)
             self._cleanup.callback(service.stop)
             service.start()
         self.net.listen_associations(self._on_association)
         for spec in self.lab.agents(self.options):
-            self._start_agent(spec)
+            self._start_agent(spec.located(runtime))
         self._write_description()
         progress("ready")
 

@@ -1,4 +1,4 @@
-"""Small namespaces for testing agents/kernel by itself: made by unshare(2), wired by `ip -batch`, gone with the test."""
+"""Small namespaces to test agents/kernel in: made by unshare(2), wired by `ip -batch`, gone with the test."""
 
 from __future__ import annotations
 
@@ -104,12 +104,14 @@ class Capture:
         deadline = time.monotonic() + timeout
         while True:
             left = deadline - time.monotonic()
-            assert left > 0 and select.select([self], [], [], left)[0], f"no {what} among {len(self.frames)} frames"
+            ready = left > 0 and select.select([self], [], [], left)[0]
+            assert ready, f"no {what} among {len(self.frames)} frames"
             try:
                 frame = self._socket.recv(65535)
-            except OSError as error:  # the interface went down; it may come back
-                assert error.errno == errno.ENETDOWN
-                continue
+            except OSError as error:
+                if error.errno != errno.ENETDOWN:
+                    raise
+                continue  # the interface went down; it may come back
             self.frames.append(frame)
             if wanted(frame):
                 return frame

@@ -6,7 +6,7 @@ import os
 import re
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from ipaddress import IPv6Address, IPv6Network
@@ -93,7 +93,7 @@ def gateway(tmp_path: Path) -> Iterator[Gateway]:
         each.close()
 
 
-def router_advertisement(source: IPv6Address) -> object:
+def router_advertisement(source: IPv6Address) -> Callable[[bytes], bool]:
     return lambda frame: frame[12:14] == b"\x86\xdd" and frame[54] == 134 and frame[22:38] == source.packed
 
 
@@ -105,7 +105,8 @@ def test_dlif_has_the_anchors_identity_and_nothing_else(gateway: Gateway) -> Non
         assert expected in shown
     assert gateway.addresses("mn1dgw1") == {f"{item.link_local}/64", f"{item.address}/64"}
     assert gateway.addresses("phy") == set()
-    assert f"{item.prefix} proto kernel metric 256" in gateway.namespace.run("ip", "-6", "route", "show", "dev", item.name)
+    routes = gateway.namespace.run("ip", "-6", "route", "show", "dev", item.name)
+    assert f"{item.prefix} proto kernel metric 256" in routes
 
 
 def test_removed_dlif_is_silent_at_once_and_gone_soon(gateway: Gateway) -> None:

@@ -18,16 +18,21 @@ from fcntl import ioctl
 from pathlib import Path
 
 import pytest
+from tiny_control import CLI, ENVIRONMENT, name_of, roamlab, start
 
-from testbed import client, labsocket, sandbox
+from testbed import client, labsocket
 from testbed.labsocket import Channel, LabName
 from testbed.validation import LabError
 
 pytestmark = pytest.mark.netns
 
+LAB = f"tiny-{os.getpid()}"
+NAME = name_of(LAB)
+
+
 @pytest.fixture(scope="module")
 def lab() -> Iterator[LabName]:
-    process = start()
+    process = start(LAB)
     yield NAME
     process.send_signal(signal.SIGTERM)
     assert process.wait(10) == 0
@@ -190,12 +195,12 @@ def test_a_shell_with_job_control_window_size_and_interrupt(lab: LabName) -> Non
     terminal.expect("size 0")
     terminal.type("echo $((6*7)) on $(cat /sys/class/net/eth0/operstate 2>/dev/null; ip -br link | grep -c eth0)\n")
     terminal.expect("42 on")
-    terminal.type("sleep 60; echo rc $?\n")
-    terminal.expect("echo rc $?")
+    terminal.type("sh -c 'echo run\"\"ning; exec sleep 60'\n")
+    terminal.expect("running")
     terminal.type("\x03")
     terminal.expect("h2:")
-    terminal.type("set -m; sleep 60 & fg; echo ended\n")
-    terminal.expect("sleep 60")
+    terminal.type("sh -c 'echo wait\"\"ing; exec sleep 60'\n")
+    terminal.expect("waiting")
     terminal.type("\x1a")
     terminal.expect("Stopped")
     terminal.type("kill -9 %1; wait; exit 9\n")

@@ -47,5 +47,3 @@ def test_sigkill_leaves_nothing(whom: str) -> None:
     restarted = start(LAB)  # and its name is free at once
     restarted.terminate()
     assert restarted.wait(10) == 0
-
-

@@ -34,7 +34,8 @@ net.start()
 net["c"].popen(["sleep", "1000"])
 net["c"].run(["sh", "-c", "setsid sleep 1001 >/dev/null 2>&1 </dev/null &"])
 ping = net["c"].run(["ping", "-n", "-c1", "-W2", "10.0.0.2"]).exit
-print(json.dumps({"inside": sandbox.inside(), "ping": ping, "inodes": [n.namespace.inode for n in net.values()]}), flush=True)
+inodes = [node.namespace.inode for node in net.values()]
+print(json.dumps({"inside": sandbox.inside(), "ping": ping, "inodes": inodes}), flush=True)
 sys.stdin.readline()
 net.stop()
 """
@@ -75,7 +76,9 @@ def test_run_is_private_and_lo_is_up():
 
 
 def test_setup_inside_is_a_no_op():
-    script = "from testbed import sandbox; sandbox.enter_setup(); open('/run/x', 'w'); sandbox.enter_setup(); open('/run/x')"
+    script = (
+        "from testbed.sandbox import enter_setup; enter_setup(); open('/run/x', 'w'); enter_setup(); open('/run/x')"
+    )
     assert run(sys.executable, "-c", script).returncode == 0
 
 

@@ -15,9 +15,14 @@ CLI = [sys.executable, "-m", "topologies.cli"]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
 
 
-def start() -> subprocess.Popen[bytes]:
+def name_of(lab: str) -> LabName:
+    """What identifies our lab of that name."""
+    return LabName(lab, os.geteuid())
+
+
+def start(lab: str) -> subprocess.Popen[bytes]:
     """The tiny lab, ready to answer."""
-    with labsocket.listen(LAB) as door:
+    with labsocket.listen(lab) as door:
         reading, writing = os.pipe()
         argv = [sys.executable, str(Path(__file__).with_name("tiny_lab.py")), str(door.fileno()), str(writing)]
         process = subprocess.Popen(

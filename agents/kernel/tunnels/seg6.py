@@ -84,7 +84,10 @@ class Seg6:
 
     def prepare(self) -> None:
         """Let packets be decapsulated on an address that is local too, and set the outer source."""
-        _set_tunnel_source(self._settings.local)
+        if not _set_tunnel_source(self._settings.local):
+            # The root of a user namespace may not. Left alone, the kernel takes an address of wan: the right one
+            # if there is no other.
+            self._require_single_address()
         # Add first, then delete: local delivery never stops.
         self._netlink.run(local_rule(LOCAL_PREFERENCE, put=True), local_rule(0, put=False))
 
@@ -125,9 +128,16 @@ class Seg6:
         self._netlink.run(local_rule(0, put=True), local_rule(LOCAL_PREFERENCE, put=False))
         _set_tunnel_source(IPv6Address("::"))
 
+    def _require_single_address(self) -> None:
+        wan, local = self._settings.wan, self._settings.local
+        there = {address.ip for address in links.addresses(self._netlink, self._wan) if not address.is_link_local}
+        if there != {local}:
+            others = ", ".join(sorted(str(address) for address in there - {local})) or "none of its own"
+            raise KernelError(f"cannot tunnel from {local} without root: {wan} has {others}", errno.EPERM)
 
-def _set_tunnel_source(source: IPv6Address) -> None:
-    """`ip sr tunsrc set`: outer source address of all seg6 encapsulation of this namespace."""
+
+def _set_tunnel_source(source: IPv6Address) -> bool:
+    """`ip sr tunsrc set`: outer source of all seg6 encapsulation of this namespace; False if not permitted."""
     generic = Netlink(NETLINK_GENERIC)
     try:
         name = attribute(CTRL_ATTR_FAMILY_NAME, "SEG6")
@@ -135,6 +145,7 @@ def _set_tunnel_source(source: IPv6Address) -> None:
         answer = generic.ask(Request("find the seg6 control family", GENL_ID_CTRL, body))
         family = int.from_bytes(attributes(answer.body, 4)[CTRL_ATTR_FAMILY_ID][:2], sys.byteorder)
         body = struct.pack("=BBH", SEG6_CMD_SET_TUNSRC, 1, 0) + attribute(SEG6_ATTR_DST, source.packed)
-        generic.run(Request(f"set the tunnel source to {source}", family, body))
+        (code,) = generic.run(Request(f"set the tunnel source to {source}", family, body, ignore=(errno.EPERM,)))
     finally:
         generic.close()
+    return code == 0

@@ -67,7 +67,10 @@ def test_every_verb_explains_itself(verb, capsys) -> None:
 
 
 def test_the_issue_s_verbs_are_all_there_and_on_the_help_page(capsys) -> None:
-    wanted = ["doctor", "labs", "demo", "deploy", "destroy", "inspect", "graph", "exec", "shell", "console", "capture", "events", "move", "check", "report", "validate", "test", "bench", "setup"]
+    wanted = [
+        *("doctor", "labs", "demo", "deploy", "destroy", "inspect", "graph", "exec", "shell", "console"),
+        *("capture", "events", "move", "check", "report", "validate", "test", "bench", "setup"),
+    ]
     assert main(["--help"]) == 0
     page = capsys.readouterr().out
     assert [verb for verb in wanted if f"\n  {verb} " not in page] == []

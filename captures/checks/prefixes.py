@@ -1,0 +1,75 @@
+"""Check "prefixes": one new prefix per gateway, from its own pool, exclusive to the node.
+
+Sources: spec ATT-3, HO-1, HO-14, SC-IETF83.
+"""
+
+from __future__ import annotations
+
+from captures.checks.base import Result, Tally, check
+from captures.records import RouterAdvertisement
+from captures.run import Attachment, Run
+
+
+@check("prefixes")
+def prefixes(run: Run) -> list[Result]:
+    """One result per stay, and one over all for exclusivity."""
+    results = [_stay(run, stay) for stays in run.attachments.values() for stay in stays]
+    return [*results, _exclusive(run)]
+
+
+def _own(run: Run, stay: Attachment) -> list[RouterAdvertisement]:
+    """RAs with a prefix of the serving gateway's pool that the node saw during a stay."""
+    mac = run.mobiles[stay.mobile].mac
+    return [
+        one
+        for one in run.advertisements.get(stay.mobile, [])
+        if one.eth_destination == mac
+        and stay.start <= one.time < stay.end
+        and any(run.anchor_of(option.prefix.network_address) == stay.gateway for option in one.prefixes)
+    ]
+
+
+def _stay(run: Run, stay: Attachment) -> Result:
+    earlier = [old for old in run.attachments[stay.mobile][: stay.number] if old.gateway == stay.gateway]
+    back = f", the same as at stay {earlier[0].number + 1}" if earlier else ""
+    tally = Tally(
+        f"prefixes.{stay.mobile}.{stay.number}",
+        "HO-14" if earlier else "ATT-3, HO-1",
+        f"{stay.mobile} gets a prefix of {stay.gateway}",
+        f"exactly one /64 from {run.gateways[stay.gateway].pool}{back}",
+    )
+    found = _own(run, stay)
+    tally.see(*found)
+    given = {option.prefix for one in found for option in one.prefixes}
+    tally.demand(len(given) <= 1, f"{len(given)} prefixes: {', '.join(map(str, sorted(given)))}", *found)
+    for prefix in given:
+        tally.demand(prefix.prefixlen == 64, f"{prefix} is not a /64", *found)
+    for old in earlier:
+        before = {option.prefix for one in _own(run, old) for option in one.prefixes}
+        tally.demand(given == before, "another prefix than before", *found)
+    return tally.result(", ".join(map(str, given)), f"no RA with a prefix of {stay.gateway} at {stay.mobile}")
+
+
+def _exclusive(run: Run) -> Result:
+    tally = Tally(
+        "prefixes.exclusive",
+        "ATT-3, ATT-12",
+        "No prefix is given twice",
+        "each /64 belongs to one mobile node and one gateway; every visited gateway gave one",
+    )
+    holders: dict[object, str] = {}
+    for mobile, found in run.advertisements.items():
+        mac = run.mobiles[mobile].mac
+        for one in found:
+            if one.eth_destination != mac:
+                continue
+            tally.see(one)
+            for option in one.prefixes:
+                holder = holders.setdefault(option.prefix, mobile)
+                tally.demand(holder == mobile, f"{option.prefix} given to {holder} and {mobile}", one)
+    for mobile, stays in run.attachments.items():
+        visited = {stay.gateway for stay in stays}
+        count = sum(1 for holder in holders.values() if holder == mobile)
+        if holders:
+            tally.demand(count == len(visited), f"{mobile}: {count} prefixes at {len(visited)} gateways")
+    return tally.result(", ".join(f"{prefix} {mobile}" for prefix, mobile in holders.items()), "no RA at any node")

@@ -1,0 +1,74 @@
+"""Check "reachability": every address of the node answers pings from every correspondent (spec SC-IETF83)."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from ipaddress import IPv6Address, IPv6Network
+
+from captures.checks.base import Result, Tally, check, plural
+from captures.decode import inside
+from captures.records import ECHO_REPLY, ECHO_REQUEST, Capture, Packet
+from captures.run import Attachment, Run
+
+
+@check("reachability")
+def reachability(run: Run, after_last_move: bool = True) -> list[Result]:
+    """One result per mobile node, correspondent and prefix; pings count from the last attachment on."""
+    results = []
+    for mobile, stays in run.attachments.items():
+        gateways = dict.fromkeys(stay.gateway for stay in stays)
+        for correspondent, address in run.correspondents.items():
+            capture = run.of_node(correspondent)
+            for gateway in gateways:
+                results.append(
+                    _one(run, stays[-1], gateway, correspondent, address, capture, after_last_move)
+                )
+    return results
+
+
+def _one(
+    run: Run,
+    last: Attachment,
+    gateway: str,
+    correspondent: str,
+    address: IPv6Address,
+    capture: Capture | None,
+    after_last_move: bool,
+) -> Result:
+    prefixes = run.prefixes.get((last.mobile, gateway), [])
+    tally = Tally(
+        f"reachability.{last.mobile}.{correspondent}.{gateway}",
+        "SC-IETF83",
+        f"{correspondent} reaches {last.mobile}'s address of {gateway}",
+        f"echo replies from {', '.join(map(str, prefixes)) or 'a prefix of ' + gateway} at {correspondent}"
+        + (f" while {last.mobile} is at {last.gateway}" if after_last_move else ""),
+    )
+    if capture is None:
+        return tally.result("", f"{correspondent}'s interface was not captured")
+    since = last.start if after_last_move else 0.0
+    asked, answered = _pings(capture, address, prefixes, since)
+    if asked and not answered:
+        tally.wrong(f"{plural(len(asked), 'request')}, no reply", *asked)
+    for request, reply in answered:
+        tally.see(request, reply)
+    text = f"{len(answered)} of {plural(len(asked), 'request')} answered"
+    return tally.result(text, f"{correspondent} sent no echo request to that prefix")
+
+
+def _pings(
+    capture: Capture, correspondent: IPv6Address, prefixes: list[IPv6Network], since: float
+) -> tuple[list[Packet], list[tuple[Packet, Packet]]]:
+    """Echo requests of a correspondent to the prefixes, and (request, first reply) pairs."""
+    requests: dict[tuple[object, ...], Packet] = {}
+    replies: dict[tuple[object, ...], list[Packet]] = defaultdict(list)
+    for packet in capture.packets:
+        if packet.icmp_type not in (ECHO_REQUEST, ECHO_REPLY) or packet.time < since or packet.tunnelled:
+            continue
+        ip = packet.inner
+        if packet.icmp_type == ECHO_REQUEST and ip.source == correspondent:
+            if any(inside(ip.destination, prefix) for prefix in prefixes):
+                requests.setdefault((ip.destination, packet.icmp_id, packet.icmp_sequence), packet)
+        elif packet.icmp_type == ECHO_REPLY and ip.destination == correspondent:
+            replies[ip.source, packet.icmp_id, packet.icmp_sequence].append(packet)
+    pairs = [(request, replies[key][0]) for key, request in requests.items() if replies.get(key)]
+    return list(requests.values()), pairs

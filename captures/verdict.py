@@ -1,0 +1,123 @@
+"""The verdict of a run: every check lab.json asks for, and the figures measured; written to verdict.json."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from captures import tunnels
+from captures.checks import Result, call
+from captures.checks.ra import l2_to_ra
+from captures.exchanges import registrations
+from captures.flows import FlowReport, analyse
+from captures.pcapng import CaptureError
+from captures.run import Run
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Outcome of judging one run."""
+
+    lab: str
+    passed: bool
+    checks: list[Result]
+    metrics: dict[str, Any]
+
+    def as_json(self) -> dict[str, Any]:
+        """The object of verdict.json."""
+        return {
+            "lab": self.lab,
+            "passed": self.passed,
+            "checks": [result.as_json() for result in self.checks],
+            "metrics": self.metrics,
+        }
+
+
+def judge(run_dir: Path | str | Run) -> Verdict:
+    """Run the lab's checks on a run directory and write its verdict.json. CaptureError if unreadable."""
+    run = run_dir if isinstance(run_dir, Run) else Run(run_dir)
+    results = [result for entry in run.lab.get("checks", []) for result in call(run, entry)]
+    if not results:
+        nothing = "lab.json lists no check"
+        results = [Result("verdict", "", "The lab was checked", None, "at least one check", nothing)]
+    verdict = Verdict(run.lab["lab"], all(map(_fine, results)), results, metrics(run))
+    path = run.directory / "verdict.json"
+    try:
+        path.write_text(json.dumps(verdict.as_json(), indent=1, ensure_ascii=False) + "\n")
+    except OSError as error:
+        raise CaptureError(f"cannot write {path}: {error.strerror}") from error
+    return verdict
+
+
+def _fine(result: Result) -> bool:
+    """A check that saw nothing fails the run unless the lab declared it optional."""
+    return result.passed is True or (result.passed is None and result.optional)
+
+
+def metrics(run: Run) -> dict[str, Any]:
+    """Figures: times in milliseconds, volumes in octets."""
+    reports = analyse(run)
+    ra_times = {key: round(value * 1000, 3) for key, value in l2_to_ra(run).items()}
+    signalling = pbu_to_pba(run)
+    return {
+        "moves": [
+            {"move": f"{stay.mobile}.{stay.number}", "gateway": stay.gateway, "t": stay.start}
+            for stay in run.moves()
+        ],
+        "gap_ms": {report.flow.name: _gaps(report) for report in reports if report.gaps},
+        "l2_to_ra_ms": ra_times,
+        "l2_to_ra_ms_median": _median(list(ra_times.values())),
+        "pbu_to_pba_ms": signalling,
+        "pbu_to_pba_ms_median": _median(list(signalling.values())),
+        "moves_without_ra": len(run.moves()) - len(ra_times),
+        "flows": {
+            report.flow.name: {
+                "sent": report.sent,
+                "arrived": len(report.arrivals),
+                "lost": len(report.lost),
+                "duplicated": report.duplicated,
+                "reordered": report.reordered,
+            }
+            for report in reports
+        },
+        "tunnelled_bytes": tunnelled_bytes(run),
+    }
+
+
+def _gaps(report: FlowReport) -> dict[str, float | None]:
+    """Move -> gap in milliseconds, None when the flow never came back."""
+    return {
+        f"{gap.stay.mobile}.{gap.stay.number}": None if gap.seconds is None else round(gap.seconds * 1000, 3)
+        for gap in report.gaps
+    }
+
+
+def _median(values: list[float]) -> float | None:
+    return round(median(values), 3) if values else None
+
+
+def pbu_to_pba(run: Run) -> dict[str, float]:
+    """Move -> milliseconds from the serving gateway's first PBU to the last PBA it needed."""
+    found = {}
+    for registration in registrations(run):
+        first, last = registration.first_update(), registration.last_answer()
+        if registration.stay.number > 0 and first is not None and last is not None:
+            key = f"{registration.stay.mobile}.{registration.stay.number}"
+            found[key] = round((last.time - first.time) * 1000, 3)
+    return found
+
+
+def tunnelled_bytes(run: Run) -> dict[str, int]:
+    """"serving–anchor" -> octets of frames, counted at the serving gateway."""
+    found: dict[str, int] = {}
+    for name in run.gateways:
+        capture = run.wan(name)
+        for packet in capture.packets if capture else []:
+            one = tunnels.read(run, packet) if packet.tunnelled else ""
+            if not isinstance(one, str) and one.serving == name:
+                key = f"{one.serving}–{one.anchor}"
+                found[key] = found.get(key, 0) + packet.length
+    return found

@@ -1,0 +1,27 @@
+"""Whole labs: deployed in the sandbox, ended after the test, their run directory kept when asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from topologies import catalog
+from topologies.runner import Run
+
+
+@pytest.fixture
+def deploy(tmp_path: Path) -> Iterator[Callable[..., Run]]:
+    """Deploy labs by name with options; every one is ended after the test."""
+    runs: list[Run] = []
+
+    def start(name: str, **options: object) -> Run:
+        lab = catalog.load(name)
+        run = Run.deploy(lab, lab.configure(**options), tmp_path / f"{name}-{len(runs)}")
+        runs.append(run)
+        return run
+
+    yield start
+    for run in runs:
+        run.stop()
