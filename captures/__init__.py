@@ -1,0 +1,1 @@
+"""Wire truth: recording, decoding, checks, timelines, reports. Imports no other room."""

@@ -109,7 +109,9 @@ def _layers(row: tshark.Row) -> tuple[IpLayer, ...]:
     if not row["ipv6.src"]:
         return ()
     found = []
-    columns = (row[name].split("|") for name in ("ipv6.src", "ipv6.dst", "ipv6.nxt", "ipv6.hlim", "ipv6.plen"))
+    columns = (
+        row[name].split("|") for name in ("ipv6.src", "ipv6.dst", "ipv6.nxt", "ipv6.hlim", "ipv6.plen")
+    )
     for source, destination, upper, hops, size in zip(*columns, strict=True):
         found.append(IpLayer(address(source), address(destination), int(upper), int(hops), int(size)))
         if found[-1].next_header != IPV6:
@@ -216,7 +218,9 @@ def _ra_options(row: tshark.Row) -> tuple[tuple[PrefixInformation, ...], tuple[R
         if int(kind) == PREFIX_INFORMATION:
             bits = int(next(flags), 0)
             on_link, autonomous = bool(bits & 0x80), bool(bits & 0x40)
-            prefixes.append(PrefixInformation(net, on_link, autonomous, int(next(valid)), int(next(preferred))))
+            prefixes.append(
+                PrefixInformation(net, on_link, autonomous, int(next(valid)), int(next(preferred)))
+            )
         else:
             preference = PREFERENCES[int(next(route_flags), 0) >> 3 & 3]
             routes.append(RouteInformation(net, preference, int(next(route_lifetimes))))

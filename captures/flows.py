@@ -52,7 +52,7 @@ class Path:
 
     @property
     def main(self) -> str | None:
-        """"local", the anchor's name, or None without packets."""
+        """ "local", the anchor's name, or None without packets."""
         return self.counts[0][0] if self.counts else None
 
 
@@ -129,9 +129,14 @@ def _analyse(run: Run, flow: Flow, index: _Index) -> FlowReport:
         _udp(report, at_mobile, at_peer, end)
     else:
         _tcp(report, at_mobile, at_peer)
-    steps = [later.time - earlier.time for earlier, later in zip(report.arrivals, report.arrivals[1:], strict=False)]
+    steps = [
+        later.time - earlier.time
+        for earlier, later in zip(report.arrivals, report.arrivals[1:], strict=False)
+    ]
     report.interval = median(steps) if steps else None
-    report.gaps = [_gap(run, report, stay) for stay in run.attachments[report.mobile] if _crosses(run, flow, stay)]
+    report.gaps = [
+        _gap(run, report, stay) for stay in run.attachments[report.mobile] if _crosses(run, flow, stay)
+    ]
     report.paths = _paths(run, flow, report.mobile, index)
     if here is not None:
         report.strangers = _strangers(run, flow, here)
@@ -217,7 +222,8 @@ def _tcp(report: FlowReport, at_mobile: list[Packet], at_peer: list[Packet]) -> 
     """Arrivals of data at the receiver of the busier direction; octets by sequence ranges."""
     flow = report.flow
     volume = {
-        up: sum(p.tcp_length for p in at_mobile if (p.inner.source == flow.source) == up) for up in (True, False)
+        up: sum(p.tcp_length for p in at_mobile if (p.inner.source == flow.source) == up)
+        for up in (True, False)
     }
     up = volume[True] > volume[False]
     receiver = (at_peer or at_mobile) if up else at_mobile

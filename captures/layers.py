@@ -6,7 +6,7 @@ deliberately not used here: what checks must not share a bug with what is checke
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from scapy.fields import (
     BitField,
@@ -33,11 +33,11 @@ class Option(Packet):
     """Any mobility option: type, length, data (RFC 6275 §6.2.1)."""
 
     name = "Mobility Option"
-    fields_desc = (
+    fields_desc: ClassVar[list[Any]] = [
         ByteField("otype", 0),
         FieldLenField("olen", None, length_of="data", fmt="B"),
         StrLenField("data", b"", length_from=lambda p: p.olen),
-    )
+    ]
 
     def extract_padding(self, s: bytes) -> tuple[bytes, bytes]:
         """Leave the rest to the next option."""
@@ -48,84 +48,93 @@ class Pad1(Option):
     """Pad1: a single zero octet without a length (RFC 6275 §6.2.2)."""
 
     name = "Pad1"
-    fields_desc = (ByteField("otype", PAD1),)
+    fields_desc: ClassVar[list[Any]] = [ByteField("otype", PAD1)]
 
 
 class MnIdentifier(Option):
     """Mobile Node Identifier (RFC 4283 §3)."""
 
     name = "MN Identifier"
-    fields_desc = (
+    fields_desc: ClassVar[list[Any]] = [
         ByteField("otype", MN_ID),
         FieldLenField("olen", None, length_of="identifier", fmt="B", adjust=lambda _p, x: x + 1),
         ByteField("subtype", 1),
         StrLenField("identifier", b"", length_from=lambda p: p.olen - 1),
-    )
+    ]
 
 
 class PrefixOption(Option):
     """Home Network Prefix (22), Anchored Prefix (65), Local Prefix (66): one layout."""
 
     name = "Prefix"
-    fields_desc = (
+    fields_desc: ClassVar[list[Any]] = [
         ByteField("otype", HNP),
         ByteField("olen", 18),
         ByteField("reserved", 0),
         ByteField("plen", 64),
         StrFixedLenField("prefix", bytes(16), 16),
-    )
+    ]
 
 
 class OctetOption(Option):
     """Handoff Indicator (23), Access Technology Type (24)."""
 
     name = "Octet"
-    fields_desc = (ByteField("otype", HANDOFF), ByteField("olen", 2), ByteField("reserved", 0), ByteField("value", 0))
+    fields_desc: ClassVar[list[Any]] = [
+        ByteField("otype", HANDOFF),
+        ByteField("olen", 2),
+        ByteField("reserved", 0),
+        ByteField("value", 0),
+    ]
 
 
 class LinkLayerOption(Option):
     """MN Link-layer Identifier (25), DLIF Link-Layer Address (70)."""
 
     name = "Link-layer"
-    fields_desc = (
+    fields_desc: ClassVar[list[Any]] = [
         ByteField("otype", LINK_LAYER_ID),
         FieldLenField("olen", None, length_of="identifier", fmt="B", adjust=lambda _p, x: x + 2),
         ShortField("reserved", 0),
         StrLenField("identifier", b"", length_from=lambda p: p.olen - 2),
-    )
+    ]
 
 
 class AddressOption(Option):
     """Alternate CoA (3), Link-local Address (26), Serving MAAR (68), DLIF Link-Local Address (69)."""
 
     name = "Address"
-    fields_desc = (ByteField("otype", SERVING_MAAR), ByteField("olen", 16), StrFixedLenField("address", bytes(16), 16))
+    fields_desc: ClassVar[list[Any]] = [
+        ByteField("otype", SERVING_MAAR),
+        ByteField("olen", 16),
+        StrFixedLenField("address", bytes(16), 16),
+    ]
 
 
 class TimestampOption(Option):
     """Timestamp: 48 bit seconds, 16 bit fraction (RFC 5213 §8.8)."""
 
     name = "Timestamp"
-    fields_desc = (
+    fields_desc: ClassVar[list[Any]] = [
         ByteField("otype", TIMESTAMP),
         ByteField("olen", 8),
         BitField("seconds", 0, 48),
         BitField("fraction", 0, 16),
-    )
+    ]
 
 
 class PreviousMaar(Option):
     """Previous MAAR: address and home network prefix of an anchor (RFC 8885 §4.5)."""
 
     name = "Previous MAAR"
-    fields_desc = (
+    fields_desc: ClassVar[list[Any]] = [
         ByteField("otype", PREVIOUS_MAAR),
         ByteField("olen", 34),
         ByteField("reserved", 0),
         ByteField("plen", 64),
         StrFixedLenField("address", bytes(16), 16),
         StrFixedLenField("prefix", bytes(16), 16),
-    )
+    ]
 
 
 LAYOUTS: dict[int, tuple[type[Option], int | None]] = {
@@ -149,7 +158,7 @@ MINIMUM = {MN_ID: 1, LINK_LAYER_ID: 2, DLIF_LINK_LAYER: 2}
 
 
 def _option_class(
-    _packet: Packet, _lst: list[Packet], _current: Packet | None, rest: bytes
+    _packet: Packet, _done: list[Any], _current: Packet | None, rest: bytes
 ) -> type[Packet] | None:
     """Layout of the next option; an option that overruns the message is left as Raw."""
     if rest[0] == PAD1:
@@ -165,41 +174,41 @@ class MobilityHeader(Packet):
     """Mobility Header without message data: BRR, BE and unknown types (RFC 6275 §6.1.1)."""
 
     name = "Mobility Header"
-    head = (
+    head: ClassVar[tuple[Any, ...]] = (
         ByteField("proto", 59),
         ByteField("hlen", 0),
         ByteField("mhtype", BRR),
         ByteField("reserved", 0),
         ShortField("checksum", 0),
     )
-    fields_desc: Any = (*head, StrField("data", b""))
+    fields_desc: ClassVar[list[Any]] = [*head, StrField("data", b"")]
 
 
 class BindingUpdate(Packet):
     """Binding Update and Proxy Binding Update (RFC 6275 §6.1.7, RFC 5213 §8.1, RFC 8885 §4.1)."""
 
     name = "Binding Update"
-    fields_desc = (
+    fields_desc: ClassVar[list[Any]] = [
         *MobilityHeader.head,
         ShortField("sequence", 0),
         ShortField("flags", BU_ACK | BU_PROXY | BU_D),
         ShortField("lifetime", 75),
         PacketListField("options", [], next_cls_cb=_option_class),
-    )
+    ]
 
 
 class BindingAcknowledgement(Packet):
     """Binding Acknowledgement and its proxy form (RFC 6275 §6.1.8, RFC 5213 §8.2, RFC 8885 §4.2)."""
 
     name = "Binding Acknowledgement"
-    fields_desc = (
+    fields_desc: ClassVar[list[Any]] = [
         *MobilityHeader.head,
         ByteField("status", 0),
         ByteField("flags", BA_PROXY | BA_D),
         ShortField("sequence", 0),
         ShortField("lifetime", 75),
         PacketListField("options", [], next_cls_cb=_option_class),
-    )
+    ]
 
 
 def dissect(message: bytes) -> Packet:

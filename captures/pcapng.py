@@ -75,8 +75,6 @@ class Frames:
             self._data.close()
 
 
-
-
 def holds(path: Path, token: bytes) -> bool:
     """Whether a complete block near the end of a growing pcapng file carries the token."""
     try:

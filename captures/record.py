@@ -59,8 +59,8 @@ class Recorder:
         except OSError as error:
             raise CaptureError(f"cannot write capture {self.path}: {error.strerror}") from error
         # dumpcap drops every capability, so as root it cannot reach a file below another user's directory:
-        # hand it an open file instead of a name.
-        argv = ["dumpcap", "-q", "-i", self.interface, "-B", str(BUFFER_MIB), "-w", "/dev/stdout"]
+        # hand it an open file instead of a name. Not as /dev/stdout: dumpcap unlinks its output when it fails.
+        argv = ["dumpcap", "-q", "-i", self.interface, "-B", str(BUFFER_MIB), "-w", "/proc/self/fd/1"]
         with file:
             try:
                 self._process = self._popen(
@@ -86,7 +86,9 @@ class Recorder:
         if self._process is None:
             return
         argv = [sys.executable, "-I", "-S", str(MARKER), self.interface, self._token]
-        marker = self._popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        marker = self._popen(
+            argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+        )
         try:
             _, err = marker.communicate(timeout=self._timeout)
         except subprocess.TimeoutExpired as error:

@@ -85,7 +85,9 @@ class Run:
         self.directory = Path(directory)
         self.lab: Object = _read_object(self.directory / "lab.json")
         if self.lab.get("format") != 1:
-            raise CaptureError(f"{self.directory}/lab.json: format {self.lab.get('format')!r}, only 1 is known")
+            raise CaptureError(
+                f"{self.directory}/lab.json: format {self.lab.get('format')!r}, only 1 is known"
+            )
         self.events = sorted(_read_lines(self.directory / "events.jsonl"), key=lambda event: event["t"])
         self._given = list(captures) if captures is not None else None
         domain: Object = self.lab.get("domain") or {}
@@ -136,7 +138,7 @@ class Run:
 
     def mac(self, node: str, interface: str) -> str | None:
         """MAC of an interface as lab.json tells it, lower case."""
-        text = self.lab["nodes"].get(node, {}).get("interfaces", {}).get(interface, {}).get("mac")
+        text: str | None = self.lab["nodes"].get(node, {}).get("interfaces", {}).get(interface, {}).get("mac")
         return text.lower() if text else None
 
     @cached_property
@@ -152,7 +154,7 @@ class Run:
         for name, where in self.correspondents.items():
             if where == address:
                 return name
-        return self.addresses.get(address, str(address))
+        return str(self.addresses.get(address, address))
 
     def anchor_of(self, address: IPv6Address) -> str | None:
         """Gateway whose pool holds the address."""
@@ -169,7 +171,7 @@ class Run:
         for event in self.events:
             if event.get("agent") != "lab" or event["event"] not in ("attached", "detached"):
                 continue
-            mobile = by_mac.get(str(event.get("mac", "")).lower(), event["node"])
+            mobile = by_mac.get(str(event.get("mac", "")).lower(), str(event.get("node")))
             mine = stays[mobile]
             if event["event"] == "detached":
                 if mine and mine[-1][3] == INFINITY:
@@ -279,7 +281,9 @@ def _attachments(mobile: str, rows: list[list[Any]]) -> list[Attachment]:
     for number, (gateway, cell, start, end) in enumerate(rows):
         visited = [stay.gateway for stay in reversed(found) if stay.gateway != gateway]
         left = min(found[-1].end, start) if found else start
-        found.append(Attachment(mobile, number, gateway, cell, start, end, left, tuple(dict.fromkeys(visited))))
+        found.append(
+            Attachment(mobile, number, gateway, cell, start, end, left, tuple(dict.fromkeys(visited)))
+        )
     return found
 
 

@@ -42,7 +42,7 @@ def show(verdict: Verdict, console: Console) -> None:
 
 
 def _frames(result: Result) -> str:
-    """"dgw1-wan 12,13": the first frames of each capture."""
+    """ "dgw1-wan 12,13": the first frames of each capture."""
     parts = []
     for entry in result.evidence[:3]:
         name = entry["pcap"].removeprefix("pcap/").removesuffix(".pcapng")

@@ -55,14 +55,12 @@ FIELDS = (
     "icmpv6.opt.route_lifetime",
 )
 """Fields asked for, in column order. A field occurring several times is joined with "|"."""
-PROTOCOLS = "frame,eth,ethertype,ipv6,ipv6.hopopts,icmpv6,mipv6,udp,tcp,data"
-"""Dissectors switched on: no application protocol, so that a stream costs no reassembly."""
 Row = dict[str, str]
 
 
 def rows(path: Path) -> Iterator[Row]:
     """Decode a capture; yield one {field: text} per frame. CaptureError when tshark cannot read it."""
-    argv = ["tshark", "-n", "-r", str(path), "--only-protocols", PROTOCOLS]
+    argv = ["tshark", "-n", "-r", str(path)]
     argv += ["-o", "tcp.desegment_tcp_streams:FALSE", "-o", "tcp.analyze_sequence_numbers:FALSE"]
     argv += ["-o", "tcp.relative_sequence_numbers:FALSE"]
     argv += ["-T", "fields", "-E", "separator=/t", "-E", "occurrence=a", "-E", "aggregator=|"]
@@ -77,6 +75,6 @@ def rows(path: Path) -> Iterator[Row]:
         assert process.stderr is not None
         for line in process.stdout:
             yield dict(zip(FIELDS, line.rstrip("\n").split("\t"), strict=False))
-        complaint = [text for text in process.stderr.read().splitlines() if "Running as user" not in text]
+        complaint = [text for text in process.stderr.read().splitlines() if "Running as user" not in text][:1]
     if process.returncode != 0:
         raise CaptureError(f"tshark cannot read {path}: {' '.join(complaint) or process.returncode}")

@@ -111,7 +111,7 @@ def pbu_to_pba(run: Run) -> dict[str, float]:
 
 
 def tunnelled_bytes(run: Run) -> dict[str, int]:
-    """"serving–anchor" -> octets of frames, counted at the serving gateway."""
+    """ "serving–anchor" -> octets of frames, counted at the serving gateway."""
     found: dict[str, int] = {}
     for name in run.gateways:
         capture = run.wan(name)

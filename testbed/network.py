@@ -35,6 +35,7 @@ class Network(Mininet):
         super().__init__(host=host, switch=switch, controller=None, link=VethLink, build=False, ipBase=ipBase)
         self.topo = topo
         self.source = source or _file_of(topo)
+        self.built = False
         self.started = False
         self.radio = RadioCells()
         self._indexes = itertools.count(2)

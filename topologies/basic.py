@@ -52,7 +52,7 @@ class BasicLab(Lab):
 
     def checks(self, options: DgwOptions) -> list[dict[str, Any]]:
         """What the captures must show."""
-        return walk_checks(options, moves=1)
+        return walk_checks()
 
     def steps(self, options: DgwOptions) -> list[str]:
         """The script in words."""
@@ -72,7 +72,8 @@ class BasicLab(Lab):
         run.net.move("mn1", "cell2")
         second = traffic.address_in(run, "mn1", gateways[1].pool)
         new = traffic.echo(run, "session-2", "mn1", second, "cn1")
-        traffic.wait_for_progress([old, pings, new], 40)
+        new_pings = traffic.ping(run, "cn1-pings-2", "cn1", "mn1", second)
+        traffic.wait_for_progress([old, pings, new, new_pings], 40)
         run.step("done")
 
 

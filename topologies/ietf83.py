@@ -37,7 +37,7 @@ class Ietf83Lab(BasicLab):
 
     def checks(self, options: DgwOptions) -> list[dict[str, Any]]:
         """What the captures must show."""
-        return walk_checks(options, moves=2)
+        return walk_checks()
 
     def steps(self, options: DgwOptions) -> list[str]:
         """The script in words."""

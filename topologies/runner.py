@@ -84,7 +84,6 @@ class Run:
             self._recorders[node, interface] = Recorder(self.net[node].popen, interface, path)
         start_all(self._recorders.values())
         self._recording = True
-        self._cleanup.callback(self.stop_captures)
 
     def _start_agent(self, spec: AgentSpec) -> None:
         agent = Agent(self.net[spec.node], spec.name, spec.module, spec.config, self.directory.path, self.events)
@@ -218,8 +217,11 @@ class Run:
             stop_all(self._recorders.values())
 
     def stop(self) -> None:
-        """End everything: captures first, then agents, then the network."""
-        self._cleanup.close()
+        """End everything: captures first, so that the end itself is not recorded, then agents, then the network."""
+        try:
+            self.stop_captures()
+        finally:
+            self._cleanup.close()
 
     # --- lab.json
 

@@ -24,6 +24,8 @@ COUNTERS = ("foreign_source", "fragment", "unknown_peer", "nested", "outside_bin
 # is at bit 48, its source at bit 64, its destination at bit 192. An inner packet to the P-CoA that is itself a
 # tunnel packet would be decapsulated a second time without coming by here, hence "nested": what a node may want
 # of its gateway (TCP, UDP, ICMPv6) passes, the rest does not.
+# On the way out: an interface that loses its addresses says so in a listener report from ::, with the DLIF's
+# link-layer address, when the DLIF already lives at another gateway (spec DLIF-9): it must not be heard here.
 _RULES = """\
 add table {table}
 {counters}
@@ -44,6 +46,10 @@ add rule {table} tunnel @th,192,128 {local_number} @th,48,8 != {{ 6, 17, 58 }} c
 add rule {table} tunnel ip6 saddr . @th,64,64 @tunnel_source accept
 add rule {table} tunnel ip6 saddr . @th,192,64 @tunnel_destination accept
 add rule {table} tunnel counter name outside_binding drop
+add chain {table} leave {{ type filter hook output priority raw ; policy accept ; }}
+flush chain {table} leave
+add rule {table} leave meta oifkind "macvlan" oifname != "{wan}" ip6 saddr :: \
+icmpv6 type mld2-listener-report drop
 """
 
 

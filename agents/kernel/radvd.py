@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,6 +23,8 @@ PLACEHOLDER = "interface none0 { AdvSendAdvert on; IgnoreIfMissing on; };\n"
 MIN_INTERVAL, MAX_INTERVAL = 3, 4
 """Seconds between unsolicited advertisements (RFC 4861 §6.2.1's legal minimum)."""
 MAX_ROUTER_LIFETIME = 9000
+START = 5.0
+"""Seconds the daemon may take from its pid file to its signal handlers."""
 INFINITY = 0xFFFFFFFF
 MIN_MTU = 1280
 _PREFERENCES = ("low", "medium", "high")
@@ -107,15 +110,27 @@ class Radvd:
         except OSError as error:
             raise KernelError(f"radvd is not running: no process {number} ({self._pid_file})") from error
         try:
-            name, state = _process(number)
-            if name != "radvd" or state == "Z":
-                what = "has ended" if name == "radvd" else f"is {name}"
-                raise KernelError(f"radvd is not running: process {number} {what} ({self._pid_file})")
+            self._await_handler(number)
             signal.pidfd_send_signal(process, signal.SIGHUP)
         except ProcessLookupError as error:
             raise KernelError(f"radvd is not running: process {number} has ended ({self._pid_file})") from error
         finally:
             os.close(process)
+
+    def _await_handler(self, number: int) -> None:
+        """Wait until the daemon catches SIGHUP: it writes its pid file first, and until then a SIGHUP ends it."""
+        deadline = time.monotonic() + START
+        while True:
+            status = _status(number)
+            name = status.get("Name", "gone")
+            if name != "radvd" or status["State"].startswith("Z"):
+                what = "has ended" if name in ("radvd", "gone") else f"is {name}"
+                raise KernelError(f"radvd is not running: process {number} {what} ({self._pid_file})")
+            if int(status["SigCgt"], 16) & 1 << signal.SIGHUP - 1:
+                return
+            if time.monotonic() > deadline:
+                raise KernelError(f"radvd is not ready for SIGHUP {START:g} s after its start ({self._pid_file})")
+            time.sleep(0.001)  # only while the daemon starts; the kernel announces no such change
 
     def _pid(self) -> int:
         try:
@@ -126,10 +141,10 @@ class Radvd:
             raise KernelError(f"radvd is not running: no number in {self._pid_file}") from error
 
 
-def _process(number: int) -> tuple[str, str]:
-    """Name and state letter of a process, "Z" when it is gone."""
+def _status(number: int) -> dict[str, str]:
+    """Fields of /proc/<pid>/status, none when the process is gone."""
     try:
-        head, _bracket, tail = Path(f"/proc/{number}/stat").read_text().rpartition(")")
+        lines = Path(f"/proc/{number}/status").read_text().splitlines()
     except OSError:
-        return "radvd", "Z"
-    return head.partition("(")[2], tail.split()[0]
+        return {}
+    return {name: value.strip() for name, _colon, value in (line.partition(":") for line in lines)}

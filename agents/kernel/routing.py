@@ -7,7 +7,7 @@ import socket
 import struct
 import sys
 from dataclasses import dataclass
-from ipaddress import IPv6Address, IPv6Network
+from ipaddress import IPv6Network
 
 from agents.kernel.netlink import (
     NLM_F_CREATE,
@@ -23,7 +23,7 @@ from agents.kernel.netlink import (
 
 RTM_NEWROUTE, RTM_DELROUTE, RTM_GETROUTE = 24, 25, 26
 RTM_NEWRULE, RTM_DELRULE, RTM_GETRULE = 32, 33, 34
-RTA_DST, RTA_OIF, RTA_GATEWAY, RTA_PRIORITY, RTA_TABLE = 1, 4, 5, 6, 15
+RTA_DST, RTA_OIF, RTA_PRIORITY, RTA_TABLE = 1, 4, 6, 15
 RTA_ENCAP_TYPE, RTA_ENCAP = 21, 22
 RTN_UNICAST, RTN_UNREACHABLE = 1, 7
 RTM_F_CLONED = 0x200
@@ -186,13 +186,3 @@ def own_rules(netlink: Netlink) -> set[Rule]:
     body = struct.pack("=BBBBBxxBI", socket.AF_INET6, 0, 0, 0, 0, 0, 0)
     found = map(_own_rule, netlink.dump(RTM_GETRULE, body, "list rules"))
     return {rule for rule in found if rule is not None}
-
-
-def way_to(netlink: Netlink, destination: IPv6Address) -> tuple[int, IPv6Address | None]:
-    """Interface and next hop (None: on link) the kernel would use towards an address."""
-    body = struct.pack("=BBBBBBBBI", socket.AF_INET6, 128, 0, 0, 0, 0, 0, 0, 0)
-    body += attribute(RTA_DST, destination.packed)
-    answer = netlink.ask(Request(f"find the way to {destination}", RTM_GETROUTE, body))
-    found = attributes(answer.body, 12)
-    gateway = found.get(RTA_GATEWAY)
-    return u32(found.get(RTA_OIF)), IPv6Address(gateway) if gateway else None

@@ -15,14 +15,6 @@ def path(name: str) -> Path:
     return _ROOT / name
 
 
-def read(name: str) -> str:
-    """Read a setting ("net/ipv6/conf/all/forwarding")."""
-    try:
-        return path(name).read_text().strip()
-    except OSError as error:
-        raise KernelError(f"cannot read setting {name}: {error.strerror}", error.errno or 0) from error
-
-
 def write(name: str, value: int | str) -> None:
     """Write a setting."""
     try:

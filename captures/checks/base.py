@@ -150,10 +150,10 @@ class Tally:
 
 
 def plural(count: int, noun: str) -> str:
-    """"1 frame", "2 frames"."""
+    """ "1 frame", "2 frames"."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def milliseconds(seconds: float) -> str:
-    """"12.3 ms" from seconds."""
+    """ "12.3 ms" from seconds."""
     return f"{seconds * 1000:.1f} ms" if seconds < 10 else f"{seconds:.1f} s"

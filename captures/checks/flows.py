@@ -31,7 +31,9 @@ def flows(
         if report.gaps:
             results.append(_gaps(report, _bound(report, max_gap_ms)))
     if not results:
-        results.append(Tally("flows", "SC-FIG1", "Flows survive", "at least one flow").result("", "no flow started"))
+        results.append(
+            Tally("flows", "SC-FIG1", "Flows survive", "at least one flow").result("", "no flow started")
+        )
     return results
 
 
@@ -55,7 +57,9 @@ def _constant(report: FlowReport) -> Result:
     tally.see(*report.arrivals)
     for packet in report.strangers:
         tally.wrong(f"same session between {packet.inner.source} and {packet.inner.destination}", packet)
-    return tally.result(f"{plural(len(report.arrivals), 'arrival')}, one address pair", "no packet of the flow")
+    return tally.result(
+        f"{plural(len(report.arrivals), 'arrival')}, one address pair", "no packet of the flow"
+    )
 
 
 def _path(run: Run, report: FlowReport) -> Result:
@@ -129,7 +133,9 @@ def _loss(report: FlowReport, limit: float, elsewhere: float) -> Result:
         text = f"{gap.lost} lost at the move to {gap.stay.gateway}"
         tally.demand(gap.lost <= limit, text, *report.lost_examples)
     tally.demand(
-        report.lost_elsewhere <= elsewhere, f"{report.lost_elsewhere} lost away from moves", *report.lost_examples
+        report.lost_elsewhere <= elsewhere,
+        f"{report.lost_elsewhere} lost away from moves",
+        *report.lost_examples,
     )
     tally.demand(report.duplicated == 0, f"{report.duplicated} duplicated", *report.arrivals[:1])
     per_move = ", ".join(f"→{gap.stay.gateway} {gap.lost}" for gap in report.gaps)

@@ -103,7 +103,9 @@ def _one_place(run: Run, seen: dict[Key, list[tuple[str, RouterAdvertisement]]],
             if gateway in here:
                 place = gateway
             elif gateway not in run.serving(mobile, when, grace):
-                tally.wrong(f"{mac} speaks at {gateway} while {mobile} is at {'/'.join(here) or 'none'}", packet)
+                tally.wrong(
+                    f"{mac} speaks at {gateway} while {mobile} is at {'/'.join(here) or 'none'}", packet
+                )
             elif place and place != gateway:
                 tally.wrong(f"{mac} speaks at {gateway} after it spoke at {place}", packet)
     return tally.result(f"{plural(len(tally.seen), 'frame')} of {plural(len(frames), 'DLIF')}", _NOTHING)

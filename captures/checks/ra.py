@@ -146,13 +146,20 @@ def _same(sent: list[tuple[str, RouterAdvertisement]]) -> Result:
         tally.demand(one.mtu is not None, "RA without MTU option", one)
         tally.demand(not one.managed and not one.other, "M or O set", one)
     shown = next(iter(first.values()), None)
-    text = f"MTU {shown.mtu}, CurHopLimit {shown.current_hop_limit} in all {plural(len(sent), 'RA')}" if shown else ""
+    text = (
+        f"MTU {shown.mtu}, CurHopLimit {shown.current_hop_limit} in all {plural(len(sent), 'RA')}"
+        if shown
+        else ""
+    )
     return tally.result(text, _NOTHING)
 
 
 def _no_final(sent: list[tuple[str, RouterAdvertisement]]) -> Result:
     tally = Tally(
-        "ra.final", "RA-10", "No gateway takes its DLIF back with a final RA", "router lifetime > 0 in every RA"
+        "ra.final",
+        "RA-10",
+        "No gateway takes its DLIF back with a final RA",
+        "router lifetime > 0 in every RA",
     )
     for gateway, one in sent:
         tally.see(one)
@@ -196,7 +203,7 @@ def _soon(run: Run, stay: Attachment, bound: float, anchor_bound: float) -> Resu
 
 
 def l2_to_ra(run: Run) -> dict[str, float]:
-    """"mn1 → dgw2 (1)" -> seconds from attachment to the first RA of the new gateway's own DLIF."""
+    """ "mn1 → dgw2 (1)" -> seconds from attachment to the first RA of the new gateway's own DLIF."""
     found = {}
     for stay in run.moves():
         one = first_after(run, stay, stay.gateway)

@@ -15,7 +15,7 @@ from captures.run import Attachment, Run
 def reachability(run: Run, after_last_move: bool = True) -> list[Result]:
     """One result per mobile node, correspondent and prefix; pings count from the last attachment on."""
     results = []
-    for mobile, stays in run.attachments.items():
+    for stays in run.attachments.values():
         gateways = dict.fromkeys(stay.gateway for stay in stays)
         for correspondent, address in run.correspondents.items():
             capture = run.of_node(correspondent)

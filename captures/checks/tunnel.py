@@ -75,7 +75,9 @@ def _serving_end(run: Run, everything: list[Tunnelled], grace: float) -> Result:
         if one.serving not in serving:
             now = "/".join(sorted(serving)) or "no gateway"
             local = serving == {one.anchor}
-            what = f"local prefix {one.mobile_address} tunnelled" if local else f"tunnel ends at {one.serving}"
+            what = (
+                f"local prefix {one.mobile_address} tunnelled" if local else f"tunnel ends at {one.serving}"
+            )
             tally.wrong(f"{what} while {mobile} is at {now}", one.packet)
     return tally.result(f"{plural(len(everything), 'tunnelled packet')} conform", "no tunnelled packet seen")
 
@@ -135,9 +137,13 @@ def _no_leak(run: Run) -> Result:
                 continue
             tally.see(packet)
             tally.demand(
-                anchor == name, f"{name} sends from {packet.inner.source}, anchored at {anchor}, natively", packet
+                anchor == name,
+                f"{name} sends from {packet.inner.source}, anchored at {anchor}, natively",
+                packet,
             )
-    return tally.result(f"{plural(len(tally.seen), 'plain uplink packet')}, all from own pools", "no uplink packet")
+    return tally.result(
+        f"{plural(len(tally.seen), 'plain uplink packet')}, all from own pools", "no uplink packet"
+    )
 
 
 def _not_through_cmd(run: Run) -> Result:

@@ -1,5 +1,6 @@
 """Recorder on a real veth pair: nothing is lost between `start()` and `stop()`."""
 
+import os
 import socket
 import subprocess
 import sys
@@ -9,7 +10,7 @@ import uuid
 import pytest
 
 from captures.decode import decode_file
-from captures.pcapng import CaptureError
+from captures.pcapng import CaptureError, Frames
 from captures.record import Recorder, start_all, stop_all
 
 pytestmark = pytest.mark.netns
@@ -21,7 +22,9 @@ def veth():
     """A veth pair in this namespace, removed again by its own name."""
     tag = uuid.uuid4().hex[:8]
     one, two = f"ra{tag}", f"rb{tag}"
-    made = subprocess.run(["ip", "link", "add", one, "type", "veth", "peer", "name", two], capture_output=True)
+    made = subprocess.run(
+        ["ip", "link", "add", one, "type", "veth", "peer", "name", two], capture_output=True
+    )
     if made.returncode:
         pytest.skip(f"no veth here: {made.stderr.decode().strip()}")
     for name in (one, two):
@@ -34,13 +37,13 @@ def send(interface, count, mark):
     with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as sock:
         sock.bind((interface, 0))
         for number in range(count):
-            frame = b"\xff" * 6 + b"\x02\0\0\0\0\1" + b"\x88\xb6" + mark + number.to_bytes(4, "big") + bytes(40)
+            frame = (
+                b"\xff" * 6 + b"\x02\0\0\0\0\1" + b"\x88\xb6" + mark + number.to_bytes(4, "big") + bytes(40)
+            )
             sock.send(frame)
 
 
 def numbers(path, mark):
-    from captures.pcapng import Frames
-
     frames = Frames(path)
     found = [
         int.from_bytes(frames[n][18:22], "big") for n in range(1, len(frames) + 1) if frames[n][14:18] == mark
@@ -80,8 +83,6 @@ def test_the_marker_is_not_decoded_as_traffic(veth, tmp_path):
 
 
 def test_another_owner_s_directory_can_be_written_by_root(veth, tmp_path):
-    import os
-
     if os.geteuid() != 0:
         pytest.skip("needs root to give the directory away")
     place = tmp_path / "theirs"
@@ -103,7 +104,7 @@ def test_unknown_interface_is_a_clear_error(tmp_path):
 
 
 def test_unwritable_file_is_a_clear_error(tmp_path):
-    with pytest.raises(CaptureError, match="cannot write capture .*: No such file"):
+    with pytest.raises(CaptureError, match=r"cannot write capture .*: No such file"):
         Recorder(subprocess.Popen, "lo", tmp_path / "no" / "x.pcapng").start()
 
 

@@ -18,7 +18,7 @@ from kernel_namespaces import Capture, Namespace, wait_until, wire
 from agents.dgw.executor import Executor, Settings
 from agents.dgw.forwarding import Advertisement, Dlif, RouteInformation, SourceGate
 from agents.kernel.netlink import KernelError
-from agents.kernel.radvd import PLACEHOLDER
+from agents.kernel.radvd import PLACEHOLDER, Radvd
 from agents.kernel.watch import Advertised, Solicited, Watch
 
 pytestmark = pytest.mark.netns
@@ -223,6 +223,23 @@ def test_interface_indices_are_used_again_and_solicitations_still_answered(gatew
     capture.until("a solicitation", lambda frame: frame[12:14] == b"\x86\xdd" and frame[54] == 133)
     capture.until("its answer", router_advertisement(item.link_local), timeout=1)
     capture.close()
+
+
+def test_advertising_while_radvd_is_still_starting(gateway: Gateway) -> None:
+    """It writes its pid file before it can take a SIGHUP."""
+    conf = gateway.radvd_pid.with_name("radvd.conf")
+    second_pid = gateway.radvd_pid.with_name("second.pid")
+    for _turn in range(10):
+        argv = ["radvd", "-n", "-m", "stderr", "-C", str(conf), "-p", str(second_pid)]
+        with gateway.namespace.entered():
+            starting = subprocess.Popen(argv, stderr=subprocess.DEVNULL)
+        wait_until("the pid file", lambda own=str(starting.pid): second_pid.exists() and own in second_pid.read_text())
+        Radvd(conf, second_pid).advertise([])
+        assert starting.poll() is None
+        Radvd(conf, second_pid).advertise([])
+        starting.kill()
+        assert starting.wait() == -signal.SIGKILL, "the SIGHUP ended it"
+        second_pid.unlink()
 
 
 def test_leaving_node_gets_no_final_advertisement(gateway: Gateway) -> None:

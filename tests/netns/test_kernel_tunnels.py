@@ -274,6 +274,21 @@ def test_handover_back_and_forth_turns_the_traffic_each_time(lab: Lab) -> None:
             lab.mn.run("ping", "-6", "-c1", "-W5", "-I", str(MN), str(CN))
 
 
+def test_tunnel_follows_the_core_to_another_interface(lab: Lab) -> None:
+    """A route into a tunnel names no next hop: the outer packet is routed by its own destination."""
+    handed_over(lab)
+    lab.mn.run("ping", "-6", "-c1", "-W5", "-I", str(MN), str(CN))
+    wire(lab.core, "dgw2b", lab.serving, "wan2", mtu=1600)
+    lab.core.batch("addr add 2001:db8:c:22::1/64 dev dgw2b nodad")
+    lab.serving.batch("addr add 2001:db8:c:22::2/64 dev wan2 nodad")
+    wait_until("the second link", lambda: "state UP" in lab.serving.run("ip", "link", "show", "wan2"))
+    lab.serving.batch("route replace default via 2001:db8:c:22::1 dev wan2")
+    capture = Capture(lab.core, "dgw2b")
+    lab.mn.run("ping", "-6", "-c1", "-W5", "-I", str(MN), str(CN))
+    capture.until("tunnelled uplink", tunnelled((SERVING, ANCHOR), (MN, CN)))
+    capture.close()
+
+
 def test_routes_need_an_open_tunnel(lab: Lab) -> None:
     with pytest.raises(KernelError, match=f"no tunnel to {SERVING} is open"):
         lab.install(lab.anchor, ANCHORED)

@@ -203,7 +203,12 @@ def test_a_shell_with_job_control_window_size_and_interrupt(lab: LabName) -> Non
     terminal.expect("waiting")
     terminal.type("\x1a")
     terminal.expect("Stopped")
-    terminal.type("kill -9 %1; wait; exit 9\n")
+    terminal.expect("h2:")
+    terminal.type("fg\n")
+    terminal.expect("exec sleep 60")
+    terminal.type("\x03")
+    terminal.expect("h2:")
+    terminal.type("exit 9\n")
     assert terminal.code() == 9
 
 

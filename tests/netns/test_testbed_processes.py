@@ -97,7 +97,7 @@ def test_requests_and_notifications(make):
     for number in range(300):
         agent.notify({"request": "note", "number": number})
     assert agent.request({"request": "inspect"})["notes"] == list(range(300))
-    with pytest.raises(ControlError, match="^dgw1 echo: no$"):
+    with pytest.raises(ControlError, match=r"^dgw1 echo: no$"):
         agent.request({"request": "refuse"})
     assert agent.request({"request": "inspect"})["ok"]
 
@@ -105,7 +105,7 @@ def test_requests_and_notifications(make):
 def test_unexpected_end_is_an_event_with_code_and_last_words(make):
     agent = make()
     agent.start()
-    with pytest.raises(ControlError, match="closed its control socket"):
+    with pytest.raises(ControlError, match=r"closed its control socket"):
         agent.request({"request": "die"})
     event = agent.events.wait_for(lambda e: e["event"] == "exited")
     assert (event["code"], event["last_log"]) == (3, "last words")
@@ -123,7 +123,7 @@ def test_expected_ends_are_no_events_and_restart_reconnects(make):
     assert agent.request({"request": "inspect"})["pid"] not in (first, None)
     assert agent.kill() == -signal.SIGKILL
     assert [e["event"] for e in agent.events.events()] == ["ready"] * 3
-    with pytest.raises(ControlError, match="control socket .*: Connection refused"):
+    with pytest.raises(ControlError, match=r"control socket .*: Connection refused"):
         agent.request({"request": "inspect"})
 
 
@@ -135,7 +135,7 @@ def test_killed_from_outside_is_unexpected(make):
 
 
 def test_failed_start_says_why(make):
-    with pytest.raises(LabError, match="^dgw1 echo: ended at the start with exit 2: cannot: wrong key$"):
+    with pytest.raises(LabError, match=r"^dgw1 echo: ended at the start with exit 2: cannot: wrong key$"):
         make(fail="wrong key").start()
 
 
@@ -154,7 +154,7 @@ def test_daemon_that_never_starts_is_ended(node, tmp_path):
 
 
 def test_missing_program_is_one_line(node):
-    with pytest.raises(CommandError, match="^dgw1: nonesuch-program --flag: No such file or directory$"):
+    with pytest.raises(CommandError, match=r"^dgw1: nonesuch-program --flag: No such file or directory$"):
         node.run(["nonesuch-program", "--flag"])
 
 
@@ -186,6 +186,6 @@ def test_radvd_refuses_a_bad_file_before_it_starts(node, tmp_path):
         DUMMY = "interface { nonsense }\n"
 
     radvd = Broken(node, tmp_path / "radvd.conf", tmp_path / "radvd.pid", tmp_path / "radvd.log")
-    with pytest.raises(CommandError, match="radvd"):
+    with pytest.raises(CommandError, match=r"radvd"):
         radvd.start()
     assert radvd.process is None

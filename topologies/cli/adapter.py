@@ -6,7 +6,6 @@ import subprocess
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from testbed.validation import LabError, unknown
 from topologies.runner import Run
 
 Message = dict[str, Any]
@@ -24,14 +23,12 @@ class DeployedRun:
 
     def move(self, node: str, cell: str) -> Message:
         """Hand over."""
-        return self._run.move(node, cell) or {}
+        return self._run.move(node, cell)
 
     def spawn(
         self, node: str, argv: Sequence[str], files: Sequence[int], environment: dict[str, str], directory: str
     ) -> subprocess.Popen[Any]:
         """Start a process in a node."""
-        if node not in self._run.net:
-            raise LabError(unknown("node", node, self._run.net.keys()))
         stdin, stdout, stderr = files
         process: subprocess.Popen[Any] = self._run.net[node].popen(
             list(argv), stdin=stdin, stdout=stdout, stderr=stderr, env=environment, cwd=directory

@@ -19,7 +19,7 @@ from topologies.cli import (
     processes,
     quality,
 )
-from topologies.cli.errors import guarded
+from topologies.cli.errors import Mistake, guarded
 
 _ORDER = [
     *("doctor", "labs", "demo"),
@@ -40,7 +40,7 @@ class Verbs(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """As click does, but an unknown verb is answered with the nearest one."""
         if args and args[0] not in self.commands and not args[0].startswith("-"):
-            raise click.UsageError(unknown("verb", args[0], self.commands), ctx)
+            raise Mistake(unknown("verb", args[0], self.commands))
         return super().resolve_command(ctx, args)
 
 

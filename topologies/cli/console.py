@@ -85,7 +85,7 @@ class Console(cmd.Cmd):
         if len(words) != 2:
             raise LabError("write: move NODE CELL")
         answer = client.request(self._name, "move", node=words[0], cell=words[1])
-        print(f"{words[0]} is in {answer.get('cell', words[1])}")
+        print(f"{words[0]} is in {answer.get('to', words[1])}")
 
     def do_sh(self, line: str) -> None:
         """sh COMMAND: run a command on this machine, outside the lab"""

@@ -31,6 +31,7 @@ from topologies.cli.options import (
     print_json,
     run_dir_flag,
     screen,
+    words_of,
     yes_flag,
 )
 from topologies.cli.progress import Steps
@@ -61,7 +62,7 @@ def deploy(
     wanted = load_lab(name)
     values, options = configure(wanted, gather(pairs, mode=mode, tunnel=tunnel, ra_profile=ra_profile))
     if dry_run:
-        click.echo(f"{wanted.name}: {wanted.title}; options {options}; would be deployed, nothing was started")
+        click.echo(f"{wanted.name}: {wanted.title}; {words_of(options)}; nothing was started")
         return
     with labsocket.listen(wanted.name) as door:
         directory = rundirs.choose(wanted.name, run_dir)
@@ -124,7 +125,7 @@ def inspect(lab: str | None, topology: str | None, node: str | None, form: str) 
 def move(node: str, cell: str, topology: str | None) -> None:
     """Hand NODE over to CELL (a cell, or the gateway that serves it)."""
     answer = client.request(client.find(topology), "move", node=node, cell=cell)
-    click.echo(f"{node} is in {answer.get('cell', cell)}")
+    click.echo(f"{node} is in {answer.get('to', cell)}")
 
 
 def _start(job: dict[str, Any], label: str, directory: Path) -> None:
@@ -187,18 +188,20 @@ def _list_running(form: str) -> None:
 
 
 def _show_state(state: dict[str, Any]) -> None:
-    table = Table(title=f"{state.get('lab')}: {state.get('title', '')}", title_justify="left")
-    for column in ("node", "role", "cell", "interface", "addresses", "agents"):
-        table.add_column(column, no_wrap=column != "addresses")
-    for name, node in state.get("nodes", {}).items():
-        first = (name, str(node.get("role") or ""), str(node.get("cell") or ""))
-        agents = " ".join(node.get("agents") or {})
-        for interface, facts in (node.get("interfaces") or {"": {}}).items():
-            table.add_row(*first, interface, " ".join(facts.get("addresses", [])), agents)
+    table = Table(title=f"{state['lab']}: {state['title']}", title_justify="left")
+    for column in ("node", "role", "cell or nodes in it", "interface", "addresses", "agents"):
+        table.add_column(column, overflow="fold")
+    cells = state.get("cells", {})
+    for name, node in state["nodes"].items():
+        where = node.get("cell") or " ".join(cells.get(name, {}).get("members", []))
+        first = (name, str(node["role"]), where)
+        agents = " ".join(node["agents"])
+        interfaces = {key: facts["addresses"] for key, facts in node["interfaces"].items() if facts["addresses"]}
+        for interface, addresses in (interfaces or {"": []}).items():
+            table.add_row(*first, interface, "\n".join(addresses), agents)
             first, agents = ("", "", ""), ""
     screen().print(table)
-    if "directory" in state:
-        click.echo(f"run directory: {state['directory']}")
+    click.echo(f"run directory: {state['directory']}")
 
 
 COMMANDS = (deploy, destroy, inspect, move)

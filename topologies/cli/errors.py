@@ -21,6 +21,12 @@ class Failure(click.ClickException):
     exit_code = FAILED
 
 
+class Mistake(click.ClickException):
+    """What the command line asks for cannot be; the message is one line and says what can."""
+
+    exit_code = USAGE
+
+
 def guarded(work: Callable[[], int | None], debug: bool = False, report: Callable[[str], None] | None = None) -> int:
     """Do `work`; its exit code. Every expected error becomes one line on stderr, or given to `report`.
 

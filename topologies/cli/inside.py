@@ -28,12 +28,9 @@ def command(job: Mapping[str, Any]) -> list[str]:
 
 def demo(job: Job) -> int:
     """Deploy, play, stop, judge, report."""
-    from captures.verdict import judge
+    from topologies.cli.play import judged
 
-    from captures import report
-    from topologies.cli.play import show_verdict
-
-    steps = Steps(job["label"] if "label" in job else Path(job["lab"]).stem)
+    steps = Steps(job["name"])
     run = _deployed(job, steps)
     try:
         run.play(steps)
@@ -41,10 +38,8 @@ def demo(job: Job) -> int:
         run.stop()
     directory = Path(job["directory"])
     steps("judging the captures")
-    verdict = judge(directory)
-    page = report.write(directory)
-    code = show_verdict(verdict, directory, job["form"])
-    steps(f"{'passed' if code == 0 else 'FAILED'} in {steps.seconds:.1f} s; report: {page}")
+    code = judged(directory, job["form"], with_report=True)
+    steps(f"{'passed' if code == 0 else 'FAILED'} in {steps.seconds:.1f} s; report: {directory / 'report.html'}")
     return code
 
 

@@ -12,7 +12,7 @@ from rich.table import Table
 from testbed import client, labsocket
 from topologies.cli import rundirs
 from topologies.cli.drawing import Drawing, as_dot, as_svg, as_text
-from topologies.cli.errors import Failure
+from topologies.cli.errors import Failure, Mistake
 from topologies.cli.options import (
     configure,
     format_flag,
@@ -92,7 +92,7 @@ def graph(
         return
     formats = {".svg": as_svg, ".dot": as_dot, ".gv": as_dot}
     if output.suffix not in formats:
-        raise click.UsageError(f"{output}: name a file that ends in .svg or .dot")
+        raise Mistake(f"{output}: name a file that ends in .svg or .dot")
     output.write_text(formats[output.suffix](drawing), encoding="utf-8")
     click.echo(str(output))
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.table import Table
+from rich.table import Column, Table
 
 from testbed import client, labsocket
 from topologies.cli import rundirs
@@ -87,17 +87,15 @@ def _one_line(event: dict[str, Any], began: float) -> str:
 
 def _list_captures(chosen: str | None, form: str) -> None:
     running = [name for name in labsocket.running() if chosen in (None, name.lab)]
-    if len(running) == 1:
-        rows = client.request(running[0], "captures")["captures"]
-    else:
-        run = rundirs.resolve(chosen)
-        rows = [{**row, "file": str(run / row["file"]), "running": False} for row in rundirs.load(run)["captures"]]
+    run = _directory(chosen)
+    rows = client.request(running[0], "captures")["captures"] if len(running) == 1 else rundirs.load(run)["captures"]
+    rows = [{"running": False, **row, "file": str(run / row["file"])} for row in rows]
     if form == "json":
         print_json(rows)
         return
-    table = Table("node", "interface", "state", "file")
+    table = Table("node", "interface", "state", Column("file", overflow="fold"))
     for row in rows:
-        table.add_row(row["node"], row["interface"], "recording" if row.get("running") else "done", row["file"])
+        table.add_row(row["node"], row["interface"], "recording" if row["running"] else "done", row["file"])
     screen().print(table)
 
 

@@ -15,9 +15,12 @@ import click
 from rich.console import Console
 
 from testbed.validation import LabError
+from topologies.cli.errors import Mistake
 
 if TYPE_CHECKING:
     from topologies.lab import Lab
+
+_PIPE_WIDTH = 160  # columns of a table that goes to a file or a program
 
 Verb = TypeVar("Verb", bound=Callable[..., Any])
 
@@ -50,25 +53,25 @@ def lab_options(verb: Verb) -> Verb:
 
 
 def gather(pairs: Sequence[str], **named: str | None) -> dict[str, str]:
-    """One mapping of --set pairs and named flags; click.UsageError for a pair without =."""
+    """One mapping of --set pairs and named flags; Mistake for a pair without =."""
     settings = {}
     for pair in pairs:
         key, equals, value = pair.partition("=")
         if not equals or not key:
-            raise click.UsageError(f"--set {pair}: write KEY=VALUE")
+            raise Mistake(f"--set {pair}: write KEY=VALUE")
         settings[key.strip().replace("-", "_")] = value
     settings.update({key: value for key, value in named.items() if value is not None})
     return settings
 
 
 def load_lab(name: str) -> Lab:
-    """The lab of that name, or in that file; click.UsageError otherwise."""
+    """The lab of that name, or in that file; Mistake otherwise."""
     from topologies import catalog
 
     try:
         return catalog.load(name)
     except LabError as error:
-        raise click.UsageError(str(error)) from error
+        raise Mistake(str(error)) from error
 
 
 def configure(lab: Lab, settings: Mapping[str, str]) -> tuple[dict[str, Any], Any]:
@@ -80,18 +83,23 @@ def configure(lab: Lab, settings: Mapping[str, str]) -> tuple[dict[str, Any], An
         options = lab.configure(**values)
         lab.validate(options)
     except LabError as error:
-        raise click.UsageError(str(error)) from error
+        raise Mistake(str(error)) from error
     return values, options
 
 
 def one_lab(argument: str | None, topology: str | None) -> str:
     """The lab a verb is about, given as its argument or by -t."""
     if argument and topology and argument != topology:
-        raise click.UsageError(f"which lab: {argument} or {topology}?")
+        raise Mistake(f"which lab: {argument} or {topology}?")
     name = argument or topology
     if not name:
-        raise click.UsageError("name a lab; `roamlab labs` lists them")
+        raise Mistake("name a lab; `roamlab labs` lists them")
     return name
+
+
+def words_of(options: Any) -> str:
+    """A lab's options as on a command line: mode=relay tunnel=auto."""
+    return " ".join(f"{key}={value}" for key, value in dataclasses.asdict(options).items())
 
 
 def print_json(value: Any) -> None:
@@ -101,7 +109,8 @@ def print_json(value: Any) -> None:
 
 def screen(*, to_stderr: bool = False) -> Console:
     """Where tables and progress go."""
-    return Console(stderr=to_stderr, highlight=False, soft_wrap=True)
+    stream = sys.stderr if to_stderr else sys.stdout
+    return Console(stderr=to_stderr, highlight=False, width=None if stream.isatty() else _PIPE_WIDTH)
 
 
 def _convert(key: str, text: str, kind: Any) -> Any:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,7 @@ import click
 
 from testbed import sandbox
 from topologies.cli import rundirs
-from topologies.cli.errors import FAILED, Failure
+from topologies.cli.errors import FAILED, Failure, Mistake
 from topologies.cli.inside import command
 from topologies.cli.options import (
     configure,
@@ -21,6 +23,7 @@ from topologies.cli.options import (
     load_lab,
     run_dir_flag,
     screen,
+    words_of,
 )
 
 
@@ -50,20 +53,22 @@ def demo(
     """
     names = [*labs, *more]
     if not names:
-        raise click.UsageError("name a lab; `roamlab labs` lists them", ctx)
+        raise Mistake("name a lab; `roamlab labs` lists them")
     if run_dir is not None and len(names) > 1:
-        raise click.UsageError("--run-dir takes one lab", ctx)
+        raise Mistake("--run-dir takes one lab")
     settings = gather(pairs, mode=mode, tunnel=tunnel, ra_profile=ra_profile)
     prepared = [(name, load_lab(name)) for name in names]
     plans = [(name, lab, *configure(lab, settings)) for name, lab in prepared]
     if dry_run:
         for _, lab, _, options in plans:
-            click.echo(f"{lab.name}: {lab.title}; options {options}; would be played, nothing was started")
+            click.echo(f"{lab.name}: {lab.title}; {words_of(options)}; nothing was started")
+            click.echo("".join(f"  {number}. {step}\n" for number, step in enumerate(lab.steps(options), 1)), nl=False)
         return 0
     jobs = [
         {
             "job": "demo",
             "lab": _absolute(name),
+            "name": lab.name,
             "options": values,
             "directory": str(rundirs.choose(lab.name, run_dir)),
             "form": form,
@@ -82,11 +87,7 @@ def demo(
 @click.option("-t", "--topology", "lab", metavar="LAB", help="The latest run of this lab.")
 def check(run: str | None, form: str, lab: str | None) -> int:
     """Judge a run again from its captures [RUN: a run directory or a lab; default the latest run]."""
-    directory = rundirs.resolve(run or lab)
-    from captures.verdict import judge
-
-    verdict = judge(directory)
-    return show_verdict(verdict, directory, form)
+    return judged(rundirs.resolve(run or lab), form)
 
 
 @click.command()
@@ -94,25 +95,42 @@ def check(run: str | None, form: str, lab: str | None) -> int:
 @click.option("-t", "--topology", "lab", metavar="LAB", help="The latest run of this lab.")
 def report(run: str | None, lab: str | None) -> None:
     """Write report.html of a run and print its path [RUN: a run directory or a lab; default the latest run]."""
-    from captures.verdict import judge
 
     directory = rundirs.resolve(run or lab)
     from captures import report as reports
 
-    if not (directory / "verdict.json").exists():
-        judge(directory)
-    click.echo(reports.write(directory))
+    with captures_readable():
+        click.echo(reports.write(directory))
 
 
-def show_verdict(verdict: Any, directory: Path, form: str) -> int:
-    """Print a verdict as a table or as its JSON; the exit code it stands for."""
+def judged(directory: Path, form: str, *, with_report: bool = False) -> int:
+    """Judge a run and print the verdict as a table or as its JSON; the exit code it stands for."""
+    from captures import report as reports
     from captures import terminal
+    from captures.run import Run
+    from captures.verdict import judge
 
+    with captures_readable():
+        run = Run(directory)
+        verdict = judge(run)
+        if with_report:
+            reports.write(run)
     if form == "json":
         click.echo((directory / "verdict.json").read_text(encoding="utf-8").strip())
     else:
         terminal.show(verdict, screen())
     return 0 if verdict.passed else FAILED
+
+
+@contextmanager
+def captures_readable() -> Iterator[None]:
+    """Turn what the captures room says about an unreadable run into a Failure."""
+    from captures.pcapng import CaptureError
+
+    try:
+        yield
+    except CaptureError as error:
+        raise Failure(str(error)) from error
 
 
 def _play(job: dict[str, Any]) -> int:

@@ -10,6 +10,7 @@ import click
 from testbed import sandbox
 from testbed.validation import unknown
 from topologies.cli import benches, rundirs
+from topologies.cli.errors import Mistake
 from topologies.cli.inside import command
 from topologies.cli.options import format_flag
 
@@ -53,7 +54,7 @@ def bench(ctx: click.Context, name: str | None, form: str) -> None:
         click.echo("\n".join(f"{each:<10} {benches.summary(each)}" for each in known))
         return
     if name not in known:
-        raise click.UsageError(unknown("bench", name, known), ctx)
+        raise Mistake(unknown("bench", name, known))
     sandbox.reexec(command({"job": "bench", "bench": name, "form": form, "debug": ctx.find_root().obj["debug"]}))
 
 

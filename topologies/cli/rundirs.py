@@ -2,28 +2,20 @@
 
 from __future__ import annotations
 
-import errno
 import json
-import os
-import time
 from pathlib import Path
 from typing import Any
 
+from testbed.rundir import RunDirectory, default_path
 from topologies.cli.errors import Failure
-
-_PROBE_BYTES = 4 << 20  # a run of the demonstration is about this large
 
 
 def choose(lab: str, wanted: Path | None) -> Path:
-    """An empty directory for a new run, proven writable with room for a capture; Failure otherwise."""
-    directory = (wanted or Path("runs") / f"{lab}-{time.strftime('%Y%m%d-%H%M%S')}").absolute()
-    if wanted is None:
-        directory = _unused(directory)
+    """A directory for a new run, proven writable and with room; LabError or Failure otherwise."""
+    directory = wanted.absolute() if wanted else default_path(lab)
     if Path("/run") in directory.resolve().parents:
         raise Failure(f"{directory}: a lab has a /run of its own, choose a run directory elsewhere")
-    if (directory / "lab.json").exists():
-        raise Failure(f"{directory} already holds a run: name another --run-dir, or delete it")
-    _prove_writable(directory)
+    RunDirectory.create(directory).close()
     return directory
 
 
@@ -53,26 +45,6 @@ def load(run: Path) -> dict[str, Any]:
 
 def kept_tests() -> Path:
     """Where one session of the tests keeps its run directories."""
-    directory = _unused(Path.cwd() / "runs" / f"tests-{time.strftime('%Y%m%d-%H%M%S')}")
+    directory = default_path("tests")
     directory.parent.mkdir(exist_ok=True)
     return directory
-
-
-def _unused(directory: Path) -> Path:
-    number, candidate = 1, directory
-    while candidate.exists():
-        number += 1
-        candidate = directory.with_name(f"{directory.name}-{number}")
-    return candidate
-
-
-def _prove_writable(directory: Path) -> None:
-    probe = directory / ".room"
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-        with probe.open("wb") as file:
-            os.posix_fallocate(file.fileno(), 0, _PROBE_BYTES)
-        probe.unlink()
-    except OSError as error:
-        probe.unlink(missing_ok=True) if error.errno == errno.ENOSPC else None
-        raise Failure(f"cannot write a run in {directory}: {error.strerror}") from error

@@ -8,7 +8,7 @@ from click.shell_completion import ShellComplete
 
 from testbed.validation import LabError
 from topologies.cli.app import main, roamlab
-from topologies.cli.errors import Failure, guarded
+from topologies.cli.errors import Failure, Mistake, guarded
 
 
 @pytest.fixture
@@ -50,9 +50,9 @@ def test_mistakes_are_one_line(nowhere, capfd, words, code, text) -> None:
 
 
 def test_debug_shows_where_it_came_from(nowhere) -> None:
-    with pytest.raises(click.UsageError):
+    with pytest.raises(Mistake):
         main(["-d", "demo"])
-    with pytest.raises(click.UsageError):
+    with pytest.raises(Mistake):
         main(["demo", "--debug"])
 
 

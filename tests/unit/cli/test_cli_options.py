@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import click
 import pytest
 from fake_lab import FakeLab
 
+from topologies.cli.errors import Mistake
 from topologies.cli.options import configure, gather, one_lab
 
 
@@ -40,7 +40,7 @@ def test_words_become_the_types_of_the_labs_options(settings: dict[str, str], ex
     ],
 )
 def test_what_the_lab_does_not_know_is_a_usage_error(settings: dict[str, str], reason: str) -> None:
-    with pytest.raises(click.UsageError, match=r".*") as refused:
+    with pytest.raises(Mistake, match=r".*") as refused:
         configure(FakeLab(), settings)
     assert reason in str(refused.value)
     assert "\n" not in str(refused.value)
@@ -53,13 +53,13 @@ def test_flags_win_over_pairs_and_dashes_are_understood() -> None:
 
 @pytest.mark.parametrize("pair", ["mode", "=relay", ""])
 def test_a_pair_without_its_halves_is_refused(pair: str) -> None:
-    with pytest.raises(click.UsageError, match="KEY=VALUE"):
+    with pytest.raises(Mistake, match="KEY=VALUE"):
         gather([pair])
 
 
 def test_the_lab_is_named_once() -> None:
     assert one_lab("basic", None) == one_lab(None, "basic") == one_lab("basic", "basic") == "basic"
-    with pytest.raises(click.UsageError, match="which lab"):
+    with pytest.raises(Mistake, match="which lab"):
         one_lab("basic", "ietf83")
-    with pytest.raises(click.UsageError, match="name a lab"):
+    with pytest.raises(Mistake, match="name a lab"):
         one_lab(None, None)
