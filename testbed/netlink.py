@@ -1,7 +1,7 @@
 """Batched rtnetlink: many requests in one system call, every error collected and named.
 
-An own small encoder: a request here costs some microseconds, pyroute2's message classes took 10 to 20 times that
-(and 0.14 s to import), which would be most of the time a 200-host network takes to start.
+An own small encoder: a veth pair takes 5 µs to encode, with pyroute2's message classes 230 µs (an address 11 and 48)
+after 0.2 s of import; with those, encoding would take as long as the kernel's own work for a 200-host network.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ from testbed.network import Network
 from testbed.nodes import Host, Router
 from testbed.validation import LabError
 from testbed.waiting import wait_until
-from topologies.bench.figures import Figure, result
+from topologies.bench.figures import Figure, at_least, result
 
 GATEWAYS = {"gw1": "2001:db8:c:1::2", "gw2": "2001:db8:c:2::2"}
 PLAIN = {"left": "2001:db8:1::2", "right": "2001:db8:2::2"}
@@ -113,7 +113,6 @@ def _iperf(net: Network, addresses: dict[str, str], options: list[str]) -> dict[
 
 def _figures(name: str, measured: dict[str, list[float]], unit: str, goal: float | None) -> dict[str, Figure]:
     tunnel, plain = (statistics.median(measured[path]) for path in ("tunnel", "plain"))
-    return {
-        f"{name}_ratio": Figure(tunnel / plain, f"of plain forwarding ({tunnel_backend()})", goal=goal),
-        f"{name}_tunnel": Figure(tunnel, unit, anchor=plain, ratio=tunnel / plain),
-    }
+    share = f"of plain forwarding ({tunnel_backend()})"
+    ratio = at_least(tunnel / plain, share, goal) if goal else Figure(tunnel / plain, share)
+    return {f"{name}_ratio": ratio, f"{name}_tunnel": Figure(tunnel, unit, anchor=plain, ratio=tunnel / plain)}

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import click
 
-from testbed import sandbox
-from topologies.cli import rundirs
-from topologies.cli.errors import FAILED, Failure, Mistake
-from topologies.cli.inside import command
+from topologies.cli import foreground, rundirs
+from topologies.cli.errors import FAILED, INTERRUPTED, Failure, Mistake
 from topologies.cli.options import (
     configure,
     dry_run_flag,
@@ -76,9 +72,13 @@ def demo(
         }
         for name, lab, values, _ in plans
     ]
-    if len(jobs) == 1:
-        sandbox.reexec(command(jobs[0]))
-    return max(_play(job) for job in jobs)
+    worst = 0
+    for job in jobs:
+        code = foreground.do(job)
+        if code == INTERRUPTED:
+            return code
+        worst = max(worst, code)
+    return worst
 
 
 @click.command()
@@ -131,20 +131,6 @@ def captures_readable() -> Iterator[None]:
         yield
     except CaptureError as error:
         raise Failure(str(error)) from error
-
-
-def _play(job: dict[str, Any]) -> int:
-    # setpriv: a lab that we started must not outlive us
-    tied = ["setpriv", "--pdeathsig", "KILL", *sandbox.command(command(job))]
-    try:
-        with subprocess.Popen(tied) as process:
-            while True:
-                try:
-                    return process.wait()
-                except KeyboardInterrupt:  # the terminal has told the lab as well; it cleans up
-                    continue
-    except FileNotFoundError as error:
-        raise Failure(f"setpriv is missing (package util-linux): {error.strerror}") from error
 
 
 def _absolute(name: str) -> str:

@@ -9,9 +9,8 @@ import click
 
 from testbed import sandbox
 from testbed.validation import unknown
-from topologies.cli import benches, rundirs
+from topologies.cli import benches, foreground, rundirs
 from topologies.cli.errors import Mistake
-from topologies.cli.inside import command
 from topologies.cli.options import format_flag
 
 _ROOT = Path(__file__).resolve().parents[2]
@@ -47,15 +46,15 @@ def test(
 @click.argument("name", required=False)
 @format_flag
 @click.pass_context
-def bench(ctx: click.Context, name: str | None, form: str) -> None:
+def bench(ctx: click.Context, name: str | None, form: str) -> int:
     """Measure speed against a stated goal; without NAME, list what can be measured."""
     known = benches.names()
     if name is None:
         click.echo("\n".join(f"{each:<10} {benches.summary(each)}" for each in known))
-        return
+        return 0
     if name not in known:
         raise Mistake(unknown("bench", name, known))
-    sandbox.reexec(command({"job": "bench", "bench": name, "form": form, "debug": ctx.find_root().obj["debug"]}))
+    return foreground.do({"job": "bench", "bench": name, "form": form, "debug": ctx.find_root().obj["debug"]})
 
 
 COMMANDS = (test, bench)
