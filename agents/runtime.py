@@ -8,6 +8,7 @@ one JSON object a line.
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import signal
 import sys
@@ -111,6 +112,7 @@ class Shell:
             loop.add_reader(fd, callback)
         server = await self._serve(control) if control else None
         self.turn()
+        gc.freeze()  # what is there now stays: later collections need not look at it
         announce("ready", self.clock.now())
         await stop.wait()
         if server:

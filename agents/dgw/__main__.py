@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 from agents.dgw.config import CmdConfig, GatewayConfig
@@ -40,4 +39,4 @@ def run(data: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -36,16 +36,16 @@ class Consult:
 
 @dataclass(frozen=True)
 class Install:
-    """Make the kernel hold this item."""
+    """Make the kernel hold these items, in this order."""
 
-    item: Item
+    items: tuple[Item, ...]
 
 
 @dataclass(frozen=True)
 class Remove:
-    """Make the kernel hold no such item."""
+    """Make the kernel hold no such items, removed in this order."""
 
-    item: Item
+    items: tuple[Item, ...]
 
 
 @dataclass(frozen=True)

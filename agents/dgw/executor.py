@@ -92,11 +92,20 @@ class Executor:
         self._netlink.run(*map(routing.put_route, self._base_routes()))
         self._netlink.run(*map(routing.put_rule, self._tunnels.rules()))
 
-    def install(self, item: Item) -> None:
-        """Make an item true; an item of the same key is replaced, the same item changes nothing."""
-        before = self._items.get(item.key)
-        if before == item:
-            return
+    def install(self, *items: Item) -> None:
+        """Make items true, in this order; an item of the same key is replaced, the same item changes nothing.
+
+        The gate lets their packets in last, all in one transaction.
+        """
+        admitted: list[tuple[str, str]] = []
+        for item in items:
+            before = self._items.get(item.key)
+            if before != item:
+                self._install(item, before)
+                admitted += _elements(item)
+        self._gate.permit(*admitted)
+
+    def _install(self, item: Item, before: Item | None) -> None:
         if isinstance(item, Tunnel):
             self._tunnels.open(item.peer)
         elif isinstance(item, Dlif):
@@ -111,22 +120,20 @@ class Executor:
         )
         if before:
             self._gate.forbid(*set(_elements(before)) - set(_elements(item)))
-        self._gate.permit(*_elements(item))
         self._items[item.key] = item
 
-    def remove(self, item: Item) -> None:
-        """Make an item untrue, whatever version of it is there; deleting an interface is not waited for."""
-        present = self._items.get(item.key)
-        if present is None:
-            return
-        self._gate.forbid(*_elements(present))
-        rules, places = _rules(present), self._places(present)
-        self._netlink.run(*map(routing.drop_rule, rules), *map(routing.drop_route, places))
-        if isinstance(present, Tunnel):
-            self._tunnels.close(present.peer)
-        elif isinstance(present, Dlif):
-            self._dlifs.remove(present)
-        del self._items[item.key]
+    def remove(self, *items: Item) -> None:
+        """Make items untrue, whatever version of each is there; deleting an interface is not waited for."""
+        present = [self._items[item.key] for item in items if item.key in self._items]
+        self._gate.forbid(*(element for item in present for element in _elements(item)))
+        for item in present:
+            rules, places = _rules(item), self._places(item)
+            self._netlink.run(*map(routing.drop_rule, rules), *map(routing.drop_route, places))
+            if isinstance(item, Tunnel):
+                self._tunnels.close(item.peer)
+            elif isinstance(item, Dlif):
+                self._dlifs.remove(item)
+            del self._items[item.key]
 
     def adopt(self, items: Collection[Item]) -> None:
         """After a start: make exactly these items true, keep what matches, sweep what an earlier agent left."""

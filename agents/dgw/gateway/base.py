@@ -72,11 +72,13 @@ class GatewayBase:
         new = items(self.state.nodes.values(), self.config)
         install, remove = difference(self.plan, new)
         self.plan = new
-        self.outbox.do(*map(Install, install))
+        if install:
+            self.outbox.do(Install(tuple(install)))
         if between:
             between()
         self.advertiser.update(self.state.nodes.values(), now)
-        self.outbox.do(*map(Remove, remove))
+        if remove:
+            self.outbox.do(Remove(tuple(remove)))
 
     def served_nodes(self) -> Iterator[MobileNode]:
         """Nodes whose serving gateway this is."""

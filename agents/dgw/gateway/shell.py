@@ -71,9 +71,9 @@ class GatewayShell:
                 case Send() | SendParameterProblem() | Consult():
                     self._signalling.perform(action)
                 case Install():
-                    self._executor.install(action.item)
+                    self._executor.install(*action.items)
                 case Remove():
-                    self._executor.remove(action.item)
+                    self._executor.remove(*action.items)
                 case Adopt():
                     self._executor.adopt(action.items)
                 case Advertise():

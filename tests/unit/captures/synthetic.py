@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 from captures.records import eui64
 
-from . import mh, wire
+import synthetic_mh as mh
+import synthetic_wire as wire
 
 T0 = 1_760_000_000.0
 MN_MAC = "02:00:00:00:00:11"
@@ -33,6 +34,8 @@ PHY = {"dgw1": "02:cc:00:00:00:01", "dgw2": "02:cc:00:00:00:02", "dgw3": "02:cc:
 INTERFACE = {"dgw1": "wan", "dgw2": "wan", "dgw3": "wan", "cmd": "eth0", "cn1": "eth0", "cn2": "eth0"}
 WALK = (("dgw1", 1.0, 3.0), ("dgw2", 3.005, 5.0), ("dgw3", 5.005, 7.0))
 STEP = 0.04
+SETTLE = 0.03
+"""Seconds after an attachment until user data flows again."""
 REPOSITORY_PORT = 5213
 CHECKS = [
     {"check": "signalling"},
@@ -86,7 +89,7 @@ class World:
         self.put(f"{destination}-{INTERFACE[destination]}", t + hop, frame, tag)
 
     def serving(self, t):
-        return next((name for name, start, end in WALK if start + 0.012 <= t < end), None)
+        return next((name for name, start, end in WALK if start + SETTLE <= t < end), None)
 
     # -- control plane ---------------------------------------------------------------------------
 

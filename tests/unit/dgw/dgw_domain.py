@@ -172,10 +172,10 @@ class Domain:
                     datagram = RepositoryDatagram(action.message, node, action.port)
                     self._deliver(node, action.destination, action.message, datagram)
                 case Install():
-                    self.kernel[node][action.item.key] = action.item
+                    self.kernel[node].update({item.key: item for item in action.items})
                 case Remove():
-                    assert action.item.key in self.kernel[node], action
-                    del self.kernel[node][action.item.key]
+                    for item in action.items:
+                        del self.kernel[node][item.key]
                 case Adopt():
                     self.kernel[node] = {item.key: item for item in action.items}
                 case Advertise():

@@ -1,0 +1,135 @@
+"""report.html: one self-contained page with the verdict, the drawing, the messages and the flows of a run."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from captures.flows import FlowReport, analyse
+from captures.pcapng import CaptureError
+from captures.report.sequence import Chart
+from captures.report.timeline import Timeline
+from captures.report.topology import Topology
+from captures.run import Run
+from captures.verdict import judge
+
+PALETTE = 6
+"""Gateway colours the style sheet knows; further gateways start over."""
+GROUPS = {
+    "signalling": "Signalling",
+    "tunnel": "Tunnels and routing",
+    "cmd-interface": "Central mobility database",
+    "ra": "Router Advertisements",
+    "identity": "Logical interfaces (DLIF)",
+    "prefixes": "Prefixes",
+    "flows": "Flows",
+    "reachability": "Reachability",
+}
+
+
+def write(run_dir: Path | str | Run) -> Path:
+    """Write report.html of a run directory (judged first if it has no verdict yet); return its path."""
+    run = run_dir if isinstance(run_dir, Run) else Run(run_dir)
+    stored = run.directory / "verdict.json"
+    if not stored.exists():
+        judge(run)
+    try:
+        verdict = json.loads(stored.read_text())
+    except (OSError, json.JSONDecodeError) as error:
+        raise CaptureError(f"cannot read {stored}: {error}") from error
+    target = run.directory / "report.html"
+    try:
+        target.write_text(render(run, verdict))
+    except OSError as error:
+        raise CaptureError(f"cannot write {target}: {error.strerror}") from error
+    return target
+
+
+def render(run: Run, verdict: dict[str, Any]) -> str:
+    """The page as text."""
+    folder = Path(str(resources.files(__package__)))
+    environment = Environment(
+        loader=FileSystemLoader(folder),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    colours = {name: f"c{index % PALETTE + 1}" for index, name in enumerate(run.gateways)}
+    reports = analyse(run)
+    chart = Chart(run)
+    metrics = verdict["metrics"]
+    return environment.get_template("report.html.j2").render(
+        lab=run.lab,
+        run=run,
+        verdict=verdict,
+        groups=_groups(verdict["checks"]),
+        counts=_counts(verdict["checks"]),
+        cards=_cards(run, metrics, reports),
+        moves=_moves(run, metrics),
+        started=datetime.fromtimestamp(run.lab.get("started", 0), UTC).strftime("%Y-%m-%d %H:%M:%S UTC"),
+        topology=Markup(Topology(run, colours, metrics["tunnelled_bytes"]).draw()),
+        timeline=Markup(Timeline(run, reports, colours).draw()) if reports else "",
+        sequence=Markup(chart.draw()),
+        cut=chart.cut,
+        colours=colours,
+        style=Markup((folder / "style.css").read_text()),
+    )
+
+
+def _counts(checks: list[dict[str, Any]]) -> dict[str, int]:
+    return {
+        "passed": sum(1 for one in checks if one["passed"] is True),
+        "failed": sum(1 for one in checks if one["passed"] is False),
+        "silent": sum(1 for one in checks if one["passed"] is None),
+    }
+
+
+def _groups(checks: list[dict[str, Any]]) -> list[tuple[str, list[dict[str, Any]]]]:
+    """Checks under a heading per subject, in the order they ran."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for one in checks:
+        found.setdefault(one["id"].split(".")[0], []).append(one)
+    return [(GROUPS.get(name, name), members) for name, members in found.items()]
+
+
+def _cards(run: Run, metrics: dict[str, Any], reports: list[FlowReport]) -> list[tuple[str, str, str]]:
+    """Headline figures: (value, unit, what)."""
+    cards = [(str(len(run.moves())), "", "handovers")]
+    gaps = [gap for found in metrics["gap_ms"].values() for gap in found.values() if gap is not None]
+    if gaps:
+        cards.append((f"{max(gaps):.1f}", "ms", "longest gap of any flow"))
+    for key, words in (
+        ("l2_to_ra_ms_median", "attachment → RA, median"),
+        ("pbu_to_pba_ms_median", "PBU → last PBA, median"),
+    ):
+        if metrics[key] is not None:
+            cards.append((f"{metrics[key]:.2f}", "ms", words))
+    lost = sum(len(report.lost) for report in reports)
+    cards.append((str(lost), "", f"packets lost in {len(reports)} flows"))
+    octets = sum(metrics["tunnelled_bytes"].values())
+    cards.append((f"{octets / 1e6:.2f}" if octets >= 1e5 else f"{octets / 1e3:.1f}", "MB" if octets >= 1e5 else "kB", "through tunnels"))
+    return cards
+
+
+def _moves(run: Run, metrics: dict[str, Any]) -> list[dict[str, Any]]:
+    """One row per handover."""
+    rows = []
+    for stay in run.moves():
+        key = f"{stay.mobile}.{stay.number}"
+        rows.append(
+            {
+                "name": f"{stay.mobile}: {run.attachments[stay.mobile][stay.number - 1].gateway} → {stay.gateway}",
+                "radio": (stay.start - stay.left) * 1000,
+                "ra": metrics["l2_to_ra_ms"].get(key),
+                "pba": metrics["pbu_to_pba_ms"].get(key),
+                "gaps": {flow: found[key] for flow, found in metrics["gap_ms"].items() if key in found},
+            }
+        )
+    return rows

@@ -1,0 +1,200 @@
+"""Topology drawing: nodes in tiers by role, link networks and addresses, cells, the walk, tunnels seen."""
+
+from __future__ import annotations
+
+from ipaddress import IPv6Interface
+from typing import Any
+
+from captures.report import icons
+from captures.report.svg import circle, drawing, group, line, path, rect, text, title, width_of
+from captures.run import Run
+
+WIDTH = 1120.0
+MARGIN = 40.0
+TIERS = {"correspondent": 0, "cmd": 0, "core": 1, "gateway": 2, "cell": 3, "mobile": 4}
+ROWS = (40.0, 180.0, 340.0, 520.0, 614.0)
+HIDDEN = ("air",)
+
+
+class Topology:
+    """Lays the lab out and draws it."""
+
+    def __init__(self, run: Run, colours: dict[str, str], tunnels: dict[str, int]) -> None:
+        """`colours`: gateway -> css class; `tunnels`: "serving–anchor" -> octets seen."""
+        self.run = run
+        self.colours = colours
+        self.tunnels = tunnels
+        self.nodes: dict[str, dict[str, Any]] = run.lab["nodes"]
+        self.place: dict[str, tuple[float, float]] = {}
+        self._lay_out()
+
+    def draw(self) -> str:
+        """The whole drawing."""
+        deepest = max((y for _, y in self.place.values()), default=0.0)
+        parts = [self._links(), self._tunnels(), self._walk()]
+        parts += [self._node(name) for name in self.place]
+        return drawing(WIDTH, deepest + 40, "".join(parts), "Topology of the lab")
+
+    def _role(self, name: str) -> str:
+        return str(self.nodes[name].get("role", ""))
+
+    def _lay_out(self) -> None:
+        tiers: dict[int, list[str]] = {}
+        for name in self.nodes:
+            role = self._role(name)
+            if role not in HIDDEN:
+                tiers.setdefault(TIERS.get(role, 1), []).append(name)
+        gateways = sorted(tiers.get(2, []))
+        order = {name: index for index, name in enumerate(gateways)}
+        for tier, names in tiers.items():
+            names.sort(key=lambda name: self._order(tier, name, order))
+            for index, name in enumerate(names):
+                x = MARGIN + (WIDTH - 2 * MARGIN) * (index + 0.5) / len(names)
+                self.place[name] = (x, ROWS[tier])
+        if tiers.get(0) and len(tiers[0]) % 2 == 1:  # the CMD in the middle, straight above the core
+            middle = tiers[0][len(tiers[0]) // 2]
+            cmd = self.run.cmd_node
+            if cmd in tiers[0]:
+                self.place[middle], self.place[cmd] = self.place[cmd], self.place[middle]
+        for name, facts in self.run.lab.get("cells", {}).items():
+            if name in self.place and facts.get("gateway") in self.place:
+                self.place[name] = (self.place[facts["gateway"]][0], ROWS[3])
+        self._place_mobiles()
+
+    def _order(self, tier: int, name: str, gateways: dict[str, int]) -> tuple[int, str]:
+        if tier == 3:
+            gateway = self.run.lab.get("cells", {}).get(name, {}).get("gateway", "")
+            return gateways.get(gateway, 99), name
+        return 0, name
+
+    def _place_mobiles(self) -> None:
+        """Each mobile node stands below the cell it ended in, side by side with others there."""
+        here: dict[str, list[str]] = {}
+        for name, stays in self.run.attachments.items():
+            if stays and name in self.place:
+                here.setdefault(stays[-1].cell, []).append(name)
+        for cell, names in here.items():
+            if cell in self.place:
+                for index, name in enumerate(names):
+                    offset = (index - (len(names) - 1) / 2) * 70
+                    self.place[name] = (self.place[cell][0] + offset, ROWS[4])
+
+    def _links(self) -> str:
+        parts = []
+        for link in self.run.lab.get("links", []):
+            (one, first), (two, second) = link["a"], link["b"]
+            if one not in self.place or two not in self.place or "mobile" in (self._role(one), self._role(two)):
+                continue
+            if TIERS.get(self._role(one), 1) == 1 and TIERS.get(self._role(two), 1) != 1:
+                one, first, two, second = two, second, one, first
+            (x1, y1), (x2, y2) = self.place[one], self.place[two]
+            parts.append(line(x1, y1, x2, y2, "link"))
+            network = self._network(one, first) or self._network(two, second)
+            if network:
+                # Two thirds of the way from the hub: links fan out there and labels keep apart.
+                x, y = x1 + (x2 - x1) * 0.38, y1 + (y2 - y1) * (0.5 if y1 < y2 else 0.46)
+                x = x1 + (x2 - x1) * ((y - y1) / (y2 - y1)) if y1 != y2 else x
+                parts.append(self._plate(x, y, network))
+            parts.append(self._impairments(link, (x1 + x2) / 2, (y1 + y2) / 2))
+        return "".join(parts)
+
+    @staticmethod
+    def _plate(x: float, y: float, label: str) -> str:
+        wide = width_of(label, 11, mono=True) + 10
+        return rect(x - wide / 2, y - 9, wide, 18, "plate", rx=4) + text(x, y + 4, label, "mono small")
+
+    @staticmethod
+    def _impairments(link: dict[str, Any], x: float, y: float) -> str:
+        units = {"delay": "ms", "loss": "%", "rate": "Mbit/s"}
+        known = [f"{key} {link[key]:g} {unit}" for key, unit in units.items() if link.get(key)]
+        return text(x + 8, y + 18, ", ".join(known), "small warn", "start") if known else ""
+
+    def _network(self, node: str, interface: str) -> str:
+        addresses = self.nodes[node].get("interfaces", {}).get(interface, {}).get("addresses", [])
+        return str(IPv6Interface(addresses[0]).network) if addresses else ""
+
+    def _address(self, name: str) -> str:
+        """The node's first address inside a link (hosts, CMD, gateways)."""
+        for facts in self.nodes[name].get("interfaces", {}).values():
+            if facts.get("addresses"):
+                return str(IPv6Interface(facts["addresses"][0]).ip)
+        return ""
+
+    def _node(self, name: str) -> str:
+        x, y = self.place[name]
+        role = self._role(name)
+        if role == "gateway":
+            return icons.gateway(x, y, self.colours.get(name, "")) + self._beside(name, x, y)
+        if role == "core":
+            return icons.router(x, y) + text(x + 36, y + 5, name, "name", "start")
+        if role == "cell":
+            return icons.cell(x, y) + text(x, y + 15, name, "small muted")
+        if role == "mobile":
+            return icons.phone(x, y) + text(x + 22, y - 2, name, "name", "start") + text(
+                x + 22, y + 14, self.run.mobiles[name].mac if name in self.run.mobiles else "", "mono small", "start"
+            )
+        shape = {"cmd": icons.database, "correspondent": icons.host}.get(role, icons.box)(x, y)
+        caption = {"cmd": "mobility database", "correspondent": "correspondent"}.get(role, role)
+        return shape + self._caption(x, y, 36, (name, caption, self._address(name)))
+
+    def _beside(self, name: str, x: float, y: float) -> str:
+        facts = self.run.gateways.get(name)
+        pool = f"pool {facts.pool}" if facts else "gateway"
+        return self._caption(x, y, 38, (name, pool, self._address(name)))
+
+    @staticmethod
+    def _caption(x: float, y: float, away: float, lines: tuple[str, str, str]) -> str:
+        """Name, role and address on the outer side, where no link to the core passes."""
+        left = x < WIDTH / 2 - 20
+        at, anchor = (x - away, "end") if left else (x + away, "start")
+        styles = ("name halo", "small muted halo", "mono small halo")
+        parts = (text(at, y - 7 + 15 * n, line_, styles[n], anchor) for n, line_ in enumerate(lines))
+        return "".join(parts)
+
+    def _tunnels(self) -> str:
+        """Arcs below the gateways, deeper for wider ones, so that none hides another."""
+        parts = []
+        seen = []
+        for pair in self.tunnels:
+            serving, anchor = pair.split("–")
+            ends = tuple(sorted((serving, anchor)))
+            if ends not in seen and serving in self.place and anchor in self.place:
+                seen.append(ends)
+        labels = []
+        for one, two in seen:
+            (x1, y), (x2, _) = sorted((self.place[one], self.place[two]))
+            deep = 10 + 190 * abs(x2 - x1) / WIDTH
+            y += 18
+            octets = sum(n for pair, n in self.tunnels.items() if set(pair.split("–")) == {one, two})
+            d = f"M{x1 + 6} {y}C{x1 + 40} {y + deep} {x2 - 40} {y + deep} {x2 - 6} {y}"
+            parts.append(path(d, "tunnel", title(f"tunnel {one}–{two}: {octets} octets")))
+            label = f"tunnel {one}–{two}"
+            wide = width_of(label, 12.5) + 12
+            at = y + deep * 0.75
+            labels.append(rect((x1 + x2 - wide) / 2, at - 9, wide, 18, "plate", rx=9))
+            labels.append(text((x1 + x2) / 2, at + 4, label, "small tunnel-text"))
+        return "".join(parts + labels)
+
+    def _walk(self) -> str:
+        """The way of each mobile node from cell to cell, stays numbered."""
+        parts = []
+        for name, stays in self.run.attachments.items():
+            if name not in self.place:
+                continue
+            x, y = self.place[name]
+            parts.append(line(x, y - 24, x, ROWS[3] + 16, "radio"))
+            points = [self.place[stay.cell][0] for stay in stays if stay.cell in self.place]
+            for before, after in zip(points, points[1:], strict=False):
+                side = 1 if after > before else -1
+                parts.append(
+                    path(
+                        f"M{before + side * 14} {ROWS[3] + 36}L{after - side * 16} {ROWS[3] + 36}",
+                        "walk",
+                        marker_end="url(#tip)",
+                    )
+                )
+            for number, at in enumerate(points, 1):
+                dot = circle(at, ROWS[3] + 36, 9, "step") + text(at, ROWS[3] + 40, str(number), "step-text")
+                parts.append(group(dot))
+            break  # one walk drawn: several mobile nodes' ways would hide each other
+        return "".join(parts)
