@@ -106,16 +106,17 @@ class Relay:
         elif moved:
             others = [record for record in session.anchors if record.address != source]
             session.anchors = [session.serving, *others]
+            session.untold = {record.address for record in session.anchors}
             base.outbox.say("session-moved", mn_id=mn_id, serving=source, previous=session.serving.address)
         session.serving = own
         self._note(session, update, now)
         running = self._transactions.get(mn_id)
-        if moved:
+        if moved or (session.untold and not running):  # the latter after a restart in the middle of a handover
             self._fan_out(session, update, source, now)
         elif running and not running.answered:
             running.update = update  # a repetition: the answer to come echoes it (spec RETX-11)
         else:
-            for ack in answers(update, self._granted(update), own, session.anchors):
+            for ack in answers(update, self._granted(update), own, session.agreed):
                 base.send(ack, source)
 
     def _note(self, session: Session, update: BindingUpdate, now: float) -> None:
@@ -132,26 +133,32 @@ class Relay:
         """PBUs to all anchors; the answer waits for theirs (spec CMD-RELAY-1, CMD-9)."""
         base = self._base
         base.exchanges.cancel(session.mn_id)
-        transaction = Transaction(update, source, {record.address for record in session.anchors})
+        transaction = Transaction(update, source, set(session.untold), session.agreed)
         self._transactions[session.mn_id] = transaction
-        if not session.anchors:
+        if not session.untold:
             self._answer(session, transaction)
             return
         base.timers.set(("aggregate", session.mn_id), now + base.config.timing.aggregation)
         for record in session.anchors:
-            self._relay(session, transaction, record, now)
+            if record.address in session.untold:
+                self._relay(session, transaction, record, now)
 
-    def _relay(self, session: Session, transaction: Transaction, record: AnchorRecord, now: float) -> None:
-        """One PBU to one anchor, repeated with fresh timestamps but the gateway's sequence (spec CMD-4, RETX-4)."""
-        update, first = transaction.update, [True]
+    def _relay(
+        self, session: Session, transaction: Transaction, record: AnchorRecord, now: float, *, again: bool = False
+    ) -> None:
+        """One PBU to one anchor: the gateway's timestamp first (unless `again`), then fresh ones (spec CMD-4, RETX-4).
+
+        The sequence number stays the gateway's.
+        """
+        update = transaction.update
+        original = None if again else update.first(Timestamp)
         technology = update.first(AccessTechnology)
         handoff = update.first(HandoffIndicator)
         extra = [AnchoredPrefix.of(session.serving.prefix), ServingMaar(session.serving.address)]
 
         def compose(at: float) -> tuple[int, bytes]:
-            original = update.first(Timestamp)
-            stamp = original.raw if original and first else self._base.stamper.timestamp(at)
-            first.clear()
+            repeated = bool(exchange.sequences)
+            stamp = original.raw if original and not repeated else self._base.stamper.timestamp(at)
             relayed = compose_update(
                 mn_id=session.mn_id,
                 mac=session.mac,
@@ -196,15 +203,17 @@ class Relay:
             return
         transaction.waiting.discard(source)
         if ack.accepted and AckFlag.DISTRIBUTED in ack.flags:
+            session.untold.discard(source)
             transaction.collected.append(self._learn(session, record, ack))
         else:
             base.outbox.say("anchor-refused", mn_id=session.mn_id, anchor=source, status=ack.status)
             gone = (Status.NOT_LMA_FOR_THIS_MOBILE_NODE, Status.NOT_AUTHORIZED_FOR_HOME_NETWORK_PREFIX)
             if ack.status in gone:
                 session.anchors.remove(record)
+                session.untold.discard(source)
             elif ack.status == Status.TIMESTAMP_LOWER_THAN_PREV_ACCEPTED:
                 transaction.waiting.add(source)
-                self._relay(session, transaction, record, now)
+                self._relay(session, transaction, record, now, again=True)
         if not transaction.waiting or transaction.answered:
             self._answer(session, transaction)
 

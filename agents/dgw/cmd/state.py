@@ -18,12 +18,19 @@ class Session:
     """The serving gateway with the prefix it anchors itself."""
     anchors: list[AnchorRecord] = field(default_factory=list)
     """Previous gateways, last one first; never the serving one (spec CMD-7)."""
+    untold: set[IPv6Address] = field(default_factory=set)
+    """Anchors that have not acknowledged the present serving gateway."""
     mac: str | None = None
     """MN link-layer identifier, if it was told."""
     expires: float | None = None
     deleting: bool = False
     """De-registered, held for MinDelayBeforeBCEDelete (spec DEREG-6)."""
     freshness: Freshness = field(default_factory=Freshness)
+
+    @property
+    def agreed(self) -> list[AnchorRecord]:
+        """Anchors that tunnel to the present serving gateway."""
+        return [record for record in self.anchors if record.address not in self.untold]
 
     def anchor(self, address: IPv6Address) -> AnchorRecord | None:
         """The record of this anchor."""

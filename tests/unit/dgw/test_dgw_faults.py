@@ -1,17 +1,19 @@
 """Loss, duplication, reordering, slow anchors, clocks: the domain converges by RETX-* (spec §9)."""
 
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
-from dgw_domain import CMD, Domain, address
+from dgw_domain import CMD, Domain, address, cmd_config
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from agents.dgw.actions import PeerRefused
+from agents.dgw.cmd.core import CmdCore
 from agents.dgw.config import Timing
 from agents.dgw.forwarding import AnchorRoute, Dlif, Tunnel
 from agents.wire.mobility import BindingAck, BindingUpdate, pull_mobility
-from agents.wire.mobility_options import Timestamp
+from agents.wire.mobility_options import PreviousMaar, Timestamp
 
 
 @pytest.fixture(params=["direct", "relay"])
@@ -49,7 +51,7 @@ def test_retransmission_times(domain):
     domain.run(20)
     sent = [(t - start, m) for t, _, _, m in domain.sent(BindingUpdate, source=address(2))]
     assert [round(t, 2) for t, _ in sent] == [0.0, 1.0, 3.0, 7.0] or domain.mode == "direct"
-    assert [round(b[0] - a[0], 1) for a, b in zip(sent, sent[1:], strict=False)] == [1.0, 2.0, 4.0]
+    assert [round(b[0] - a[0], 1) for a, b in pairwise(sent)] == [1.0, 2.0, 4.0]
     stamps = [m.first(Timestamp).raw for _, m in sent]
     assert stamps == sorted(set(stamps))
     assert len({m.sequence for _, m in sent}) == 4
@@ -150,6 +152,36 @@ def test_newer_registration_supersedes():
     assert {t.peer for t in domain.items(1, Tunnel)} == {address(3)}
     assert {d.name for d in domain.items(3, Dlif)} >= {"mn1dgw1", "mn1dgw3"}
     assert not domain.items(2, Dlif)
+
+
+def test_cmd_restarted_in_the_middle_of_a_handover():
+    """The anchors that were not told yet are told when the serving gateway repeats itself"""
+    domain = Domain("relay")
+    domain.attach(1, 1)
+    domain.run(1)
+    domain.filters.append(lambda now, s, d, o: [] if d == address(1) else None)
+    domain.move(1, 1, 2)
+    domain.run(0.1)
+    saved = domain.cmd.saved_state()
+    domain.cores[CMD] = CmdCore(cmd_config("relay"))
+    domain.cmd.restore(saved, domain.now)
+    domain.perform(CMD)
+    domain.filters.clear()
+    domain.run(4)
+    assert domain.items(1, AnchorRoute)
+    assert {d.name for d in domain.items(2, Dlif)} == {"mn1dgw1", "mn1dgw2"}
+
+
+def test_refreshed_registration_does_not_name_a_silent_anchor():
+    """CMD-RELAY-5: an anchor that never agreed is in no answer"""
+    domain = Domain("relay")
+    domain.attach(1, 1)
+    domain.run(1)
+    domain.filters.append(lambda now, s, d, o: [] if d == address(1) else None)
+    domain.move(1, 1, 2)
+    domain.run(400)
+    assert not [m for *_, m in domain.sent(BindingAck, CMD, address(2)) if m.every(PreviousMaar)]
+    assert {d.name for d in domain.items(2, Dlif)} == {"mn1dgw2"}
 
 
 def test_refused_peer_is_left_alone_for_a_while(domain):
