@@ -32,7 +32,6 @@ class Exchange:
     sequences: list[int] = field(default_factory=list)
     """Sequence numbers sent so far: an answer to any of them counts."""
     due: float = 0.0
-    started: float = 0.0
 
 
 class Pacer:
@@ -72,9 +71,9 @@ class Exchanges:
     def __iter__(self) -> Any:
         return iter(self._waiting)
 
-    def start(self, exchange: Exchange, now: float) -> None:
-        """Send the update as soon as the rate allows, and repeat it until it is answered."""
-        exchange.due = exchange.started = now
+    def start(self, exchange: Exchange, now: float, due: float | None = None) -> None:
+        """Send the update now or when `due`, as soon as the rate allows, and repeat it until it is answered."""
+        exchange.due = now if due is None else due
         self._waiting.append(exchange)
         self.handle_timer(now)
 

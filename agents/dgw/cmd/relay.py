@@ -144,7 +144,14 @@ class Relay:
                 self._relay(session, transaction, record, now)
 
     def _relay(
-        self, session: Session, transaction: Transaction, record: AnchorRecord, now: float, *, again: bool = False
+        self,
+        session: Session,
+        transaction: Transaction,
+        record: AnchorRecord,
+        now: float,
+        *,
+        again: bool = False,
+        due: float | None = None,
     ) -> None:
         """One PBU to one anchor: the gateway's timestamp first (unless `again`), then fresh ones (spec CMD-4, RETX-4).
 
@@ -173,8 +180,9 @@ class Relay:
             exchange.context = relayed
             return update.sequence, self._base.push(relayed, record.address)
 
-        exchange = Exchange(record.address, session.mn_id, "relay", compose)
-        self._base.exchanges.start(exchange, now)
+        purpose = "relay-again" if again else "relay"
+        exchange = Exchange(record.address, session.mn_id, purpose, compose)
+        self._base.exchanges.start(exchange, now, due)
 
     # --- answers of anchors
 
@@ -193,10 +201,10 @@ class Relay:
         elif exchange.purpose == "delete":
             self._deleted(session, source)
         else:
-            self._collect(session, ack, source, now)
+            self._collect(session, exchange, ack, now)
 
-    def _collect(self, session: Session, ack: BindingAck, source: IPv6Address, now: float) -> None:
-        base = self._base
+    def _collect(self, session: Session, exchange: Exchange, ack: BindingAck, now: float) -> None:
+        base, source = self._base, exchange.peer
         transaction = self._transactions.get(session.mn_id)
         record = session.anchor(source)
         if transaction is None or record is None:
@@ -211,9 +219,12 @@ class Relay:
             if ack.status in gone:
                 session.anchors.remove(record)
                 session.untold.discard(source)
-            elif ack.status == Status.TIMESTAMP_LOWER_THAN_PREV_ACCEPTED:
+            elif ack.status in (Status.TIMESTAMP_LOWER_THAN_PREV_ACCEPTED, Status.TIMESTAMP_MISMATCH):
+                # Our own clock may do where the gateway's stamp grew old under way; if it was ours, wait.
+                ours = exchange.purpose == "relay-again" and ack.status == Status.TIMESTAMP_MISMATCH
+                due = now + base.config.timing.max_timeout if ours else now
                 transaction.waiting.add(source)
-                self._relay(session, transaction, record, now, again=True)
+                self._relay(session, transaction, record, now, again=True, due=due)
         if not transaction.waiting or transaction.answered:
             self._answer(session, transaction)
 

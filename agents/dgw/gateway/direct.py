@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from ipaddress import IPv6Address, IPv6Network
 
 from agents.dgw.exchanges import Exchange
@@ -36,17 +37,19 @@ class DirectRegistration:
         if node.own and node.own.state is BindingState.TEMP:
             node.own.state = BindingState.LOCAL
             self._base.outbox.say("registered", mn_id=node.mn_id, prefix=record.prefix)
-        extend(self._base, node, self._base.config.timing.lifetime, now)
-        self._repository.cancel(node.mn_id, "lookup")
-
-        def found(entry: Entry, at: float) -> None:
-            self._found(node, entry, handoff, at)
-
-        self._repository.ask("lookup", node.mn_id, now, found)
         timestamp = self._base.stamper.timestamp(now)
+        self.refresh(node, now)
         self._repository.ask("update", node.mn_id, now, lambda entry, at: None, record=record, timestamp=timestamp)
 
-    def _found(self, node: MobileNode, entry: Entry, handoff: Handoff, now: float) -> None:
+    def refresh(self, node: MobileNode, now: float) -> None:
+        """Every known anchor hears of the node before its binding ends (spec DEREG-9); new ones are looked up."""
+        extend(self._base, node, self._base.config.timing.lifetime, now)
+        for address in {anchor.address for anchor in node.anchors if anchor.active}:
+            self._update_anchor(node, address, Handoff.REREGISTRATION, now)
+        self._repository.cancel(node.mn_id, "lookup")
+        self._repository.ask("lookup", node.mn_id, now, partial(self._found, node))
+
+    def _found(self, node: MobileNode, entry: Entry, now: float) -> None:
         if not node.attached or not node.serving:
             return
         addresses: list[IPv6Address] = []
@@ -54,23 +57,16 @@ class DirectRegistration:
             if record.address == self._base.config.address:
                 continue
             anchor = expect_anchor(self._base, node, record)
-            if anchor and anchor.address not in addresses:
+            if anchor and not anchor.active and anchor.address not in addresses:
                 addresses.append(anchor.address)
-        if handoff is not Handoff.REREGISTRATION:
-            handoff = Handoff.SAME_INTERFACE
         for address in addresses:
-            self._update_anchor(node, address, handoff, now)
+            if self._base.exchanges.find(address, node.mn_id) is None:
+                self._update_anchor(node, address, Handoff.SAME_INTERFACE, now)
 
     def _update_anchor(self, node: MobileNode, address: IPv6Address, handoff: Handoff, now: float) -> None:
         own = self._base.own_record(node).prefix
         prefixes = [anchor.prefix for anchor in anchors_at(node, address)]
         start_update(self._base, node, address, "anchor", handoff, prefixes, now, extra=[AnchoredPrefix.of(own)])
-
-    def refresh(self, node: MobileNode, now: float) -> None:
-        """Every anchor hears of the node before its binding ends (spec DEREG-9)."""
-        extend(self._base, node, self._base.config.timing.lifetime, now)
-        for address in {anchor.address for anchor in node.anchors if anchor.active}:
-            self._update_anchor(node, address, Handoff.REREGISTRATION, now)
 
     def leave(self, node: MobileNode) -> None:
         """Stop asking; anchors that never answered are not ours."""

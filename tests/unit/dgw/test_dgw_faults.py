@@ -225,7 +225,7 @@ def test_stale_update_of_a_former_gateway_loses(domain):
     assert domain.kernel[address(1)] == kernel
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     mode=st.sampled_from(["direct", "relay"]),
     fates=st.lists(st.sampled_from(["ok", "ok", "lose", "twice", "late"]), max_size=60),
@@ -233,7 +233,7 @@ def test_stale_update_of_a_former_gateway_loses(domain):
 )
 def test_converges_whatever_the_network_does(mode, fates, path):
     """Any loss, duplication and reordering: in the end one serving gateway, one route per anchored prefix"""
-    domain = Domain(mode, timing=Timing(lifetime=3000))
+    domain = Domain(mode, timing=Timing(lifetime=200))
     remaining = list(fates)
 
     def rule(now, source, destination, octets):
