@@ -50,9 +50,9 @@ class BasicLab(Lab):
         """Facts for the checks."""
         return self.plan(options).domain()
 
-    def checks(self, options: DgwOptions) -> list[dict[str, Any]]:
+    def checks(self, options: DgwOptions, slowness: float) -> list[dict[str, Any]]:
         """What the captures must show."""
-        return walk_checks()
+        return walk_checks(slowness)
 
     def steps(self, options: DgwOptions) -> list[str]:
         """The script in words."""

@@ -11,15 +11,24 @@ MAX_LOST = {"ping": 6, "udp": 12, "*": 0}
 """Packets lost at one move."""
 
 
-def walk_checks() -> list[dict[str, Any]]:
-    """Checks for lab.json of a lab in which mobile nodes walk from gateway to gateway."""
+RA_MS, ANCHOR_RA_MS = 1000.0, 2000.0
+"""From an attachment to the first RA of the own and of each anchor's DLIF."""
+
+
+def walk_checks(slowness: float = 1.0) -> list[dict[str, Any]]:
+    """Checks for lab.json of a lab in which mobile nodes walk from gateway to gateway.
+
+    `slowness` stretches the bounds on time, and on what is lost in that time, on an emulated machine.
+    """
+    max_gap = {kind: bound * slowness for kind, bound in MAX_GAP_MS.items()}
+    max_lost = {kind: bound * slowness for kind, bound in MAX_LOST.items()}
     return [
         {"check": "signalling"},
         {"check": "tunnel"},
         {"check": "cmd-interface"},
-        {"check": "ra"},
+        {"check": "ra", "bound_ms": RA_MS * slowness, "anchor_bound_ms": ANCHOR_RA_MS * slowness},
         {"check": "identity"},
         {"check": "prefixes"},
         {"check": "reachability"},
-        {"check": "flows", "max_gap_ms": MAX_GAP_MS, "max_lost": MAX_LOST},
+        {"check": "flows", "max_gap_ms": max_gap, "max_lost": max_lost},
     ]

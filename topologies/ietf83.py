@@ -35,9 +35,9 @@ class Ietf83Lab(BasicLab):
         """Size and addresses of the lab."""
         return DgwPlan(options, gateways=3, mobiles=1, correspondents=CORRESPONDENTS)
 
-    def checks(self, options: DgwOptions) -> list[dict[str, Any]]:
+    def checks(self, options: DgwOptions, slowness: float) -> list[dict[str, Any]]:
         """What the captures must show."""
-        return walk_checks()
+        return walk_checks(slowness)
 
     def steps(self, options: DgwOptions) -> list[str]:
         """The script in words."""

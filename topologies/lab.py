@@ -130,8 +130,11 @@ class Lab(ABC):
         """Facts that checks need, for lab.json."""
         return {}
 
-    def checks(self, options: Any) -> list[dict[str, Any]]:
-        """Checks to run on the captures: `{"check": name, ...parameters}`, for lab.json."""
+    def checks(self, options: Any, slowness: float) -> list[dict[str, Any]]:
+        """Checks to run on the captures: `{"check": name, ...parameters}`, for lab.json.
+
+        `slowness` is 1.0 on a real machine; time bounds are multiplied by it on an emulated one.
+        """
         return []
 
     def steps(self, options: Any) -> list[str]:

@@ -9,12 +9,13 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from ipaddress import ip_interface
 from pathlib import Path
 from typing import Any
 
+from captures.pcapng import CaptureError
 from captures.record import Recorder, start_all, stop_all
 from testbed.cells import Association
 from testbed.network import Network
@@ -23,6 +24,7 @@ from testbed.processes import Agent, Radvd
 from testbed.rundir import RunDirectory
 from testbed.validation import LabError, unknown
 from topologies.lab import AgentSpec, Lab
+from topologies.pace import slowness
 from topologies.traffic import Flow
 
 Progress = Callable[[str], None]
@@ -45,6 +47,7 @@ class Run:
         self._recording = False
         self._cleanup = ExitStack()
         self._started = time.time()
+        self._slowness = slowness()
 
     @classmethod
     def deploy(cls, lab: Lab, options: Any, directory: Path, progress: Progress = lambda _text: None) -> Run:
@@ -82,7 +85,8 @@ class Run:
         for node, interface in self.lab.captures(self.options):
             path = self.directory.capture(node, interface)
             self._recorders[node, interface] = Recorder(self.net[node].popen, interface, path)
-        start_all(self._recorders.values())
+        with _captures_work():
+            start_all(self._recorders.values())
         self._recording = True
 
     def _start_agent(self, spec: AgentSpec) -> None:
@@ -214,7 +218,8 @@ class Run:
         """End recording; nothing that was on the wire by now is missing."""
         if self._recording:
             self._recording = False
-            stop_all(self._recorders.values())
+            with _captures_work():
+                stop_all(self._recorders.values())
 
     def stop(self) -> None:
         """End everything: captures first, so that the end itself is not recorded, then agents, then the network."""
@@ -233,7 +238,7 @@ class Run:
                 "title": self.lab.title,
                 "options": asdict(self.options),
                 "started": self._started,
-                "kernel": {"release": platform.release(), "tunnel": self._tunnel_kind()},
+                "kernel": {"release": platform.release(), "tunnel": self._tunnel_kind(), "slowness": self._slowness},
                 "nodes": network["nodes"],
                 "links": network["links"],
                 "cells": network["cells"],
@@ -244,7 +249,7 @@ class Run:
                 "captures": [
                     {key: value for key, value in capture.items() if key != "running"} for capture in self.captures()
                 ],
-                "checks": self.lab.checks(self.options),
+                "checks": self.lab.checks(self.options, self._slowness),
                 "domain": self.lab.domain(self.options),
             }
         )
@@ -255,6 +260,15 @@ class Run:
 
     def _mobiles(self) -> Iterator[MobileHost]:
         return (node for node in self.net.hosts if isinstance(node, MobileHost))
+
+
+@contextmanager
+def _captures_work() -> Iterator[None]:
+    """What goes wrong with a capture is the lab's error."""
+    try:
+        yield
+    except CaptureError as error:
+        raise LabError(str(error)) from error
 
 
 def live_interfaces(node: Any) -> dict[str, Any]:

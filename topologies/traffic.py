@@ -19,6 +19,8 @@ from testbed.waiting import NotYet, wait_until
 if TYPE_CHECKING:
     from topologies.runner import Run
 
+PATIENCE = 90.0
+"""Seconds to wait for anything before giving up: an emulated machine is thirty times slower than a real one."""
 CAMERA_PORT = 8080
 PICTURE = 2000
 """Octets of a camera picture, roughly."""
@@ -54,11 +56,11 @@ class Flow:
     def stop(self) -> None:
         """End the program and say so in the event log."""
         self.process.terminate()
-        self.process.wait(timeout=5)
+        self.process.wait(timeout=PATIENCE)
         self.run.log("flow-ended", flow=self.name, node=self.node)
 
 
-def wait_for_progress(flows: Iterable[Flow], rounds: int, timeout: float = 20) -> None:
+def wait_for_progress(flows: Iterable[Flow], rounds: int, timeout: float = PATIENCE) -> None:
     """Wait until every flow has made `rounds` rounds (replies, echoes, camera pictures) from now on."""
     goals = [(flow, flow.progress + rounds * flow.round) for flow in flows]
     for flow, goal in goals:
@@ -114,7 +116,7 @@ def camera_server(run: Run, node: str) -> None:
     argv += ["-f", "mpjpeg", "-listen", "1", f"http://[::]:{CAMERA_PORT}/stream.mjpg"]
     run.spawn(node, argv)
     listening = ["ss", "-6Htln", f"sport = :{CAMERA_PORT}"]
-    wait_until(f"the camera on {node} to listen", lambda: run.net[node].run(listening).out or None, timeout=20)
+    wait_until(f"the camera on {node} to listen", lambda: run.net[node].run(listening).out or None, timeout=PATIENCE)
 
 
 def camera(run: Run, name: str, node: str, source: str, peer: str) -> Flow:
@@ -136,7 +138,7 @@ def camera(run: Run, name: str, node: str, source: str, peer: str) -> Flow:
     return _start(run, name, node, argv, fields, file=target)
 
 
-def address_in(run: Run, node: str, pool: str, timeout: float = 15) -> str:
+def address_in(run: Run, node: str, pool: str, timeout: float = PATIENCE) -> str:
     """Wait until the node has a usable (not tentative) address inside `pool`, and return it."""
     from ipaddress import IPv6Address, IPv6Network
 

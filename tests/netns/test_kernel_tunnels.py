@@ -229,7 +229,7 @@ def restarted(lab: Lab, where: Namespace, items: list[Item]) -> list[int]:
     lab.executors[where.name] = executor
     caused: list[int] = []
     while select.select([watcher], [], [], 0)[0]:
-        caused += [message.type for message in watcher.events()]
+        caused += [message["header"]["type"] for message in watcher.events()]
     watcher.close()
     return caused
 

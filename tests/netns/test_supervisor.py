@@ -79,8 +79,9 @@ def test_another_user_is_turned_away(lab: LabName) -> None:
     if os.geteuid() != 0:
         pytest.skip("becoming another user takes root")
     script = f"import socket; s = socket.socket(socket.AF_UNIX); s.connect({lab.address!r}); print(s.recv(999))"
+    python = Path(sys.executable).resolve()  # the system's: a clone below /root is not for others to read
     result = subprocess.run(
-        [sys.executable, "-c", script], user=65534, capture_output=True, text=True, timeout=10, check=False
+        [python, "-I", "-c", script], cwd="/", user=65534, capture_output=True, text=True, timeout=10, check=False
     )
     assert "belongs to another user" in result.stdout
 

@@ -184,7 +184,7 @@ def ends_of(net):
 
 def resolve(ends):
     """Send until one datagram arrives (address resolution suffers loss too), and take those that waited for it."""
-    wait_until("a datagram arrives", lambda: datagram_arrives(ends))
+    wait_until("a datagram arrives", lambda: datagram_arrives(ends), timeout=60)  # the kernel asks once a second
     with contextlib.suppress(TimeoutError):
         while True:
             ends[1].recv(10)

@@ -148,7 +148,7 @@ def _freed(size: int) -> float:
 
 def _gone(netlink: Netlink, index: int) -> bool:
     try:
-        netlink.answer(requests.get_link(index, "watcher's interface"))
+        netlink.run([requests.get_link(index, "watcher's interface")])
     except NetlinkError:
         return True
     return False

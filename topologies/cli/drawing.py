@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from html import escape
 
-_COLUMN, _ROW, _WIDTH, _HEIGHT = 190, 74, 120, 40
-_RANKS = ("correspondent", "core", "router", "cmd", "gateway", "cell", "air", "mobile")
+_COLUMN, _ROW, _WIDTH, _HEIGHT = 250, 74, 120, 40
+_COLUMNS = {"correspondent": 0, "cmd": 0, "core": 1, "gateway": 3, "cell": 4, "air": 5, "mobile": 6}
+_OTHERS = 2  # the column of every role that has none of its own
 _FILL = {"gateway": "#dbeafe", "cmd": "#fef3c7", "mobile": "#dcfce7", "cell": "#f3e8ff", "correspondent": "#fee2e2"}
 
 
@@ -57,7 +58,7 @@ def as_dot(drawing: Drawing) -> str:
 
 
 def as_svg(drawing: Drawing) -> str:
-    """One self-contained SVG: a column for every role, correspondents left, mobile nodes right."""
+    """One self-contained SVG: columns by role, correspondents left, mobile nodes right."""
     places = _places(drawing)
     width = max((x for x, _ in places.values()), default=0) + _WIDTH + 20
     height = max((y for _, y in places.values()), default=0) + _HEIGHT + 20
@@ -67,13 +68,9 @@ def as_svg(drawing: Drawing) -> str:
         f'<title>{escape(drawing.title)}</title><rect width="100%" height="100%" fill="white"/>',
     ]
     for (one, first), (two, second) in drawing.links:
-        (x1, y1), (x2, y2) = _centre(places[one]), _centre(places[two])
-        parts.append(f'<line x1="{x1}" y1="{y1}" x2="{x2}" y2="{y2}" stroke="#64748b"/>')
-        for text, x, y in (
-            (first, (2 * x1 + x2) / 3, (2 * y1 + y2) / 3),
-            (second, (x1 + 2 * x2) / 3, (y1 + 2 * y2) / 3),
-        ):
-            parts.append(f'<text x="{x:.0f}" y="{y - 3:.0f}" fill="#64748b" font-size="10">{escape(text)}</text>')
+        here, there = _centre(places[one]), _centre(places[two])
+        parts.append(f'<line x1="{here[0]}" y1="{here[1]}" x2="{there[0]}" y2="{there[1]}" stroke="#64748b"/>')
+        parts += [_label(first, here, there), _label(second, there, here)]
     for name, (x, y) in places.items():
         role = drawing.roles[name]
         fill = _FILL.get(role, "#f8fafc")
@@ -86,8 +83,21 @@ def as_svg(drawing: Drawing) -> str:
     return "\n".join([*parts, "</svg>"])
 
 
+def _label(interface: str, here: tuple[float, float], there: tuple[float, float]) -> str:
+    """An interface's name on its link, where the link leaves the box of its node."""
+    (x1, y1), (x2, y2) = here, there
+    if x1 == x2:
+        x, y, anchor = x1 + 4, y1 + (_HEIGHT / 2 + 12) * (1 if y2 > y1 else -1), "start"
+    else:
+        away = _WIDTH / 2 + 4
+        x, anchor = (x1 + away, "start") if x2 > x1 else (x1 - away, "end")
+        y = y1 + (y2 - y1) * (away + 8) / abs(x2 - x1) - 3
+    place = f'x="{x:.0f}" y="{y:.0f}" text-anchor="{anchor}"'
+    return f'<text {place} fill="#64748b" font-size="10">{escape(interface)}</text>'
+
+
 def _rank(role: str) -> int:
-    return _RANKS.index(role) if role in _RANKS else _RANKS.index("router")
+    return _COLUMNS.get(role, _OTHERS)
 
 
 def _ordered(drawing: Drawing) -> list[str]:

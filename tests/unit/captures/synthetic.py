@@ -8,10 +8,10 @@ import json
 from collections import defaultdict
 from dataclasses import dataclass
 
-from captures.records import eui64
-
 import synthetic_mh as mh
 import synthetic_wire as wire
+
+from captures.records import eui64
 
 T0 = 1_760_000_000.0
 MN_MAC = "02:00:00:00:00:11"
@@ -28,7 +28,9 @@ POOL = {"dgw1": "2001:db8:a1::/48", "dgw2": "2001:db8:b2::/48", "dgw3": "2001:db
 PREFIX = {"dgw1": "2001:db8:a1:1::/64", "dgw2": "2001:db8:b2:1::/64", "dgw3": "2001:db8:c3:1::/64"}
 MN = {name: net.replace("::/64", ":0:ff:fe00:11") for name, net in PREFIX.items()}
 LMAC = {"dgw1": "02:d6:00:01:00:01", "dgw2": "02:d6:00:02:00:01", "dgw3": "02:d6:00:03:00:01"}
-WAN = {name: f"02:aa:00:00:00:0{n}" for n, name in enumerate(("dgw1", "dgw2", "dgw3", "cmd", "cn1", "cn2"), 1)}
+WAN = {
+    name: f"02:aa:00:00:00:0{n}" for n, name in enumerate(("dgw1", "dgw2", "dgw3", "cmd", "cn1", "cn2"), 1)
+}
 CORE = {name: f"02:bb:00:00:00:0{n}" for n, name in enumerate(WAN, 1)}
 PHY = {"dgw1": "02:cc:00:00:00:01", "dgw2": "02:cc:00:00:00:02", "dgw3": "02:cc:00:00:00:03"}
 INTERFACE = {"dgw1": "wan", "dgw2": "wan", "dgw3": "wan", "cmd": "eth0", "cn1": "eth0", "cn2": "eth0"}
@@ -37,6 +39,7 @@ STEP = 0.04
 SETTLE = 0.03
 """Seconds after an attachment until user data flows again."""
 REPOSITORY_PORT = 5213
+TRAFFIC = {}
 CHECKS = [
     {"check": "signalling"},
     {"check": "tunnel"},
@@ -72,7 +75,7 @@ class World:
         self.background()
         for index in range(len(WALK)):
             self.signal(index)
-        self.traffic()
+        self.user_plane()
 
     # -- building blocks -------------------------------------------------------------------------
 
@@ -105,12 +108,16 @@ class World:
         for node in WAN:
             link_local = str(eui64(WAN[node]))
             body = wire.with_checksum(link_local, "ff02::2", 58, bytes([133, 0, 0, 0]) + bytes(4), 2)
-            frame = wire.ether(WAN[node], "33:33:00:00:00:02", wire.ipv6(link_local, "ff02::2", 58, body, 255))
+            frame = wire.ether(
+                WAN[node], "33:33:00:00:00:02", wire.ipv6(link_local, "ff02::2", 58, body, 255)
+            )
             self.put(f"{node}-{INTERFACE[node]}", 0.1, frame, "rs")
 
     def message(self, tag, t, source, destination, kind, **fields):
         """Send one PBU or PBA; `fields` may be doctored by the tweak."""
-        fields = self.tweak(tag, {"t": t, "source": source, "destination": destination, "kind": kind, **fields})
+        fields = self.tweak(
+            tag, {"t": t, "source": source, "destination": destination, "kind": kind, **fields}
+        )
         if fields is None:
             return
         a, b = ADDRESS[fields["source"]], ADDRESS[fields["destination"]]
@@ -124,7 +131,11 @@ class World:
             options.append(mh.timestamp(fields["ts"]))
         options += [mh.prefix_option(65, one) for one in fields.get("anchored", [])]
         for anchor, prefix, ll, mac in fields.get("groups", []):
-            options += [mh.previous_maar(ADDRESS[anchor], prefix), mh.address_option(69, ll), mh.link_layer(70, mac)]
+            options += [
+                mh.previous_maar(ADDRESS[anchor], prefix),
+                mh.address_option(69, ll),
+                mh.link_layer(70, mac),
+            ]
         if fields.get("serving"):
             options.append(mh.address_option(68, ADDRESS[fields["serving"]]))
         if fields.get("dlif"):
@@ -137,7 +148,8 @@ class World:
 
     def signal(self, index):
         gateway, start, _ = WALK[index]
-        anchors = [WALK[i][0] for i in range(index - 1, -1, -1)]
+        visited = (WALK[i][0] for i in range(index - 1, -1, -1))
+        anchors = [name for name in dict.fromkeys(visited) if name != gateway]
         if self.mode == "direct":
             self.lookup(gateway, start + 0.001)
             done = self.direct(gateway, anchors, start + 0.003)
@@ -166,9 +178,17 @@ class World:
     def direct(self, gateway, anchors, t):
         for anchor in anchors:
             fields = self.fields(t, [PREFIX[anchor]], 3)
-            self.message(f"pbu:{gateway}:{anchor}", t, gateway, anchor, "PBU", anchored=[PREFIX[gateway]], **fields)
             self.message(
-                f"pba:{anchor}:{gateway}", t + 0.001, anchor, gateway, "PBA", dlif=self.identity(anchor), **fields
+                f"pbu:{gateway}:{anchor}", t, gateway, anchor, "PBU", anchored=[PREFIX[gateway]], **fields
+            )
+            self.message(
+                f"pba:{anchor}:{gateway}",
+                t + 0.001,
+                anchor,
+                gateway,
+                "PBA",
+                dlif=self.identity(anchor),
+                **fields,
             )
         return t + 0.002
 
@@ -242,6 +262,16 @@ class World:
         self.put("mn1-eth0", t + 0.0007, frame, tag)
         return True
 
+    def user_plane(self):
+        """The traffic depends on the walk only: made once, its frames shared by all runs."""
+        if WALK not in TRAFFIC:
+            frames, events, self.frames, self.events = self.frames, self.events, [], []
+            self.traffic()
+            TRAFFIC[WALK] = self.frames, self.events
+            self.frames, self.events = frames, events
+        self.frames = self.frames + TRAFFIC[WALK][0]
+        self.events = self.events + TRAFFIC[WALK][1]
+
     def traffic(self):
         self.flow("camera", "camera", "tcp", "cn2", "dgw1", 1.4, source_port=40000, destination_port=8080)
         self.flow("probe", "udp", "udp", "cn1", "dgw1", 1.4, source_port=5000, destination_port=7000)
@@ -261,7 +291,9 @@ class World:
         for ident, peer in ((101, "cn1"), (102, "cn2")):
             for offset, anchor in enumerate(POOL):
                 for number in range(3):
-                    self.ping_from(peer, 6.0 + number * 0.1 + offset * 0.01, anchor, number, ident + 10 * offset)
+                    self.ping_from(
+                        peer, 6.0 + number * 0.1 + offset * 0.01, anchor, number, ident + 10 * offset
+                    )
 
     def flow(self, name, kind, protocol, peer, anchor, t, **more):
         ends = {"source": MN[anchor], "destination": ADDRESS[peer]}
@@ -286,7 +318,7 @@ class World:
         sequence, waiting = 1000, []
         ends = ADDRESS["cn2"], MN["dgw1"]
         for number in range(130):
-            t = begin + number * STEP + 0.015
+            t = begin + number * STEP + 0.01
             if self.serving(t):
                 for late, again in enumerate(waiting):
                     packet = wire.tcp(*ends, 8080, 40000, again, 500, 1000)
@@ -302,7 +334,9 @@ class World:
 
     # -- the run directory -----------------------------------------------------------------------
 
-    def inject(self, capture, t, packet, source="02:ee:00:00:00:01", destination="02:ee:00:00:00:02", tag="injected"):
+    def inject(
+        self, capture, t, packet, source="02:ee:00:00:00:01", destination="02:ee:00:00:00:02", tag="injected"
+    ):
         self.put(capture, t, wire.ether(source, destination, packet), tag)
 
     def drop(self, want):
@@ -311,13 +345,16 @@ class World:
         assert len(kept) < len(self.frames)
         self.frames = kept
 
-    def files(self):
-        by_capture = defaultdict(list)
-        for name in self.capture_names():
-            by_capture[name] = []
+    def by_capture(self):
+        """capture -> [(time, octets)] by time."""
+        found = defaultdict(list)
         for frame in self.frames:
-            by_capture[frame.capture].append((frame.t, frame.data))
-        return {name: wire.pcapng(sorted(frames)) for name, frames in by_capture.items()}
+            found[frame.capture].append((frame.t, frame.data))
+        return {name: sorted(found[name]) for name in self.capture_names()}
+
+    def files(self, only=None):
+        """capture -> octets of its file; `only`: names of the captures wanted."""
+        return {n: wire.pcapng(f) for n, f in self.by_capture().items() if only is None or n in only}
 
     @staticmethod
     def capture_names():
@@ -346,9 +383,19 @@ class World:
                 "interfaces": {"wan": facts(WAN[name], ADDRESS[name]), "phy": facts(PHY[name], None, 1500)},
             }
         for name in ("cn1", "cn2"):
-            nodes[name] = {"role": "correspondent", "interfaces": {"eth0": facts(WAN[name], ADDRESS[name], 1500)}}
+            nodes[name] = {
+                "role": "correspondent",
+                "interfaces": {"eth0": facts(WAN[name], ADDRESS[name], 1500)},
+            }
         links = [
-            {"a": ["core", name], "b": [name, INTERFACE[name]], "mtu": 1600, "delay": None, "loss": None, "rate": None}
+            {
+                "a": ["core", name],
+                "b": [name, INTERFACE[name]],
+                "mtu": 1600,
+                "delay": None,
+                "loss": None,
+                "rate": None,
+            }
             for name in INTERFACE
         ]
         for number in (1, 2, 3):
@@ -373,7 +420,8 @@ class World:
             "checks": self.checks,
             "domain": {
                 "gateways": {
-                    name: {"address": ADDRESS[name], "pool": POOL[name], "wan": "wan", "phy": "phy"} for name in POOL
+                    name: {"address": ADDRESS[name], "pool": POOL[name], "wan": "wan", "phy": "phy"}
+                    for name in POOL
                 },
                 "cmd": {"node": "cmd", "address": ADDRESS["cmd"], "interface": "eth0"},
                 "mobiles": {"mn1": {"mn_id": MN_ID, "mac": MN_MAC, "interface": "eth0"}},
@@ -389,7 +437,6 @@ class World:
         (directory / "pcap").mkdir(parents=True, exist_ok=True)
         (directory / "lab.json").write_text(json.dumps(self.lab()))
         (directory / "events.jsonl").write_text("".join(json.dumps(event) + "\n" for event in self.events))
-        for name, data in self.files().items():
-            if only is None or name in only:
-                (directory / "pcap" / f"{name}.pcapng").write_bytes(data)
+        for name, data in self.files(only).items():
+            (directory / "pcap" / f"{name}.pcapng").write_bytes(data)
         return directory

@@ -65,5 +65,7 @@ def pbu(source, destination, options, sequence=1, flags=0x8210, lifetime=75, **k
 
 
 def pba(source, destination, options, sequence=1, flags=0x22, lifetime=75, status=0, **kw):
-    header = L.BindingAcknowledgement(mhtype=6, status=status, sequence=sequence, flags=flags, lifetime=lifetime)
+    header = L.BindingAcknowledgement(
+        mhtype=6, status=status, sequence=sequence, flags=flags, lifetime=lifetime
+    )
     return message(source, destination, header, options, **kw)

@@ -2,10 +2,12 @@
 
 import json
 import threading
+from pathlib import Path
 
 import pytest
 
 from testbed.events import EventLog
+from testbed.validation import LabError
 from testbed.waiting import WaitTimeout
 
 
@@ -74,3 +76,16 @@ def test_many_threads_lose_nothing(tmp_path):
     assert len(seen) == 1600
     for thread in range(8):
         assert [line["number"] for line in lines if line.get("thread") == thread] == list(range(200))
+
+
+def test_a_full_disk_is_one_error_for_who_waits_and_who_closes():
+    log = EventLog(Path("/dev/full"))
+    heard = []
+    log.subscribe(heard.append)
+    log.record("first")  # in an agent's thread nobody could catch an error
+    log.record("second")
+    assert [event["event"] for event in heard] == ["first", "second"]
+    for told in (lambda: log.wait_for(lambda e: True, timeout=0), log.close):
+        with pytest.raises(LabError, match=r"^/dev/full: No space left on device: .*lost.*$"):
+            told()
+    log.close()  # told

@@ -42,6 +42,18 @@ def test_unknown_link_option():
     assert "unknown option 'latency'" in text
 
 
+@pytest.mark.parametrize("ends", [("dgw", "core"), ("core", "dgw")])
+def test_link_to_a_node_that_was_not_added(ends):
+    def build(lab):
+        lab.addHost("dgw1")
+        lab.addHost("core")
+        lab.addLink(*ends, port1=1, port2=1)
+
+    text = refusal(build)
+    assert f"link {ends[0]}–{ends[1]}" in text
+    assert "unknown node 'dgw' (did you mean 'dgw1'?)" in text
+
+
 def test_unknown_interface_option():
     text = refusal(lambda lab: link(lab, params1={"adress": []}))
     assert "params1" in text
