@@ -72,11 +72,7 @@ class Dlifs:
         device.live = False
         number, name = device.index, item.name
         taken = [links.delete_address(number, name, address) for address in _addresses(device.item)]
-        try:
-            self._netlink.run(*taken, self._reaper.retire(number, name))
-        except KernelError as error:
-            if error.code != errno.ENODEV:
-                raise
+        self._netlink.run(*taken, self._reaper.retire(number, name))
         self._reaper.wake()
 
     def adopt(self, items: Collection[Dlif]) -> None:
@@ -90,8 +86,8 @@ class Dlifs:
                 continue
             item = wanted.get(link.name)
             lower = there.get(item.phy) if item else None
-            if item and lower and (link.mac, link.lower, link.running) == (item.mac, lower.index, True):
-                self._reaper.revive(link.name)
+            fits = item and lower and (link.mac, link.lower, link.running) == (item.mac, lower.index, True)
+            if item and fits and self._reaper.revive(link.name):  # a retired one may be gone since it was listed
                 self._correct(link.index, item)
                 self._devices[link.name] = _Device(link.index, item)
             else:

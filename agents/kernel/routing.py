@@ -4,33 +4,17 @@ from __future__ import annotations
 
 import errno
 import socket
-import struct
-import sys
 from dataclasses import dataclass
-from ipaddress import IPv6Network
+from ipaddress import IPv6Address, IPv6Network
+from typing import Any
 
-from agents.kernel.netlink import (
-    NLM_F_CREATE,
-    NLM_F_EXCL,
-    NLM_F_REPLACE,
-    Message,
-    Netlink,
-    Request,
-    attribute,
-    attributes,
-    u32,
-)
+from pyroute2.netlink import NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, nlmsg, rtnl
+from pyroute2.netlink.rtnl.fibmsg import FR_ACT_TO_TBL, fibmsg
+from pyroute2.netlink.rtnl.rtmsg import LWTUNNEL_ENCAP_SEG6, LWTUNNEL_ENCAP_SEG6_LOCAL, rtmsg
 
-RTM_NEWROUTE, RTM_DELROUTE, RTM_GETROUTE = 24, 25, 26
-RTM_NEWRULE, RTM_DELRULE, RTM_GETRULE = 32, 33, 34
-RTA_DST, RTA_OIF, RTA_PRIORITY, RTA_TABLE = 1, 4, 6, 15
-RTA_ENCAP_TYPE, RTA_ENCAP = 21, 22
-RTN_UNICAST, RTN_UNREACHABLE = 1, 7
-RTM_F_CLONED = 0x200
-FRA_DST, FRA_SRC, FRA_PRIORITY, FRA_TABLE, FRA_PROTOCOL, FRA_IP_PROTO = 1, 2, 6, 15, 21, 22
-FR_ACT_TO_TBL = 1
+from agents.kernel.netlink import Netlink, Request
+
 MAIN, LOCAL = 254, 255
-
 OWN = 183
 """rtm_protocol and rule protocol of everything we install, so that ownership shows in `ip -6 route`."""
 DEFAULT = IPv6Network("::/0")
@@ -38,16 +22,23 @@ ROUTE_METRIC = 1024
 Place = tuple[IPv6Network, int, int]
 """Prefix, table and metric: there is one route of ours in each."""
 
+REDUCED, DECAPSULATE = "encap.red", "End.DT6"
+# pyroute2 0.9.7 knows the modes inline and encap only, and silently sends encap for any other.
+_SRH = rtmsg.seg6_encap_info.ipv6_sr_hdr
+_SRH.encapmodes[REDUCED], _SRH.r_encapmodes[3] = 3, REDUCED
+# It packs an action by its name and reads it as a number.
+_ACTIONS = rtmsg.seg6local_encap_info.action.actions
+
 
 @dataclass(frozen=True, slots=True)
 class Hop:
     """Where a route leads: an interface, with or without an encapsulation on the way out."""
 
     interface: int
-    encapsulation: int = 0
-    """Lightweight tunnel type, 0 for none."""
-    parameters: bytes = b""
-    """The encapsulation's attributes, as the kernel takes and shows them."""
+    segment: IPv6Address | None = None
+    """Destination of the outer header the packet gets (seg6, mode encap.red)."""
+    decapsulate: bool = False
+    """Takes the outer header off; the inner packet goes through the policy rules (seg6local, End.DT6 table 0)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,112 +68,123 @@ class Rule:
     """Next Header the rule is limited to, 0 for all."""
 
 
-def _route_body(route: Route) -> bytes:
-    kind = RTN_UNICAST if route.hop else RTN_UNREACHABLE
-    table = route.table if route.table < 256 else 0
-    body = struct.pack("=BBBBBBBBI", socket.AF_INET6, route.prefix.prefixlen, 0, 0, table, OWN, 0, kind, 0)
-    body += attribute(RTA_DST, route.prefix.network_address.packed)
-    body += attribute(RTA_PRIORITY, route.metric) + attribute(RTA_TABLE, route.table)
-    if route.hop:
-        body += attribute(RTA_OIF, route.hop.interface)
-        if route.hop.encapsulation:
-            body += attribute(RTA_ENCAP_TYPE, struct.pack("=H", route.hop.encapsulation))
-            body += attribute(RTA_ENCAP, route.hop.parameters)
-    return body
+def _hop_attributes(hop: Hop) -> list[tuple[str, Any]]:
+    found: list[tuple[str, Any]] = [("RTA_OIF", hop.interface)]
+    if hop.segment:
+        outer = {"mode": REDUCED, "segs": [str(hop.segment)]}
+        found += ("RTA_ENCAP_TYPE", LWTUNNEL_ENCAP_SEG6), ("RTA_ENCAP", {"attrs": [("SEG6_IPTUNNEL_SRH", outer)]})
+    elif hop.decapsulate:
+        action = [("SEG6_LOCAL_ACTION", DECAPSULATE), ("SEG6_LOCAL_TABLE", 0)]
+        found += ("RTA_ENCAP_TYPE", LWTUNNEL_ENCAP_SEG6_LOCAL), ("RTA_ENCAP", {"attrs": action})
+    return found
 
 
-def _named(place: Place) -> str:
-    return "route {} table {} metric {}".format(*place)
+def _route_request(what: str, kind: int, route: Route, flags: int = 0, ignore: tuple[int, ...] = ()) -> Request:
+    content = {
+        "family": socket.AF_INET6,
+        "dst_len": route.prefix.prefixlen,
+        "table": route.table if route.table < 256 else 0,
+        "proto": OWN,
+        "type": rtnl.rt_type["unicast" if route.hop else "unreachable"],
+        "attrs": [
+            ("RTA_DST", str(route.prefix.network_address)),
+            ("RTA_PRIORITY", route.metric),
+            ("RTA_TABLE", route.table),
+            *(_hop_attributes(route.hop) if route.hop else ()),
+        ],
+    }
+    named = "route {} table {} metric {}".format(*route.place)
+    return Request(f"{what} {named}", kind, rtmsg, content, flags, ignore)
 
 
 def put_route(route: Route) -> Request:
     """Install a route; one in its place is replaced in a single step."""
-    return Request(f"set {_named(route.place)}", RTM_NEWROUTE, _route_body(route), NLM_F_CREATE | NLM_F_REPLACE)
+    return _route_request("set", rtnl.RTM_NEWROUTE, route, NLM_F_CREATE | NLM_F_REPLACE)
 
 
 def drop_route(place: Place) -> Request:
     """Delete our route in a place, wherever it leads; one that is gone is fine."""
     prefix, table, metric = place
     # Without a hop the kernel compares prefix, table, metric and our protocol number alone.
-    body = _route_body(Route(prefix, None, table, metric))
-    gone = (errno.ESRCH, errno.ENODEV)
-    return Request(f"delete {_named(place)}", RTM_DELROUTE, body, ignore=gone)
+    route = Route(prefix, None, table, metric)
+    return _route_request("delete", rtnl.RTM_DELROUTE, route, ignore=(errno.ESRCH, errno.ENODEV))
 
 
-def _rule_request(rule: Rule, kind: int, what: str, flags: int, fine: int) -> Request:
-    source, destination = rule.source or DEFAULT, rule.destination or DEFAULT
-    table = rule.table if rule.table < 256 else 0
-    lengths = (destination.prefixlen, source.prefixlen)
-    body = struct.pack("=BBBBBxxBI", socket.AF_INET6, *lengths, 0, table, FR_ACT_TO_TBL, 0)
-    body += attribute(FRA_PRIORITY, rule.preference) + attribute(FRA_TABLE, rule.table)
-    body += attribute(FRA_PROTOCOL, bytes([OWN]))
-    if rule.source:
-        body += attribute(FRA_SRC, source.network_address.packed)
-    if rule.destination:
-        body += attribute(FRA_DST, destination.network_address.packed)
-    if rule.protocol:
-        body += attribute(FRA_IP_PROTO, bytes([rule.protocol]))
-    return Request(f"{what} rule {rule.preference} to table {rule.table}", kind, body, flags, (fine,))
+def _rule_request(rule: Rule, owner: int, *, put: bool) -> Request:
+    content: dict[str, Any] = {
+        "family": socket.AF_INET6,
+        "table": rule.table if rule.table < 256 else 0,
+        "action": FR_ACT_TO_TBL,
+        "attrs": [("FRA_PRIORITY", rule.preference), ("FRA_TABLE", rule.table)],
+    }
+    for end, prefix in (("src", rule.source), ("dst", rule.destination)):
+        if prefix:
+            content[f"{end}_len"] = prefix.prefixlen
+            content["attrs"].append((f"FRA_{end.upper()}", str(prefix.network_address)))
+    for name, value in (("FRA_PROTOCOL", owner), ("FRA_IP_PROTO", rule.protocol)):
+        if value:
+            content["attrs"].append((name, value))
+    named = f"rule {rule.preference} to table {rule.table}"
+    if put:
+        return Request(f"add {named}", rtnl.RTM_NEWRULE, fibmsg, content, NLM_F_CREATE | NLM_F_EXCL, (errno.EEXIST,))
+    return Request(f"delete {named}", rtnl.RTM_DELRULE, fibmsg, content, ignore=(errno.ENOENT,))
 
 
 def put_rule(rule: Rule) -> Request:
     """Install a rule; the same rule may be there already."""
-    return _rule_request(rule, RTM_NEWRULE, "add", NLM_F_CREATE | NLM_F_EXCL, errno.EEXIST)
+    return _rule_request(rule, OWN, put=True)
 
 
 def drop_rule(rule: Rule) -> Request:
     """Delete a rule; it may be gone already."""
-    return _rule_request(rule, RTM_DELRULE, "delete", 0, errno.ENOENT)
+    return _rule_request(rule, OWN, put=False)
 
 
 def local_rule(preference: int, *, put: bool) -> Request:
     """Add or delete the kernel's own kind of rule to the local table at a preference (spec §7 T2)."""
-    body = struct.pack("=BBBBBxxBI", socket.AF_INET6, 0, 0, 0, LOCAL, FR_ACT_TO_TBL, 0)
-    body += attribute(FRA_PRIORITY, preference) + attribute(FRA_TABLE, LOCAL)
-    if put:
-        body += attribute(FRA_PROTOCOL, b"\x02")
-        flags, fine = NLM_F_CREATE | NLM_F_EXCL, errno.EEXIST
-        return Request(f"add rule {preference} to table local", RTM_NEWRULE, body, flags, (fine,))
-    return Request(f"delete rule {preference} to table local", RTM_DELRULE, body, 0, (errno.ENOENT,))
+    return _rule_request(Rule(preference, LOCAL), rtnl.rt_proto["kernel"] if put else 0, put=put)
 
 
-def _own_route(message: Message) -> Route | None:
-    length, table, protocol, kind, flags = struct.unpack_from("=xBxxBBxBI", message.body)
-    if protocol != OWN or flags & RTM_F_CLONED:
-        return None
-    found = attributes(message.body, 12)
-    prefix = IPv6Network((found.get(RTA_DST, bytes(16)), length))
-    hop = None
-    if kind == RTN_UNICAST:
-        parameters = found.get(RTA_ENCAP, b"")
-        encapsulation = int.from_bytes(found.get(RTA_ENCAP_TYPE, b"")[:2], sys.byteorder)
-        hop = Hop(u32(found.get(RTA_OIF)), encapsulation, parameters)
-    return Route(prefix, hop, u32(found.get(RTA_TABLE), table), u32(found.get(RTA_PRIORITY)))
+def _hop(message: nlmsg) -> Hop:
+    interface, encapsulation = message.get_attr("RTA_OIF", 0), message.get_attr("RTA_ENCAP")
+    kind = message.get_attr("RTA_ENCAP_TYPE")
+    if kind is None:
+        return Hop(interface)
+    if kind == LWTUNNEL_ENCAP_SEG6:
+        outer = encapsulation.get_attr("SEG6_IPTUNNEL_SRH")
+        if outer["mode"] == REDUCED and len(outer["segs"]) == 1:
+            return Hop(interface, segment=IPv6Address(outer["segs"][0]))
+    elif kind == LWTUNNEL_ENCAP_SEG6_LOCAL:
+        action = encapsulation.get_attr("SEG6_LOCAL_ACTION"), encapsulation.get_attr("SEG6_LOCAL_TABLE")
+        if action == (_ACTIONS[DECAPSULATE], 0):
+            return Hop(interface, decapsulate=True)
+    return Hop(0)  # an encapsulation we do not make: equal to no hop that is wanted
+
+
+def _own_route(message: nlmsg) -> Route:
+    prefix = IPv6Network((message.get_attr("RTA_DST", "::"), message["dst_len"]))
+    hop = _hop(message) if message["type"] == rtnl.rt_type["unicast"] else None
+    return Route(prefix, hop, message.get_attr("RTA_TABLE"), message.get_attr("RTA_PRIORITY"))
 
 
 def own_routes(netlink: Netlink) -> set[Route]:
     """Every route of ours, in all tables."""
-    body = struct.pack("=BBBBBBBBI", socket.AF_INET6, 0, 0, 0, 0, 0, 0, 0, 0)
-    found = map(_own_route, netlink.dump(RTM_GETROUTE, body, "list routes"))
-    return {route for route in found if route is not None}
+    content = {"family": socket.AF_INET6, "proto": OWN}
+    return {_own_route(message) for message in netlink.dump(Request("list routes", rtnl.RTM_GETROUTE, rtmsg, content))}
 
 
-def _own_rule(message: Message) -> Rule | None:
-    destination, source, table = struct.unpack_from("=xBBxB", message.body)
-    found = attributes(message.body, 12)
-    if found.get(FRA_PROTOCOL, b"\0")[0] != OWN:
-        return None
+def _own_rule(message: nlmsg) -> Rule:
+    source, destination = message.get_attr("FRA_SRC"), message.get_attr("FRA_DST")
     return Rule(
-        preference=u32(found.get(FRA_PRIORITY)),
-        table=u32(found.get(FRA_TABLE), table),
-        source=IPv6Network((found[FRA_SRC], source)) if FRA_SRC in found else None,
-        destination=IPv6Network((found[FRA_DST], destination)) if FRA_DST in found else None,
-        protocol=found.get(FRA_IP_PROTO, b"\0")[0],
+        preference=message.get_attr("FRA_PRIORITY", 0),
+        table=message.get_attr("FRA_TABLE"),
+        source=IPv6Network((source, message["src_len"])) if source else None,
+        destination=IPv6Network((destination, message["dst_len"])) if destination else None,
+        protocol=message.get_attr("FRA_IP_PROTO", 0),
     )
 
 
 def own_rules(netlink: Netlink) -> set[Rule]:
     """Every rule of ours."""
-    body = struct.pack("=BBBBBxxBI", socket.AF_INET6, 0, 0, 0, 0, 0, 0)
-    found = map(_own_rule, netlink.dump(RTM_GETRULE, body, "list rules"))
-    return {rule for rule in found if rule is not None}
+    found = netlink.dump(Request("list rules", rtnl.RTM_GETRULE, fibmsg, {"family": socket.AF_INET6}))
+    return {_own_rule(message) for message in found if message.get_attr("FRA_PROTOCOL") == OWN}

@@ -4,48 +4,33 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import socket
 from collections.abc import Collection
 from ipaddress import IPv6Address
 from typing import TYPE_CHECKING
 
+from pyroute2.netlink.rtnl import IFNAMSIZ
+
 from agents.kernel import links
-from agents.kernel.netlink import (
-    NLM_F_CREATE,
-    NLM_F_EXCL,
-    KernelError,
-    Netlink,
-    Request,
-    attribute,
-    attributes,
-    nest,
-)
+from agents.kernel.netlink import KernelError, Netlink, Request
 from agents.kernel.routing import Hop, Route, Rule
 
 if TYPE_CHECKING:
     from agents.kernel.reaper import Reaper
     from agents.kernel.tunnels import Settings
 
-IPPROTO_IPV6, NO_SUCH_PROTOCOL = 41, 255
+NO_SUCH_PROTOCOL = 255
 OUTER_HEADER = 40
 HOP_LIMIT = 64
-IFLA_IPTUN_LINK, IFLA_IPTUN_LOCAL, IFLA_IPTUN_REMOTE, IFLA_IPTUN_TTL = 1, 2, 3, 4
-IFLA_IPTUN_FLAGS, IFLA_IPTUN_PROTO = 8, 9
 IP6_TNL_F_IGN_ENCAP_LIMIT = 0x1
 """encaplimit none: no Destination Options header, 8 octets more for the inner packet."""
-
-
-def _new(name: str, *parameters: bytes) -> Request:
-    body = links.header() + attribute(links.IFLA_IFNAME, name) + attribute(links.IFLA_GROUP, links.OWNED)
-    data = nest(links.IFLA_INFO_DATA, *parameters)
-    body += nest(links.IFLA_LINKINFO, attribute(links.IFLA_INFO_KIND, "ip6tnl"), data)
-    return Request(f"create tunnel {name}", links.RTM_NEWLINK, body, NLM_F_CREATE | NLM_F_EXCL)
 
 
 def missing(netlink: Netlink) -> str | None:
     """Say what this kernel lacks for ip6tnl, None if nothing."""
     # A protocol the driver refuses (EINVAL) tells its presence without making a device.
     try:
-        netlink.run(_new("t-probe", attribute(IFLA_IPTUN_PROTO, bytes([NO_SUCH_PROTOCOL]))))
+        netlink.run(links.new("ip6tnl", "t-probe", ("IFLA_IP6TNL_PROTO", NO_SUCH_PROTOCOL)))
     except KernelError as error:
         if error.code == errno.EINVAL:
             return None
@@ -56,7 +41,7 @@ def missing(netlink: Netlink) -> str | None:
 def device(peer: IPv6Address, name: str | None = None) -> str:
     """Return the device name for a peer: t-<its name>, or t-<hash of its address> if that does not fit."""
     readable = f"t-{name}"
-    if name and len(readable) <= links.NAME_MAX:
+    if name and len(readable) < IFNAMSIZ:
         return readable
     return f"t-{hashlib.blake2s(peer.packed, digest_size=6).hexdigest()}"
 
@@ -124,8 +109,7 @@ class Ip6tnl:
             if link.kind != "ip6tnl" or link.group not in (links.OWNED, links.RETIRED):
                 continue
             peer = wanted.get(link.name)
-            if peer is not None and self._fits(link, peer):
-                self._reaper.revive(link.name)
+            if peer is not None and self._fits(link, peer) and self._reaper.revive(link.name):
                 self._open[peer] = Hop(link.index)
             else:
                 drop.append(self._reaper.retire(link.index, link.name))
@@ -144,13 +128,14 @@ class Ip6tnl:
         return device(peer, self._settings.names.get(peer))
 
     def _create(self, peer: IPv6Address, name: str) -> Hop:
-        request = _new(
+        request = links.new(
+            "ip6tnl",
             name,
-            attribute(IFLA_IPTUN_LOCAL, self._settings.local.packed),
-            attribute(IFLA_IPTUN_REMOTE, peer.packed),
-            attribute(IFLA_IPTUN_TTL, bytes([HOP_LIMIT])),
-            attribute(IFLA_IPTUN_FLAGS, IP6_TNL_F_IGN_ENCAP_LIMIT),
-            attribute(IFLA_IPTUN_PROTO, bytes([IPPROTO_IPV6])),
+            ("IFLA_IP6TNL_LOCAL", str(self._settings.local)),
+            ("IFLA_IP6TNL_REMOTE", str(peer)),
+            ("IFLA_IP6TNL_TTL", HOP_LIMIT),
+            ("IFLA_IP6TNL_FLAGS", IP6_TNL_F_IGN_ENCAP_LIMIT),
+            ("IFLA_IP6TNL_PROTO", socket.IPPROTO_IPV6),
         )
         self._netlink.run(request)
         number = links.index(name)
@@ -158,6 +143,5 @@ class Ip6tnl:
         return Hop(number)
 
     def _fits(self, link: links.Link, peer: IPv6Address) -> bool:
-        data = attributes(link.data)
-        ends = (data.get(IFLA_IPTUN_LOCAL), data.get(IFLA_IPTUN_REMOTE))
-        return link.running and ends == (self._settings.local.packed, peer.packed)
+        ends = (link.data.get_attr("IFLA_IP6TNL_LOCAL"), link.data.get_attr("IFLA_IP6TNL_REMOTE"))
+        return link.running and ends == (str(self._settings.local), str(peer))

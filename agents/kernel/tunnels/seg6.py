@@ -8,15 +8,16 @@ destination, so it follows the core's routing by itself.
 from __future__ import annotations
 
 import errno
-import struct
-import sys
+import socket
 from collections.abc import Collection
 from ipaddress import IPv6Address, IPv6Network
 from typing import TYPE_CHECKING
 
+from pyroute2.netlink import CTRL_CMD_GETFAMILY, GENL_ID_CTRL, NETLINK_GENERIC, ctrlmsg, genlmsg
+
 from agents.kernel import links
-from agents.kernel.netlink import KernelError, Netlink, Request, attribute, attributes
-from agents.kernel.routing import Hop, Route, Rule, drop_route, local_rule, put_route
+from agents.kernel.netlink import KernelError, Netlink, Request
+from agents.kernel.routing import DECAPSULATE, REDUCED, Hop, Route, Rule, drop_route, local_rule, put_route
 
 if TYPE_CHECKING:
     from agents.kernel.reaper import Reaper
@@ -25,39 +26,26 @@ if TYPE_CHECKING:
 DECAPSULATION_TABLE = 41
 DECAPSULATION_PREFERENCE = 10
 LOCAL_PREFERENCE = 100
-IPV6_IN_IPV6 = 41
 OUTER_HEADER = 40
-LWTUNNEL_ENCAP_SEG6, LWTUNNEL_ENCAP_SEG6_LOCAL = 5, 7
-SEG6_IPTUNNEL_SRH, SEG6_IPTUN_MODE_ENCAP_RED = 1, 3
-SEG6_LOCAL_ACTION, SEG6_LOCAL_TABLE, SEG6_LOCAL_ACTION_END_DT6 = 1, 3, 7
-SRH_TYPE = 4
-NETLINK_GENERIC, GENL_ID_CTRL = 16, 16
-CTRL_CMD_GETFAMILY, CTRL_ATTR_FAMILY_ID, CTRL_ATTR_FAMILY_NAME = 3, 1, 2
-SEG6_CMD_SET_TUNSRC, SEG6_ATTR_DST = 3, 1
+SEG6_CMD_SET_TUNSRC = 3
 _PROBE_PREFIX = IPv6Network("100::/128")  # the discard prefix: nothing can want this route
 
 
-def encapsulation(peer: IPv6Address) -> bytes:
-    """Route attributes of mode encap.red with the peer as the only segment."""
-    header = struct.pack("=iBBBBBBH", SEG6_IPTUN_MODE_ENCAP_RED, 0, 2, SRH_TYPE, 0, 0, 0, 0) + peer.packed
-    return attribute(SEG6_IPTUNNEL_SRH, header)
+class _Seg6Message(genlmsg):  # type: ignore[misc]
+    """Generic netlink family SEG6, as far as needed; pyroute2 0.9.7 does not have it."""
 
-
-def decapsulation() -> bytes:
-    """Route attributes of End.DT6 table 0: the inner packet goes through the policy rules (spec §7)."""
-    action = attribute(SEG6_LOCAL_ACTION, SEG6_LOCAL_ACTION_END_DT6)
-    return action + attribute(SEG6_LOCAL_TABLE, 0)
+    nla_map = (("SEG6_ATTR_UNSPEC", "none"), ("SEG6_ATTR_DST", "ip6addr"))
 
 
 def missing(netlink: Netlink) -> str | None:
     """Say what this kernel lacks for seg6 tunnels, None if nothing."""
     loopback = links.index("lo")
-    for what, kind, parameters in (
-        ("seg6 encap.red", LWTUNNEL_ENCAP_SEG6, encapsulation(IPv6Address("100::1"))),
-        ("seg6local End.DT6", LWTUNNEL_ENCAP_SEG6_LOCAL, decapsulation()),
+    for what, hop in (
+        (f"seg6 {REDUCED}", Hop(loopback, segment=IPv6Address("100::1"))),
+        (f"seg6local {DECAPSULATE}", Hop(loopback, decapsulate=True)),
     ):
         # Metric and table nobody uses; the route is deleted at once.
-        route = Route(_PROBE_PREFIX, Hop(loopback, kind, parameters), DECAPSULATION_TABLE, 65535)
+        route = Route(_PROBE_PREFIX, hop, DECAPSULATION_TABLE, 65535)
         try:
             netlink.run(put_route(route))
         except KernelError as error:
@@ -93,18 +81,18 @@ class Seg6:
 
     def routes(self) -> Collection[Route]:
         """The decapsulating route."""
-        hop = Hop(self._wan, LWTUNNEL_ENCAP_SEG6_LOCAL, decapsulation())
+        hop = Hop(self._wan, decapsulate=True)
         return (Route(IPv6Network(self._settings.local), hop, DECAPSULATION_TABLE),)
 
     def rules(self) -> Collection[Rule]:
         """Next header 41 to the P-CoA is decapsulated; signalling and ICMP stay local."""
         local = IPv6Network(self._settings.local)
         preference, table = DECAPSULATION_PREFERENCE, DECAPSULATION_TABLE
-        return (Rule(preference, table, destination=local, protocol=IPV6_IN_IPV6),)
+        return (Rule(preference, table, destination=local, protocol=socket.IPPROTO_IPV6),)
 
     def open(self, peer: IPv6Address) -> None:
         """Prepare the hop towards a peer."""
-        self._open[peer] = Hop(self._wan, LWTUNNEL_ENCAP_SEG6, encapsulation(peer))
+        self._open[peer] = Hop(self._wan, segment=peer)
 
     def close(self, peer: IPv6Address) -> None:
         """Forget a peer."""
@@ -140,12 +128,12 @@ def _set_tunnel_source(source: IPv6Address) -> bool:
     """`ip sr tunsrc set`: outer source of all seg6 encapsulation of this namespace; False if not permitted."""
     generic = Netlink(NETLINK_GENERIC)
     try:
-        name = attribute(CTRL_ATTR_FAMILY_NAME, "SEG6")
-        body = struct.pack("=BBH", CTRL_CMD_GETFAMILY, 1, 0) + name
-        answer = generic.ask(Request("find the seg6 control family", GENL_ID_CTRL, body))
-        family = int.from_bytes(attributes(answer.body, 4)[CTRL_ATTR_FAMILY_ID][:2], sys.byteorder)
-        body = struct.pack("=BBH", SEG6_CMD_SET_TUNSRC, 1, 0) + attribute(SEG6_ATTR_DST, source.packed)
-        (code,) = generic.run(Request(f"set the tunnel source to {source}", family, body, ignore=(errno.EPERM,)))
+        content = {"cmd": CTRL_CMD_GETFAMILY, "version": 1, "attrs": [("CTRL_ATTR_FAMILY_NAME", "SEG6")]}
+        answer = generic.ask(Request("find the seg6 control family", GENL_ID_CTRL, ctrlmsg, content))
+        family = answer.get_attr("CTRL_ATTR_FAMILY_ID")
+        content = {"cmd": SEG6_CMD_SET_TUNSRC, "version": 1, "attrs": [("SEG6_ATTR_DST", str(source))]}
+        what = f"set the tunnel source to {source}"
+        (code,) = generic.run(Request(what, family, _Seg6Message, content, ignore=(errno.EPERM,)))
     finally:
         generic.close()
     return code == 0
