@@ -108,9 +108,8 @@ class Dlifs:
     def _create(self, item: Dlif) -> int:
         number = self._new(item, links.index(item.phy))
         try:
-            sysctl.ipv6(item.name, accept_dad=0, accept_ra=0)
-            addresses = _give_addresses(number, item)
-            self._netlink.run(links.no_auto_link_local(number, item.name), *addresses)
+            sysctl.ipv6(item.name, addr_gen_mode=links.ADDR_GEN_NONE, accept_dad=0, accept_ra=0)
+            self._netlink.run(*_give_addresses(number, item))
             self._bring_up(number, item.name)
             self._wait_delivered(number, item)
         except KernelError:
@@ -144,11 +143,11 @@ class Dlifs:
             self._reaper.flush()
             self._netlink.run(links.set_up(number, name))
         # radvd drops an advertisement on an interface without carrier and tries again only after a second.
-        links.wait_running(self._netlink, number, name)
+        links.wait_running(name)
 
     def _wait_delivered(self, number: int, item: Dlif) -> None:
-        for address in _addresses(item):
-            links.wait_delivered(self._netlink, number, item.name, address.ip)
+        # The link-local one is what the first advertisement's neighbour solicitation is answered to.
+        links.wait_delivered(self._netlink, number, item.name, item.link_local)
 
     def _readdress(self, device: _Device, item: Dlif) -> None:
         old, new = _addresses(device.item), _addresses(item)
