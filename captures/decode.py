@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from ipaddress import IPv6Address, IPv6Network
 from pathlib import Path
+from sys import intern
 
 from captures import mobility, tshark
 from captures.pcapng import CaptureError, Frames
@@ -29,6 +30,7 @@ from captures.records import (
 )
 
 PREFERENCES = {0: "medium", 1: "high", 2: "reserved", 3: "low"}
+IP_COLUMNS = ("ipv6.src", "ipv6.dst", "ipv6.nxt", "ipv6.hlim", "ipv6.plen")
 PREFIX_INFORMATION, ROUTE_INFORMATION = 3, 24
 
 
@@ -85,15 +87,15 @@ def _add(capture: Capture, row: tshark.Row, raw: Frames) -> None:
 
 
 def _packet(file: str, row: tshark.Row, raw: Frames, number: int) -> Packet:
-    layers = _layers(row)
+    layers = _layers(*(row[name] for name in IP_COLUMNS))
     protocol = _protocol(row, layers)
     packet = Packet(
         file=file,
         number=number,
         time=float(row["frame.time_epoch"]),
         length=int(row["frame.len"]),
-        eth_source=row["eth.src"],
-        eth_destination=row["eth.dst"],
+        eth_source=intern(row["eth.src"]),
+        eth_destination=intern(row["eth.dst"]),
         ethertype=_first(row["eth.type"], 0),
         layers=layers,
         protocol=protocol,
@@ -104,16 +106,18 @@ def _packet(file: str, row: tshark.Row, raw: Frames, number: int) -> Packet:
     return packet
 
 
-def _layers(row: tshark.Row) -> tuple[IpLayer, ...]:
-    """IPv6 headers of the packet; those quoted inside an ICMPv6 error are not part of it."""
-    if not row["ipv6.src"]:
+@lru_cache(maxsize=65536)
+def _layers(sources: str, destinations: str, uppers: str, hops: str, sizes: str) -> tuple[IpLayer, ...]:
+    """IPv6 headers of the packet; those quoted inside an ICMPv6 error are not part of it.
+
+    Cached on the five columns: packets of one flow share their records, which saves most of the memory.
+    """
+    if not sources:
         return ()
     found = []
-    columns = (
-        row[name].split("|") for name in ("ipv6.src", "ipv6.dst", "ipv6.nxt", "ipv6.hlim", "ipv6.plen")
-    )
-    for source, destination, upper, hops, size in zip(*columns, strict=True):
-        found.append(IpLayer(address(source), address(destination), int(upper), int(hops), int(size)))
+    columns = (column.split("|") for column in (sources, destinations, uppers, hops, sizes))
+    for source, destination, upper, limit, size in zip(*columns, strict=True):
+        found.append(IpLayer(address(source), address(destination), int(upper), int(limit), int(size)))
         if found[-1].next_header != IPV6:
             break
     return tuple(found)

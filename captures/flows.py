@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from ipaddress import IPv6Address
+from itertools import pairwise
 from statistics import median
 
 from captures.records import ECHO_REPLY, ECHO_REQUEST, ICMPV6, TCP, UDP, Capture, Packet
@@ -129,10 +130,7 @@ def _analyse(run: Run, flow: Flow, index: _Index) -> FlowReport:
         _udp(report, at_mobile, at_peer, end)
     else:
         _tcp(report, at_mobile, at_peer)
-    steps = [
-        later.time - earlier.time
-        for earlier, later in zip(report.arrivals, report.arrivals[1:], strict=False)
-    ]
+    steps = [later.time - earlier.time for earlier, later in pairwise(report.arrivals)]
     report.interval = median(steps) if steps else None
     report.gaps = [
         _gap(run, report, stay) for stay in run.attachments[report.mobile] if _crosses(run, flow, stay)
@@ -264,9 +262,11 @@ def _gap(run: Run, report: FlowReport, stay: Attachment) -> Gap:
     until = min(stay.end, stay.start + SETTLING)
     lost = sum(1 for when in report.lost if stay.left - BEFORE <= when < until)
     longest: tuple[float, Packet, Packet] | None = None
-    for before, after in zip(report.arrivals, report.arrivals[1:], strict=False):
+    for before, after in pairwise(report.arrivals):
         if after.time < stay.left or before.time > until:
             continue
+        if before.time > stay.start and after.time > stay.end:
+            continue  # began after this move and lasts past the next one: the next one's
         step = after.time - before.time
         if longest is None or step > longest[0]:
             longest = (step, before, after)

@@ -30,16 +30,6 @@ def blocks(data: bytes | mmap.mmap) -> Iterator[tuple[int, int, int, str]]:
         offset += length
 
 
-def frames(path: Path) -> Iterator[tuple[int, bytes]]:
-    """Yield (frame number, captured octets) of every packet in file order."""
-    wanted = Frames(path)
-    try:
-        for number in range(1, len(wanted) + 1):
-            yield number, wanted[number]
-    finally:
-        wanted.close()
-
-
 class Frames:
     """Random access to frames by number."""
 

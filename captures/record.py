@@ -33,7 +33,7 @@ POLL = 0.02
 class Recorder:
     """One capture of one interface of one node."""
 
-    def __init__(self, popen: Popen, interface: str, path: Path | str, *, timeout: float = 10.0) -> None:
+    def __init__(self, popen: Popen, interface: str, path: Path | str, *, timeout: float = 60.0) -> None:
         """`popen` runs a program in the node; `timeout` (seconds) bounds `start()` and `stop()` each."""
         self.interface = interface
         self.path = Path(path)

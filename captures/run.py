@@ -94,12 +94,14 @@ class Run:
         self.mode: str = domain.get("mode", "direct")
         self.ra_profile: str = domain.get("ra_profile", "deprecate")
         self.repository_port: int | None = domain.get("repository_port")
-        self.gateways = {name: _gateway(name, facts) for name, facts in domain.get("gateways", {}).items()}
-        self.mobiles = {
+        self.gateways: dict[str, Gateway] = {
+            name: _gateway(name, facts) for name, facts in domain.get("gateways", {}).items()
+        }
+        self.mobiles: dict[str, Mobile] = {
             name: Mobile(name, facts["mn_id"], facts["mac"].lower(), facts["interface"])
             for name, facts in domain.get("mobiles", {}).items()
         }
-        self.correspondents = {
+        self.correspondents: dict[str, IPv6Address] = {
             name: IPv6Address(text) for name, text in domain.get("correspondents", {}).items()
         }
         cmd: Object = domain.get("cmd") or {}

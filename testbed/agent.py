@@ -115,7 +115,7 @@ class Agent(Daemon):
             self._reader.join(timeout)  # so that its last events are in the log
         return code
 
-    def request(self, message: Mapping[str, Any], timeout: float = 5.0) -> dict[str, Any]:
+    def request(self, message: Mapping[str, Any], timeout: float = 30.0) -> dict[str, Any]:
         """Send a request over the control socket and return the reply; ControlError on {"error": ...}."""
         return self._control.request(message, timeout)
 
@@ -181,7 +181,7 @@ class ControlConnection:
     def _connected(self) -> socket.socket:
         if self._socket is None:
             self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
-            self._socket.settimeout(5.0)
+            self._socket.settimeout(30.0)
             self._socket.connect(self._path)
         return self._socket
 

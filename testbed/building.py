@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 
 from testbed import impairments, requests
-from testbed.links import Interface, VethLink, packed_mac
+from testbed.links import Interface, VethLink
 from testbed.namespace import Namespace
 from testbed.netlink import Netlink, Request
 from testbed.nodes import Bridge, Cell, Host
@@ -91,13 +91,11 @@ def _ordered(link: VethLink) -> tuple[Interface, Interface]:
 
 
 def _end(interface: Interface) -> requests.End:
-    return requests.End(
-        interface.name, interface.index, packed_mac(interface.mac), _namespace(interface.node).fd
-    )  # fmt: skip
+    return requests.End(interface.name, interface.index, interface.mac, _namespace(interface.node).fd)
 
 
-def _master(interface: Interface) -> int:
-    return interface.node.device_index if isinstance(interface.node, Bridge) else 0
+def _master(interface: Interface) -> int | None:
+    return interface.node.device_index if isinstance(interface.node, Bridge) else None
 
 
 def _settings(source: str, nodes: Sequence[Host], links: Sequence[VethLink]) -> dict[Namespace, list[Request]]:
@@ -108,9 +106,8 @@ def _settings(source: str, nodes: Sequence[Host], links: Sequence[VethLink]) -> 
             batches[_namespace(node)].append(requests.set_link(requests.LOOPBACK, f"{node} lo up", up=True))
     for link in links:
         second = _ordered(link)[1]
-        master = _master(second) or None
         what = f"{second.node} {second} up"
-        batches[_namespace(second.node)].append(requests.set_link(second.index, what, up=True, master=master))
+        batches[_namespace(second.node)].append(requests.set_link(second.index, what, up=True, master=_master(second)))
         for end in link.ends:
             batches[_namespace(end.node)] += end.requests()
     for node in nodes:
@@ -150,7 +147,8 @@ def _wait(source: str, links: Sequence[VethLink], sockets: Sockets) -> None:
             ends[_namespace(end.node)][end.index] = f"{end.node} {end}"
     for namespace, pending in ends.items():
         try:
-            requests.wait_running(sockets[namespace], pending, CARRIER_TIMEOUT)
+            with namespace.entered():
+                requests.wait_running(sockets[namespace], pending, CARRIER_TIMEOUT)
         except TimeoutError as error:
             raise LabError(f"{source}: {error}") from None
 

@@ -14,12 +14,13 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 from testbed import requests
-from testbed.links import Interface, VethLink, packed_mac
+from testbed.links import Interface, VethLink
 from testbed.namespace import Namespace
-from testbed.netlink import Netlink
+from testbed.netlink import Netlink, Request
 from testbed.nodes import Air, Bridge, Cell, Host
 from testbed.validation import LabError, unknown
 
@@ -98,15 +99,9 @@ class RadioCells:
             return
         if present is not None:
             self.detach(node)
-        what = f"attach {node} to {cell}"
+        batch = _attachment(port.index, target.device_index, station.mac, f"attach {node} to {cell}")
         moment = time.time()  # before the change: nothing the node sends in the cell is earlier than its association
-        self._netlink(port).run(
-            [
-                requests.set_link(port.index, what, master=target.device_index),
-                requests.isolate_port(port.index, what),
-                requests.forwarding_entry(port.index, packed_mac(station.mac), what),
-            ]
-        )
+        self._netlink(port).run(batch)
         self._member[node] = cell
         self._tell("associated", station, cell, moment)
 
@@ -117,8 +112,9 @@ class RadioCells:
             cell = self._member.get(node)
             if cell is None:
                 return
+            batch = _detachment(port.index, f"detach {node} from {cell}")
             moment = time.time()
-            self._netlink(port).run([requests.set_link(port.index, f"detach {node} from {cell}", master=0)])
+            self._netlink(port).run(batch)
             del self._member[node]
             self._tell("disassociated", station, cell, moment)
 
@@ -167,3 +163,20 @@ class RadioCells:
         if netlink is None:
             raise LabError("the network is not started")
         return netlink
+
+
+# encoding takes pyroute2 longer than the change takes the kernel, so what was encoded is kept
+
+
+@lru_cache(maxsize=4096)
+def _attachment(port: int, bridge: int, mac: str, what: str) -> list[Request]:
+    return [
+        requests.set_link(port, what, master=bridge),
+        requests.isolate_port(port, what),
+        requests.forwarding_entry(port, mac, what),
+    ]
+
+
+@lru_cache(maxsize=4096)
+def _detachment(port: int, what: str) -> list[Request]:
+    return [requests.set_link(port, what, master=0)]

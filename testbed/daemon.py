@@ -13,9 +13,9 @@ from testbed.nodes import Host
 from testbed.validation import LabError
 from testbed.waiting import wait_until
 
-STOP_TIMEOUT = 5.0
+STOP_TIMEOUT = 20.0
 """seconds between SIGTERM and SIGKILL"""
-START_TIMEOUT = 15.0
+START_TIMEOUT = 90.0
 """seconds until a daemon must have started"""
 
 
@@ -49,8 +49,11 @@ class Daemon:
         if self.running:
             raise LabError(f"{self}: runs already")
         for path, text in self.render().items():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text, encoding="utf-8")
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text(text, encoding="utf-8")
+            except OSError as error:
+                raise LabError(f"{self}: {path}: {error.strerror}") from error
         check = self.dry_run()
         if check:
             self.node.run(check, check=True)

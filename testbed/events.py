@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from testbed.validation import LabError
 from testbed.waiting import WaitTimeout
 
 Event = dict[str, Any]
@@ -16,10 +19,16 @@ Event = dict[str, Any]
 
 
 class EventLog:
-    """Append-only log, safe for many threads; kept in memory and, with a path, in a file."""
+    """Append-only log, safe for many threads; kept in memory and, with a path, in a file.
+
+    When the file cannot be written (its disk is full), events go on in memory, and wait_for() and close() say so
+    by a LabError: those are called by who plays the lab, append() by threads that could tell nobody.
+    """
 
     def __init__(self, path: Path | None = None) -> None:
-        self._file = path.open("a", encoding="utf-8") if path else None
+        self._file = path.open("ab") if path else None
+        self._size = self._file.tell() if self._file else 0
+        self._failure: LabError | None = None
         self._events: list[Event] = []
         self._grown = threading.Condition()
         self._listeners: list[Callable[[Event], None]] = []
@@ -30,14 +39,32 @@ class EventLog:
         line = json.dumps(entry, ensure_ascii=False, default=str) + "\n"
         with self._grown:
             self._events.append(entry)
-            if self._file:
-                self._file.write(line)
-                self._file.flush()
+            self._write(line.encode())
             self._grown.notify_all()
             listeners = list(self._listeners)
         for listener in listeners:
             listener(entry)
         return entry
+
+    def _write(self, line: bytes) -> None:
+        if self._file is None:
+            return
+        try:
+            self._file.write(line)
+            self._file.flush()
+            self._size += len(line)
+        except OSError as error:
+            path, size = self._file.name, self._size
+            self._failure = LabError(f"{path}: {error.strerror}: the run's later events are lost; make room, run again")
+            self._shut()
+            with suppress(OSError):
+                os.truncate(path, size)  # no half line for readers
+
+    def _shut(self) -> None:
+        if self._file:
+            with suppress(OSError):  # it tries once more to write what it holds
+                self._file.close()
+            self._file = None
 
     def record(self, event: str, *, node: str = "lab", agent: str = "lab", **fields: Any) -> Event:
         """Append an event of the lab itself, or of the named node and agent."""
@@ -75,12 +102,14 @@ class EventLog:
     ) -> Event:
         """Return the first event from number since on that predicate accepts, past or future.
 
-        WaitTimeout after timeout seconds, with the last event seen.
+        WaitTimeout after timeout seconds, with the last event seen; LabError when the file could not be written.
         """
         deadline = time.monotonic() + timeout
         position = since
         with self._grown:
             while True:
+                if self._failure:
+                    raise self._failure
                 while position < len(self._events):
                     entry = self._events[position]
                     position += 1
@@ -93,8 +122,9 @@ class EventLog:
                 self._grown.wait(remaining)
 
     def close(self) -> None:
-        """Close the file; later events are kept in memory only."""
+        """Close the file; later events are kept in memory only. LabError, once, when it could not be written."""
         with self._grown:
-            if self._file:
-                self._file.close()
-                self._file = None
+            self._shut()
+            failure, self._failure = self._failure, None
+        if failure:
+            raise failure

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pyroute2.netlink.rtnl.ifinfmsg import IFF_UP
+
 from testbed import requests
 from testbed import validation as v
 from testbed.mininet_api import Intf, Link
@@ -93,7 +95,7 @@ class Interface(Intf):
     def setMAC(self, macstr: str) -> None:
         """Change the MAC address."""
         self.mac = macstr
-        self._run([requests.set_link(self.index, f"MAC of {self.node} {self.name}", mac=packed_mac(macstr))])
+        self._run([requests.set_link(self.index, f"MAC of {self.node} {self.name}", mac=macstr)])
 
     def isUp(self, setUp: bool = False) -> bool:
         """Tell whether the interface is up; with setUp, bring it up first."""
@@ -101,8 +103,8 @@ class Interface(Intf):
         with self.node.entered(), Netlink() as netlink:
             if setUp:
                 netlink.run([requests.set_link(self.index, what, up=True)])
-            answer = netlink.answer(requests.get_link(self.index, what))
-        return bool(requests.link_flags(answer)[1] & requests.IFF_UP)
+            (link,) = netlink.run([requests.get_link(self.index, what)])
+        return bool(link["flags"] & IFF_UP)
 
     def _run(self, batch: Sequence[Request]) -> None:
         with self.node.entered(), Netlink() as netlink:
@@ -134,8 +136,3 @@ class VethLink(Link):
 
     def __str__(self) -> str:
         return f"{self.intf1.node} {self.intf1}–{self.intf2.node} {self.intf2}"
-
-
-def packed_mac(text: str) -> bytes:
-    """Return a MAC address's 6 octets."""
-    return bytes.fromhex(text.replace(":", ""))

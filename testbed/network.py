@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import inspect
 import itertools
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 from testbed import ending
@@ -13,7 +11,7 @@ from testbed import validation as v
 from testbed.building import build
 from testbed.cells import Association, RadioCells
 from testbed.links import INTERFACE_OPTIONS, LINK_OPTIONS, Impairment, Interface, VethLink
-from testbed.mininet_api import Mininet, Topo
+from testbed.mininet_api import Mininet, Topo, file_of
 from testbed.nodes import Air, Bridge, Cell, Host, MobileHost
 from testbed.validation import LabError, check_options, unknown
 
@@ -34,7 +32,7 @@ class Network(Mininet):
         Mininet.inited = True  # its init() would change limits and sysctls of the whole machine
         super().__init__(host=host, switch=switch, controller=None, link=VethLink, build=False, ipBase=ipBase)
         self.topo = topo
-        self.source = source or _file_of(topo)
+        self.source = source or ("network" if topo is None else file_of(topo))
         self.built = False
         self.started = False
         self.radio = RadioCells()
@@ -273,14 +271,3 @@ def _interfaces(node: Host) -> dict[str, Any]:
         return {"mac": interface.mac, "addresses": list(interface.addresses), "mtu": interface.mtu}
 
     return {interface.name: facts(interface) for interface in node.intfList()}
-
-
-def _file_of(topo: Topo | None) -> str:
-    """Return the file that defines a topology's class, relative to the current directory where it is below."""
-    if topo is None:
-        return "network"
-    try:
-        path = Path(inspect.getsourcefile(type(topo)) or "topology")
-    except (OSError, TypeError):  # defined where there is no file, as at a prompt
-        return type(topo).__name__
-    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -41,8 +42,17 @@ class Radvd(Daemon):
         ]  # fmt: skip
 
     def has_started(self) -> bool:
-        """Tell whether the pid file names the running process: from then on SIGHUP is safe."""
+        """Tell whether the pid file names the running process and that catches SIGHUP: from then on it is safe.
+
+        radvd writes the file before it installs its handlers; a SIGHUP between the two ends it.
+        """
         try:
-            return int(self.pid_file.read_text()) == self.pid
+            return int(self.pid_file.read_text()) == self.pid and _catches(self.pid, signal.SIGHUP)
         except (FileNotFoundError, ValueError):
             return False
+
+
+def _catches(pid: int, number: signal.Signals) -> bool:
+    """Tell whether a process has a handler for a signal (proc(5): SigCgt)."""
+    status = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
+    return bool(int(status["SigCgt"], 16) >> (number - 1) & 1)

@@ -5,31 +5,33 @@ from __future__ import annotations
 import errno
 import ipaddress
 import socket
-import struct
 import time
 from dataclasses import dataclass
+from typing import Any
 
-from testbed.netlink import NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, Netlink, Request, attribute, nested
+from pyroute2.config import AF_BRIDGE
+from pyroute2.netlink import NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL, NLM_F_REPLACE
+from pyroute2.netlink.rtnl import (
+    RTM_DELADDR,
+    RTM_GETLINK,
+    RTM_NEWADDR,
+    RTM_NEWLINK,
+    RTM_NEWNEIGH,
+    RTM_NEWROUTE,
+    RTM_SETLINK,
+    RTMGRP_LINK,
+    rt_proto,
+    rt_scope,
+    rt_type,
+)
+from pyroute2.netlink.rtnl.ifaddrmsg import IFA_F_NODAD, ifaddrmsg
+from pyroute2.netlink.rtnl.ifinfmsg import IFF_UP, ifinfmsg
+from pyroute2.netlink.rtnl.ndmsg import NTF_MASTER, NUD_NOARP, ndmsg
+from pyroute2.netlink.rtnl.rtmsg import rtmsg
 
-RTM_NEWLINK, RTM_GETLINK, RTM_SETLINK, RTM_NEWADDR, RTM_DELADDR = 16, 18, 19, 20, 21
-RTM_NEWROUTE, RTM_NEWNEIGH = 24, 28
-RTNLGRP_LINK = 1
-IFF_UP, IFF_RUNNING = 1, 0x40
-IFLA_ADDRESS, IFLA_IFNAME, IFLA_MTU, IFLA_MASTER, IFLA_LINKINFO = 1, 3, 4, 10, 18
-IFLA_NET_NS_FD, IFLA_EXT_MASK, IFLA_NUM_TX_QUEUES, IFLA_NUM_RX_QUEUES = 28, 29, 31, 32
-IFLA_INFO_KIND, IFLA_INFO_DATA, IFLA_INFO_SLAVE_KIND, IFLA_INFO_SLAVE_DATA = 1, 2, 4, 5
-VETH_INFO_PEER = 1
-IFLA_BR_FORWARD_DELAY, IFLA_BR_STP_STATE, IFLA_BR_MCAST_SNOOPING, IFLA_BRPORT_ISOLATED = 1, 5, 23, 33
-IFA_ADDRESS, IFA_LOCAL, IFA_BROADCAST = 1, 2, 4
-IFA_F_NODAD = 2
-RTA_DST, RTA_OIF, RTA_GATEWAY = 1, 4, 5
-RT_TABLE_MAIN, RTPROT_STATIC, RT_SCOPE_UNIVERSE, RT_SCOPE_LINK, RTN_UNICAST = 254, 4, 0, 253, 1
-NDA_LLADDR = 2
-NUD_NOARP, NTF_MASTER, AF_BRIDGE = 0x40, 4, 7
-SKIP_STATS = 8
+from testbed.netlink import Message, Netlink, Request
 
-_IFINFO = struct.Struct("=BxHiII")
-_U32 = struct.Struct("=I")
+RT_TABLE_MAIN, RTEXT_FILTER_SKIP_STATS = 254, 8  # pyroute2 0.9.7 has no names for these
 LOOPBACK = 1
 """index of lo in every namespace"""
 
@@ -44,83 +46,75 @@ class End:
     """interface name"""
     index: int
     """interface index, chosen by the caller, so that later requests need not ask for it"""
-    mac: bytes
-    """6 octets"""
+    mac: str
     fd: int
     """namespace it is created in"""
 
 
-def _u32(kind: int, value: int) -> bytes:
-    return attribute(kind, _U32.pack(value))
+def _attributes(**attributes: Any) -> dict[str, list[tuple[str, Any]]]:
+    """Return attributes, without those that are None, as pyroute2 wants them."""
+    return {"attrs": [(name, value) for name, value in attributes.items() if value is not None]}
 
 
-def _end(end: End, mtu: int | None) -> bytes:
-    parts = attribute(IFLA_IFNAME, end.name.encode() + b"\0") + attribute(IFLA_ADDRESS, end.mac)
+def _link(index: int, up: bool | None = None, **attributes: Any) -> ifinfmsg:
+    flags, change = (IFF_UP if up else 0, IFF_UP) if up is not None else (0, 0)
+    message = ifinfmsg()
+    message.update(index=index, flags=flags, change=change, **_attributes(**attributes))
+    return message
+
+
+def _end(end: End, mtu: int | None) -> dict[str, Any]:
     # the kernel would allocate a queue a processor and use one: three times the time to create a pair
-    parts += _u32(IFLA_NUM_TX_QUEUES, 1) + _u32(IFLA_NUM_RX_QUEUES, 1)
-    return parts + _u32(IFLA_NET_NS_FD, end.fd) + (_u32(IFLA_MTU, mtu) if mtu else b"")
+    queues = {"IFLA_NUM_TX_QUEUES": 1, "IFLA_NUM_RX_QUEUES": 1}
+    return {"IFLA_IFNAME": end.name, "IFLA_ADDRESS": end.mac, "IFLA_NET_NS_FD": end.fd, "IFLA_MTU": mtu, **queues}
 
 
-def veth(first: End, second: End, mtu: int | None, what: str, master: int = 0) -> Request:
+def veth(first: End, second: End, mtu: int | None, what: str, master: int | None = None) -> Request:
     """Create a veth pair, each end in its namespace; the first end is up (and a port of bridge index master).
 
     The kernel refuses to bring the second end up in the same request (it has no peer yet at that time).
     The two indexes must differ: the kernel delays carrier events of an interface that seems its own peer by 1 s.
     """
-    peer = attribute(VETH_INFO_PEER, _IFINFO.pack(0, 0, second.index, 0, 0) + _end(second, mtu))
-    info = nested(IFLA_LINKINFO, attribute(IFLA_INFO_KIND, b"veth"), nested(IFLA_INFO_DATA, peer))
-    body = _IFINFO.pack(0, 0, first.index, IFF_UP, IFF_UP) + _end(first, mtu) + info
-    if master:
-        body += _u32(IFLA_MASTER, master)
-    return Request(RTM_NEWLINK, body, what, NLM_F_CREATE | NLM_F_EXCL)
+    peer = {"index": second.index, **_attributes(**_end(second, mtu))}
+    info = _attributes(IFLA_INFO_KIND="veth", IFLA_INFO_DATA=_attributes(VETH_INFO_PEER=peer))
+    message = _link(first.index, up=True, **_end(first, mtu), IFLA_LINKINFO=info, IFLA_MASTER=master)
+    return Request(RTM_NEWLINK, message, what, NLM_F_CREATE | NLM_F_EXCL)
 
 
 def bridge(name: str, index: int, fd: int, what: str) -> Request:
     """Create a bridge, up, without spanning tree, forward delay and multicast snooping."""
-    data = nested(
-        IFLA_INFO_DATA,
-        _u32(IFLA_BR_STP_STATE, 0),
-        _u32(IFLA_BR_FORWARD_DELAY, 0),
-        attribute(IFLA_BR_MCAST_SNOOPING, b"\0"),
-    )
-    info = nested(IFLA_LINKINFO, attribute(IFLA_INFO_KIND, b"bridge"), data)
-    body = _IFINFO.pack(0, 0, index, IFF_UP, IFF_UP) + attribute(IFLA_IFNAME, name.encode() + b"\0")
-    return Request(RTM_NEWLINK, body + _u32(IFLA_NET_NS_FD, fd) + info, what, NLM_F_CREATE | NLM_F_EXCL)
+    data = _attributes(IFLA_BR_STP_STATE=0, IFLA_BR_FORWARD_DELAY=0, IFLA_BR_MCAST_SNOOPING=0)
+    info = _attributes(IFLA_INFO_KIND="bridge", IFLA_INFO_DATA=data)
+    message = _link(index, up=True, IFLA_IFNAME=name, IFLA_NET_NS_FD=fd, IFLA_LINKINFO=info)
+    return Request(RTM_NEWLINK, message, what, NLM_F_CREATE | NLM_F_EXCL)
 
 
 def set_link(
-    index: int, what: str, *, up: bool | None = None, master: int | None = None, mac: bytes | None = None,
-    mtu: int | None = None,
-) -> Request:  # fmt: skip
-    """Change an interface: up or down, its bridge (0: none), MAC address, MTU."""
-    flags, change = (IFF_UP if up else 0, IFF_UP) if up is not None else (0, 0)
-    body = _IFINFO.pack(0, 0, index, flags, change)
-    if master is not None:
-        body += _u32(IFLA_MASTER, master)
-    if mac is not None:
-        body += attribute(IFLA_ADDRESS, mac)
-    if mtu is not None:
-        body += _u32(IFLA_MTU, mtu)
-    return Request(RTM_SETLINK, body, what)
+    index: int, what: str, *, up: bool | None = None, master: int | None = None, mac: str | None = None
+) -> Request:
+    """Change an interface: up or down, its bridge (0: none), MAC address."""
+    return Request(RTM_SETLINK, _link(index, up=up, IFLA_MASTER=master, IFLA_ADDRESS=mac), what)
 
 
 def isolate_port(index: int, what: str) -> Request:
     """Let a bridge port exchange frames with ports that are not isolated only."""
-    data = nested(IFLA_INFO_SLAVE_DATA, attribute(IFLA_BRPORT_ISOLATED, b"\1"))
-    info = nested(IFLA_LINKINFO, attribute(IFLA_INFO_SLAVE_KIND, b"bridge"), data)
-    return Request(RTM_NEWLINK, _IFINFO.pack(0, 0, index, 0, 0) + info, what)
+    data = _attributes(IFLA_BRPORT_ISOLATED=1)
+    info = _attributes(IFLA_INFO_SLAVE_KIND="bridge", IFLA_INFO_SLAVE_DATA=data)
+    return Request(RTM_NEWLINK, _link(index, IFLA_LINKINFO=info), what)
 
 
-def forwarding_entry(index: int, mac: bytes, what: str) -> Request:
+def forwarding_entry(index: int, mac: str, what: str) -> Request:
     """Tell a port's bridge that mac lives behind the port; the entry goes when the port leaves the bridge."""
-    body = struct.pack("=BxxxiHBB", AF_BRIDGE, index, NUD_NOARP, NTF_MASTER, 0) + attribute(NDA_LLADDR, mac)
-    return Request(RTM_NEWNEIGH, body, what, NLM_F_CREATE | NLM_F_REPLACE)
+    message = ndmsg()
+    entry = _attributes(NDA_LLADDR=mac)
+    message.update(family=AF_BRIDGE, ifindex=index, state=NUD_NOARP, flags=NTF_MASTER, **entry)
+    return Request(RTM_NEWNEIGH, message, what, NLM_F_CREATE | NLM_F_REPLACE)
 
 
 def add_address(index: int, address: Address, what: str, *, dad: bool = False) -> Request:
     """Add an address; without dad it can be used at once."""
-    body = _address(index, address, 0 if dad else IFA_F_NODAD)
-    return Request(RTM_NEWADDR, body, what, NLM_F_CREATE | NLM_F_REPLACE)
+    flags = IFA_F_NODAD if address.version == 6 and not dad else 0
+    return Request(RTM_NEWADDR, _address(index, address, flags), what, NLM_F_CREATE | NLM_F_REPLACE)
 
 
 def delete_address(index: int, address: Address, what: str) -> Request:
@@ -128,16 +122,19 @@ def delete_address(index: int, address: Address, what: str) -> Request:
     return Request(RTM_DELADDR, _address(index, address, 0), what)
 
 
-def _address(index: int, address: Address, flags: int) -> bytes:
-    packed, length = address.packed, address.network.prefixlen
-    if address.version == 6:
-        head = struct.pack("=BBBBI", socket.AF_INET6, length, flags, 0, index)
-        return head + attribute(IFA_LOCAL, packed) + attribute(IFA_ADDRESS, packed)
-    head = struct.pack("=BBBBI", socket.AF_INET, length, 0, 0, index)
-    body = head + attribute(IFA_LOCAL, packed) + attribute(IFA_ADDRESS, packed)
-    if length < 31:
-        body += attribute(IFA_BROADCAST, address.network.broadcast_address.packed)
-    return body
+def _address(index: int, address: Address, flags: int) -> ifaddrmsg:
+    own, network = str(address.ip), address.network
+    broadcast = str(network.broadcast_address) if address.version == 4 and network.prefixlen < 31 else None
+    message = ifaddrmsg()
+    message.update(
+        family=_family(address.version), prefixlen=network.prefixlen, flags=flags, index=index,
+        **_attributes(IFA_LOCAL=own, IFA_ADDRESS=own, IFA_BROADCAST=broadcast),
+    )  # fmt: skip
+    return message
+
+
+def _family(version: int) -> int:
+    return socket.AF_INET if version == 4 else socket.AF_INET6
 
 
 def add_route(destination: str, via: str, what: str, indexes: dict[str, int]) -> Request:
@@ -146,85 +143,60 @@ def add_route(destination: str, via: str, what: str, indexes: dict[str, int]) ->
     destination is a prefix or "default" (the family of via; IPv6 when via is an interface).
     indexes maps the namespace's interface names to indexes; KeyError when via names none of them.
     """
-    gateway_text, _, device = via.partition("%")
+    gateway, _, device = via.partition("%")
     try:
-        gateway = ipaddress.ip_address(gateway_text)
-        version = gateway.version
+        version = ipaddress.ip_address(gateway).version
     except ValueError:
-        gateway, device = None, via
+        gateway, device = "", via
         version = 6 if destination == "default" else ipaddress.ip_network(destination).version
-    everything = "0.0.0.0/0" if version == 4 else "::/0"
-    network = ipaddress.ip_network(everything if destination == "default" else destination)
-    scope = RT_SCOPE_LINK if version == 4 and gateway is None else RT_SCOPE_UNIVERSE
-    family = socket.AF_INET if version == 4 else socket.AF_INET6
-    head = (family, network.prefixlen, 0, 0, RT_TABLE_MAIN, RTPROT_STATIC, scope, RTN_UNICAST, 0)
-    body = struct.pack("=BBBBBBBBI", *head)
-    if network.prefixlen:
-        body += attribute(RTA_DST, network.network_address.packed)
-    if gateway is not None:
-        body += attribute(RTA_GATEWAY, gateway.packed)
-    if device:
-        body += _u32(RTA_OIF, indexes[device])
-    return Request(RTM_NEWROUTE, body, what, NLM_F_CREATE | NLM_F_REPLACE)
+    network = None if destination == "default" else ipaddress.ip_network(destination)
+    message = rtmsg()
+    message.update(
+        family=_family(version), dst_len=network.prefixlen if network else 0, table=RT_TABLE_MAIN,
+        proto=rt_proto["static"], type=rt_type["unicast"],
+        scope=rt_scope["link" if version == 4 and not gateway else "universe"],
+        **_attributes(
+            RTA_DST=str(network.network_address) if network and network.prefixlen else None,
+            RTA_GATEWAY=gateway or None,
+            RTA_OIF=indexes[device] if device else None,
+        ),
+    )  # fmt: skip
+    return Request(RTM_NEWROUTE, message, what, NLM_F_CREATE | NLM_F_REPLACE)
 
 
 def get_link(index: int, what: str) -> Request:
-    """Ask for an interface's state."""
-    return Request(RTM_GETLINK, _IFINFO.pack(0, 0, index, 0, 0) + _u32(IFLA_EXT_MASK, SKIP_STATS), what)
-
-
-def link_flags(message: bytes) -> tuple[int, int]:
-    """Return (index, IFF_* flags) of an RTM_NEWLINK message."""
-    _family, _type, index, flags, _change = _IFINFO.unpack_from(message, 16)
-    return index, flags
+    """Ask for an interface's state, or with index 0 for that of every interface."""
+    message = _link(index, IFLA_EXT_MASK=RTEXT_FILTER_SKIP_STATS)
+    return Request(RTM_GETLINK, message, what, 0 if index else NLM_F_DUMP)
 
 
 def wait_running(netlink: Netlink, indexes: dict[int, str], timeout: float) -> None:
     """Wait for the kernel's event that each interface is operational (carrier known, IPv6 started).
 
+    That is the operational state, not the flag IFF_RUNNING, which is set too while the state is not known yet.
     indexes maps interface index to its name; TimeoutError names those that are not after timeout seconds.
+    The calling thread must be in netlink's namespace.
     """
-    netlink.subscribe(RTNLGRP_LINK)  # before the question, so that no change falls between the two
     pending = dict(indexes)
     deadline = time.monotonic() + timeout
-    while pending:
-        try:
-            for index in list(pending):
-                _note_until_answer(netlink, get_link(index, f"state of {indexes[index]}"), pending)
-            _note_events(netlink, pending, deadline)
-        except TimeoutError:
-            names = ", ".join(sorted(pending.values()))
-            raise TimeoutError(f"no carrier on {names} after {timeout:g} s") from None
-        except OSError as error:
-            if error.errno != errno.ENOBUFS:  # ENOBUFS: events were lost, so ask again
-                raise
+    with Netlink(RTMGRP_LINK) as events:  # opened before the question: no change falls between the two
+        while pending:
+            for message in netlink.run([get_link(0, "state of interfaces")]):
+                _note(message, pending)
+            try:
+                while pending:
+                    for message in events.receive(max(0.001, deadline - time.monotonic())):
+                        _note(message, pending)
+                    if time.monotonic() > deadline:
+                        raise TimeoutError
+            except TimeoutError:
+                names = ", ".join(sorted(pending.values()))
+                raise TimeoutError(f"no carrier on {names} after {timeout:g} s") from None
+            except OSError as error:
+                if error.errno != errno.ENOBUFS:  # ENOBUFS: events were lost, so ask again
+                    raise
 
 
-def _note_until_answer(netlink: Netlink, request: Request, pending: dict[int, str]) -> None:
-    """Ask for one interface's state; note it and every event that comes before the answer."""
-    index = _IFINFO.unpack_from(request.body)[2]
-    if index not in pending:
-        return
-    sequence = netlink.ask(request)
-    for kind, answered, message in netlink.messages():
-        _note(kind, message, pending)
-        if answered == sequence:
-            return
-
-
-def _note_events(netlink: Netlink, pending: dict[int, str], deadline: float) -> None:
-    if not pending:
-        return
-    for kind, _sequence, message in netlink.messages(max(0.001, deadline - time.monotonic())):
-        _note(kind, message, pending)
-        if not pending:
-            return
-        if time.monotonic() > deadline:
-            raise TimeoutError
-
-
-def _note(kind: int, message: bytes, pending: dict[int, str]) -> None:
-    if kind == RTM_NEWLINK:
-        index, flags = link_flags(message)
-        if flags & IFF_RUNNING:
-            pending.pop(index, None)
+def _note(message: Message, pending: dict[int, str]) -> None:
+    if message["header"]["type"] == RTM_NEWLINK and message.get_attr("IFLA_OPERSTATE") == "UP":
+        pending.pop(message["index"], None)

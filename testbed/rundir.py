@@ -55,10 +55,14 @@ class RunDirectory:
         return cls(path, EventLog(path / "events.jsonl"))
 
     def write_lab(self, lab: Mapping[str, Any]) -> None:
-        """Write lab.json, in one step; `format` is added."""
+        """Write lab.json, in one step; `format` is added. LabError when it cannot be written."""
         draft = self.path / ".lab.json.new"
-        draft.write_text(json.dumps({"format": FORMAT, **lab}, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-        draft.replace(self.path / "lab.json")
+        text = json.dumps({"format": FORMAT, **lab}, indent=1, ensure_ascii=False) + "\n"
+        try:
+            draft.write_text(text, encoding="utf-8")
+            draft.replace(self.path / "lab.json")
+        except OSError as error:
+            raise LabError(f"run directory {self.path}: lab.json: {error.strerror}") from error
 
     def capture(self, node: str, interface: str) -> Path:
         """Return the path of the capture of a node's interface."""

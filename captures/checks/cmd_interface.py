@@ -47,8 +47,8 @@ def _kind(run: Run, packet: Packet, lookups: bool) -> str:
         return "Mobility Header"
     if packet.protocol == ICMPV6 and packet.icmp_type in NEIGHBOUR_DISCOVERY:
         return "Neighbour Discovery"
-    if packet.protocol == UDP and lookups and ours:
-        if run.repository_port in (packet.source_port, packet.destination_port):
+    if packet.protocol == UDP:
+        if lookups and ours and run.repository_port in (packet.source_port, packet.destination_port):
             return "look-up"
         return f"UDP {packet.source_port}→{packet.destination_port}"
     return f"protocol {packet.protocol}" + (f" type {packet.icmp_type}" if packet.icmp_type >= 0 else "")

@@ -6,7 +6,6 @@ Sources: RFC 4861 §4.2, §6.1.2; RFC 4191 §2.2; RFC 8885 §3.7; spec RA-1..10,
 from __future__ import annotations
 
 from collections.abc import Callable
-from statistics import median
 
 from captures.checks.base import Result, Tally, check, milliseconds, plural
 from captures.records import RouterAdvertisement, eui64
@@ -210,8 +209,3 @@ def l2_to_ra(run: Run) -> dict[str, float]:
         if one is not None:
             found[f"{stay.mobile}.{stay.number}"] = one.time - stay.start
     return found
-
-
-def middle(values: list[float]) -> float | None:
-    """Median, None of nothing."""
-    return median(values) if values else None

@@ -76,7 +76,7 @@ def render(run: Run, verdict: dict[str, Any]) -> str:
         started=datetime.fromtimestamp(run.lab.get("started", 0), UTC).strftime("%Y-%m-%d %H:%M:%S UTC"),
         topology=Markup(Topology(run, colours, metrics["tunnelled_bytes"]).draw()),
         timeline=Markup(Timeline(run, reports, colours).draw()) if reports else "",
-        sequence=Markup(chart.draw()),
+        sequence=Markup(chart.draw()) if chart.rows else "",
         cut=chart.cut,
         colours=colours,
         style=Markup((folder / "style.css").read_text()),
@@ -114,7 +114,13 @@ def _cards(run: Run, metrics: dict[str, Any], reports: list[FlowReport]) -> list
     lost = sum(len(report.lost) for report in reports)
     cards.append((str(lost), "", f"packets lost in {len(reports)} flows"))
     octets = sum(metrics["tunnelled_bytes"].values())
-    cards.append((f"{octets / 1e6:.2f}" if octets >= 1e5 else f"{octets / 1e3:.1f}", "MB" if octets >= 1e5 else "kB", "through tunnels"))
+    cards.append(
+        (
+            f"{octets / 1e6:.2f}" if octets >= 1e5 else f"{octets / 1e3:.1f}",
+            "MB" if octets >= 1e5 else "kB",
+            "through tunnels",
+        )
+    )
     return cards
 
 

@@ -34,8 +34,10 @@ def database(x: float, y: float) -> str:
 def host(x: float, y: float) -> str:
     """Correspondent node: a screen on a stand."""
     screen = rect(x - 25, y - 21, 50, 33, "node host", rx=4)
-    return screen + rect(x - 19, y - 15, 38, 21, "icon-screen", rx=2) + path(
-        f"M{x} {y + 12}v7M{x - 12} {y + 20}h24", "icon-line"
+    return (
+        screen
+        + rect(x - 19, y - 15, 38, 21, "icon-screen", rx=2)
+        + path(f"M{x} {y + 12}v7M{x - 12} {y + 20}h24", "icon-line")
     )
 
 
@@ -48,7 +50,9 @@ def phone(x: float, y: float) -> str:
 def cell(x: float, y: float) -> str:
     """Radio cell: an ellipse with waves."""
     shape = path(f"M{x - 74} {y}a74 21 0 0 1 148 0a74 21 0 0 1 -148 0", "cell")
-    waves = "".join(path(f"M{x - r} {y - 4}a{r} {r * 0.62:g} 0 0 1 {2 * r} 0", "cell-wave") for r in (6, 12, 18))
+    waves = "".join(
+        path(f"M{x - r} {y - 4}a{r} {r * 0.62:g} 0 0 1 {2 * r} 0", "cell-wave") for r in (6, 12, 18)
+    )
     return shape + waves
 
 

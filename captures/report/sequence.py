@@ -11,7 +11,7 @@ from captures.run import Attachment, Run
 WIDTH = 1120.0
 LEFT = 150.0
 TOP = 52.0
-ROW = 42.0
+ROW = 45.0
 BAND = 40.0
 MOST = 160
 """Messages drawn at most: longer runs are cut with a note."""
@@ -96,12 +96,15 @@ class Chart:
         arrows = []
         for one, count in first.values():
             options = [
-                f"{option.prefix} {'preferred' if option.preferred else 'deprecated'}" for option in one.prefixes
+                f"{option.prefix} {'preferred' if option.preferred else 'deprecated'}"
+                for option in one.prefixes
             ]
             repeated = f" · repeated {count - 1}×" if count > 1 else ""
             head = f"RA from {one.eth_source}"
             detail = ", ".join(options) + f" · {one.preference}" + repeated
-            tip = f"{one.file} frame {one.number}, source {one.source}, router lifetime {one.router_lifetime} s"
+            tip = (
+                f"{one.file} frame {one.number}, source {one.source}, router lifetime {one.router_lifetime} s"
+            )
             arrows.append(Arrow(one.time, stay.gateway, mobile, head, detail, "msg ra", tip))
         return arrows
 
@@ -116,7 +119,9 @@ class Chart:
                 parts.append(self._arrow(row, height))
                 height += ROW
         height += 14
-        lifelines = "".join(line(self._x(name), TOP - 6, self._x(name), height, "lifeline") for name in self.columns)
+        lifelines = "".join(
+            line(self._x(name), TOP - 6, self._x(name), height, "lifeline") for name in self.columns
+        )
         heads = "".join(self._head(name) for name in self.columns)
         return drawing(WIDTH, height + 8, lifelines + heads + "".join(parts), "Message sequence chart")
 
@@ -131,7 +136,9 @@ class Chart:
 
     def _since(self, when: float) -> float:
         """Time since the latest attachment before `when`."""
-        starts = [stay.start for found in self.run.attachments.values() for stay in found if stay.start <= when]
+        starts = [
+            stay.start for found in self.run.attachments.values() for stay in found if stay.start <= when
+        ]
         return when - max(starts, default=when)
 
     def _band(self, stay: Attachment, y: float) -> str:
@@ -147,17 +154,21 @@ class Chart:
 
     def _arrow(self, arrow: Arrow, y: float) -> str:
         x1, x2 = self._x(arrow.source), self._x(arrow.destination)
-        base = y + 33
+        base = y + 37
         side = 1 if x2 > x1 else -1
         middle = (x1 + x2) / 2
         wide = max(width_of(arrow.head, 12), width_of(arrow.detail, 11, mono=True)) / 2
         at = min(max(middle, LEFT + wide), WIDTH - 8 - wide)
         since = self._since(arrow.time) * 1000
         later = f"+{since:.2f} ms" if since < 1000 else f"+{since / 1000:.2f} s"
+        plate = rect(at - wide - 2, base - 32, 2 * wide + 4, 28, "plate")
         return (
             text(12, base - 10, f"{arrow.time - self.begin:.4f} s", "mono small", "start")
             + text(12, base + 4, later, "mono tiny muted", "start")
-            + path(f"M{x1} {base}L{x2 - side * 3} {base}", arrow.css, title(arrow.tip), marker_end="url(#tip)")
-            + text(at, base - 18, arrow.head, "msg-head halo")
-            + text(at, base - 5, arrow.detail, "mono small halo")
+            + plate
+            + path(
+                f"M{x1} {base}L{x2 - side * 3} {base}", arrow.css, title(arrow.tip), marker_end="url(#tip)"
+            )
+            + text(at, base - 21, arrow.head, "msg-head")
+            + text(at, base - 8, arrow.detail, "mono small")
         )

@@ -68,7 +68,13 @@ class Timeline:
         parts = [
             line(8, top, WIDTH - RIGHT, top, "rule"),
             text(12, y + 4, flow.name, "name", "start"),
-            text(12, y + 20, f"{flow.kind}, {self.run.name_of(flow.destination)}, {anchor or '?'}'s prefix", "small muted", "start"),
+            text(
+                12,
+                y + 20,
+                f"{flow.kind}, {self.run.name_of(flow.destination)}, {anchor or '?'}'s prefix",
+                "small muted",
+                "start",
+            ),
         ]
         parts += [self._segment(report, path, anchor, y) for path in report.paths if path.main is not None]
         labels: list[float] = []
@@ -78,9 +84,10 @@ class Timeline:
             label = "stopped" if gap.seconds is None else f"{gap.seconds * 1000:.1f} ms"
             if gap.lost:
                 label += f", {gap.lost} lost"
-            wide = width_of(label, 11) / 2 + 4
+            wide = width_of(label, 12.5) / 2 + 4
             at = min(max(x, LEFT + wide), WIDTH - RIGHT - wide)
             if not labels or at - wide > labels[-1]:
+                parts.append(rect(at - wide, y - 18, 2 * wide, 15, "plate", rx=7))
                 parts.append(text(at, y - 7, label, "small gap-text"))
                 labels.append(at + wide)
         return "".join(parts)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from ipaddress import IPv6Interface
+from itertools import pairwise
 from typing import Any
 
 from captures.report import icons
-from captures.report.svg import circle, drawing, group, line, path, rect, text, title, width_of
+from captures.report.svg import drawing, group, line, path, rect, text, title, width_of
 from captures.run import Run
 
 WIDTH = 1120.0
@@ -83,7 +84,11 @@ class Topology:
         parts = []
         for link in self.run.lab.get("links", []):
             (one, first), (two, second) = link["a"], link["b"]
-            if one not in self.place or two not in self.place or "mobile" in (self._role(one), self._role(two)):
+            if (
+                one not in self.place
+                or two not in self.place
+                or "mobile" in (self._role(one), self._role(two))
+            ):
                 continue
             if TIERS.get(self._role(one), 1) == 1 and TIERS.get(self._role(two), 1) != 1:
                 one, first, two, second = two, second, one, first
@@ -130,8 +135,16 @@ class Topology:
         if role == "cell":
             return icons.cell(x, y) + text(x, y + 15, name, "small muted")
         if role == "mobile":
-            return icons.phone(x, y) + text(x + 22, y - 2, name, "name", "start") + text(
-                x + 22, y + 14, self.run.mobiles[name].mac if name in self.run.mobiles else "", "mono small", "start"
+            return (
+                icons.phone(x, y)
+                + text(x + 22, y - 2, name, "name", "start")
+                + text(
+                    x + 22,
+                    y + 14,
+                    self.run.mobiles[name].mac if name in self.run.mobiles else "",
+                    "mono small",
+                    "start",
+                )
             )
         shape = {"cmd": icons.database, "correspondent": icons.host}.get(role, icons.box)(x, y)
         caption = {"cmd": "mobility database", "correspondent": "correspondent"}.get(role, role)
@@ -184,17 +197,24 @@ class Topology:
             x, y = self.place[name]
             parts.append(line(x, y - 24, x, ROWS[3] + 16, "radio"))
             points = [self.place[stay.cell][0] for stay in stays if stay.cell in self.place]
-            for before, after in zip(points, points[1:], strict=False):
-                side = 1 if after > before else -1
-                parts.append(
-                    path(
-                        f"M{before + side * 14} {ROWS[3] + 36}L{after - side * 16} {ROWS[3] + 36}",
-                        "walk",
-                        marker_end="url(#tip)",
-                    )
-                )
+            visits: dict[float, list[int]] = {}
             for number, at in enumerate(points, 1):
-                dot = circle(at, ROWS[3] + 36, 9, "step") + text(at, ROWS[3] + 40, str(number), "step-text")
-                parts.append(group(dot))
+                visits.setdefault(at, []).append(number)
+            half = {at: 4 + 5 * len(self._visits(numbers)) for at, numbers in visits.items()}
+            for before, after in dict.fromkeys(pairwise(points)):
+                side = 1 if after > before else -1
+                y = ROWS[3] + 36 + (5 if (after, before) in pairwise(points) and side < 0 else 0)
+                d = f"M{before + side * (half[before] + 5)} {y}L{after - side * (half[after] + 6)} {y}"
+                parts.append(path(d, "walk", marker_end="url(#tip)"))
+            for at, numbers in visits.items():
+                pill = rect(at - half[at], ROWS[3] + 27, 2 * half[at], 18, "step", rx=9)
+                parts.append(group(pill + text(at, ROWS[3] + 40, self._visits(numbers), "step-text")))
             break  # one walk drawn: several mobile nodes' ways would hide each other
         return "".join(parts)
+
+    @staticmethod
+    def _visits(numbers: list[int]) -> str:
+        """ "1", "1 · 3", "1 · 3 … 19"."""
+        if len(numbers) <= 3:
+            return " · ".join(map(str, numbers))
+        return f"{numbers[0]} · {numbers[1]} … {numbers[-1]}"

@@ -56,6 +56,8 @@ def test_killed_agent_forwards_on_and_recovers(deploy, mode):
     run.net.move("mn1", "cell2")
     event(run, "anchor-active", "dgw2")
     traffic.wait_for_progress([flow], 10)
+    # dgw1's retired DLIF is deleted a moment after it fell silent.
+    wait_until("dgw1 without DLIFs", lambda: not interfaces(run, "dgw1"))
     for node in ("dgw1", "dgw2"):
         before = kernel_view(run, node)
         state = own_state(run, node)["own"]
