@@ -50,8 +50,7 @@ def decode_all(directory: Path, captures: Iterable[tuple[str, str, str]]) -> lis
     """Decode (file, node, interface) captures of a run directory, as many at a time as there are CPUs."""
     with ThreadPoolExecutor(max_workers=os.cpu_count() or 2) as pool:
         waiting = [
-            pool.submit(decode_file, directory / file, file, node, interface)
-            for file, node, interface in captures
+            pool.submit(decode_file, directory / file, file, node, interface) for file, node, interface in captures
         ]
         return [one.result() for one in waiting]
 
@@ -222,9 +221,7 @@ def _ra_options(row: tshark.Row) -> tuple[tuple[PrefixInformation, ...], tuple[R
         if int(kind) == PREFIX_INFORMATION:
             bits = int(next(flags), 0)
             on_link, autonomous = bool(bits & 0x80), bool(bits & 0x40)
-            prefixes.append(
-                PrefixInformation(net, on_link, autonomous, int(next(valid)), int(next(preferred)))
-            )
+            prefixes.append(PrefixInformation(net, on_link, autonomous, int(next(valid)), int(next(preferred))))
         else:
             preference = PREFERENCES[int(next(route_flags), 0) >> 3 & 3]
             routes.append(RouteInformation(net, preference, int(next(route_lifetimes))))

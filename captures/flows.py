@@ -132,9 +132,7 @@ def _analyse(run: Run, flow: Flow, index: _Index) -> FlowReport:
         _tcp(report, at_mobile, at_peer)
     steps = [later.time - earlier.time for earlier, later in pairwise(report.arrivals)]
     report.interval = median(steps) if steps else None
-    report.gaps = [
-        _gap(run, report, stay) for stay in run.attachments[report.mobile] if _crosses(run, flow, stay)
-    ]
+    report.gaps = [_gap(run, report, stay) for stay in run.attachments[report.mobile] if _crosses(run, flow, stay)]
     report.paths = _paths(run, flow, report.mobile, index)
     if here is not None:
         report.strangers = _strangers(run, flow, here)
@@ -175,9 +173,7 @@ def _ping(report: FlowReport, at_mobile: list[Packet], at_peer: list[Packet], en
     flow = report.flow
     packets = (at_mobile if flow.node == report.mobile else at_peer) or at_mobile
     origin = flow.source if flow.node == report.mobile else flow.destination
-    requests = {
-        p.icmp_sequence: p for p in packets if p.icmp_type == ECHO_REQUEST and p.inner.source == origin
-    }
+    requests = {p.icmp_sequence: p for p in packets if p.icmp_type == ECHO_REQUEST and p.inner.source == origin}
     replies = [p for p in packets if p.icmp_type == ECHO_REPLY and p.inner.destination == origin]
     counts = Counter(p.icmp_sequence for p in replies)
     report.sent = len(requests)
@@ -219,10 +215,7 @@ def _udp(report: FlowReport, at_mobile: list[Packet], at_peer: list[Packet], end
 def _tcp(report: FlowReport, at_mobile: list[Packet], at_peer: list[Packet]) -> None:
     """Arrivals of data at the receiver of the busier direction; octets by sequence ranges."""
     flow = report.flow
-    volume = {
-        up: sum(p.tcp_length for p in at_mobile if (p.inner.source == flow.source) == up)
-        for up in (True, False)
-    }
+    volume = {up: sum(p.tcp_length for p in at_mobile if (p.inner.source == flow.source) == up) for up in (True, False)}
     up = volume[True] > volume[False]
     receiver = (at_peer or at_mobile) if up else at_mobile
     data = [p for p in receiver if (p.inner.source == flow.source) == up and p.tcp_length]

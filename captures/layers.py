@@ -157,9 +157,7 @@ LAYOUTS: dict[int, tuple[type[Option], int | None]] = {
 MINIMUM = {MN_ID: 1, LINK_LAYER_ID: 2, DLIF_LINK_LAYER: 2}
 
 
-def _option_class(
-    _packet: Packet, _done: list[Any], _current: Packet | None, rest: bytes
-) -> type[Packet] | None:
+def _option_class(_packet: Packet, _done: list[Any], _current: Packet | None, rest: bytes) -> type[Packet] | None:
     """Layout of the next option; an option that overruns the message is left as Raw."""
     if rest[0] == PAD1:
         return Pad1

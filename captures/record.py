@@ -86,9 +86,7 @@ class Recorder:
         if self._process is None:
             return
         argv = [sys.executable, "-I", "-S", str(MARKER), self.interface, self._token]
-        marker = self._popen(
-            argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
-        )
+        marker = self._popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
         try:
             _, err = marker.communicate(timeout=self._timeout)
         except subprocess.TimeoutExpired as error:

@@ -85,9 +85,7 @@ class Run:
         self.directory = Path(directory)
         self.lab: Object = _read_object(self.directory / "lab.json")
         if self.lab.get("format") != 1:
-            raise CaptureError(
-                f"{self.directory}/lab.json: format {self.lab.get('format')!r}, only 1 is known"
-            )
+            raise CaptureError(f"{self.directory}/lab.json: format {self.lab.get('format')!r}, only 1 is known")
         self.events = sorted(_read_lines(self.directory / "events.jsonl"), key=lambda event: event["t"])
         self._given = list(captures) if captures is not None else None
         domain: Object = self.lab.get("domain") or {}
@@ -191,9 +189,7 @@ class Run:
 
     def serving(self, mobile: str, when: float, grace: float = 0.0) -> set[str]:
         """Gateways the node was attached to at some time in [when - grace, when]."""
-        return {
-            stay.gateway for stay in self.attachments.get(mobile, []) if stay.start <= when < stay.end + grace
-        }
+        return {stay.gateway for stay in self.attachments.get(mobile, []) if stay.start <= when < stay.end + grace}
 
     @cached_property
     def flows(self) -> list[Flow]:
@@ -273,9 +269,7 @@ def by_pair(packets: Iterable[Packet]) -> dict[tuple[IPv6Address, IPv6Address], 
 
 def _gateway(name: str, facts: Object) -> Gateway:
     local = tuple(IPv6Network(text) for text in facts.get("local_prefixes", []))
-    return Gateway(
-        name, IPv6Address(facts["address"]), IPv6Network(facts["pool"]), facts["wan"], facts["phy"], local
-    )
+    return Gateway(name, IPv6Address(facts["address"]), IPv6Network(facts["pool"]), facts["wan"], facts["phy"], local)
 
 
 def _attachments(mobile: str, rows: list[list[Any]]) -> list[Attachment]:
@@ -283,9 +277,7 @@ def _attachments(mobile: str, rows: list[list[Any]]) -> list[Attachment]:
     for number, (gateway, cell, start, end) in enumerate(rows):
         visited = [stay.gateway for stay in reversed(found) if stay.gateway != gateway]
         left = min(found[-1].end, start) if found else start
-        found.append(
-            Attachment(mobile, number, gateway, cell, start, end, left, tuple(dict.fromkeys(visited)))
-        )
+        found.append(Attachment(mobile, number, gateway, cell, start, end, left, tuple(dict.fromkeys(visited))))
     return found
 
 

@@ -56,9 +56,7 @@ def figures(metrics: dict[str, Any]) -> list[str]:
     """The metrics a reader wants first, one line each."""
     lines = []
     for flow, gaps in metrics.get("gap_ms", {}).items():
-        values = ", ".join(
-            f"{move} {'never' if gap is None else f'{gap:.1f} ms'}" for move, gap in gaps.items()
-        )
+        values = ", ".join(f"{move} {'never' if gap is None else f'{gap:.1f} ms'}" for move, gap in gaps.items())
         lines.append(f"gap of {flow}: {values}")
     for name, text in (("l2_to_ra_ms", "attachment to RA"), ("pbu_to_pba_ms", "PBU to last PBA")):
         if metrics.get(name):

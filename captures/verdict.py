@@ -64,8 +64,7 @@ def metrics(run: Run) -> dict[str, Any]:
     signalling = pbu_to_pba(run)
     return {
         "moves": [
-            {"move": f"{stay.mobile}.{stay.number}", "gateway": stay.gateway, "t": stay.start}
-            for stay in run.moves()
+            {"move": f"{stay.mobile}.{stay.number}", "gateway": stay.gateway, "t": stay.start} for stay in run.moves()
         ],
         "gap_ms": {report.flow.name: _gaps(report) for report in reports if report.gaps},
         "l2_to_ra_ms": ra_times,

@@ -144,9 +144,7 @@ class Tally:
         return self._make(True, measured or f"{len(self.seen)} frames conform", self.seen)
 
     def _make(self, passed: bool | None, measured: str, frames: Sequence[Framed]) -> Result:
-        return Result(
-            self.id, self.requirement, self.title, passed, self.expected, measured, evidence(frames)
-        )
+        return Result(self.id, self.requirement, self.title, passed, self.expected, measured, evidence(frames))
 
 
 def plural(count: int, noun: str) -> str:

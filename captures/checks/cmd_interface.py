@@ -20,8 +20,7 @@ def cmd_interface(run: Run) -> list[Result]:
         "cmd-interface.content",
         "CMD-1, SC-IETF83",
         "The CMD's interface carries control traffic only",
-        ("repository look-ups, " if lookups else "")
-        + "Mobility Header and Neighbour Discovery, nothing else",
+        ("repository look-ups, " if lookups else "") + "Mobility Header and Neighbour Discovery, nothing else",
     )
     seen: Counter[str] = Counter()
     capture = run.capture(run.cmd_node or "", run.cmd_interface or "")

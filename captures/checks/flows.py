@@ -31,9 +31,7 @@ def flows(
         if report.gaps:
             results.append(_gaps(report, _bound(report, max_gap_ms)))
     if not results:
-        results.append(
-            Tally("flows", "SC-FIG1", "Flows survive", "at least one flow").result("", "no flow started")
-        )
+        results.append(Tally("flows", "SC-FIG1", "Flows survive", "at least one flow").result("", "no flow started"))
     return results
 
 
@@ -57,9 +55,7 @@ def _constant(report: FlowReport) -> Result:
     tally.see(*report.arrivals)
     for packet in report.strangers:
         tally.wrong(f"same session between {packet.inner.source} and {packet.inner.destination}", packet)
-    return tally.result(
-        f"{plural(len(report.arrivals), 'arrival')}, one address pair", "no packet of the flow"
-    )
+    return tally.result(f"{plural(len(report.arrivals), 'arrival')}, one address pair", "no packet of the flow")
 
 
 def _path(run: Run, report: FlowReport) -> Result:

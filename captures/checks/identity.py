@@ -71,9 +71,7 @@ def _unique(run: Run, seen: dict[Key, list[tuple[str, RouterAdvertisement]]]) ->
             tally.see(one)
             other = holder.setdefault(one.eth_source, key)
             tally.demand(other == key, f"{one.eth_source} serves {other[1]} and {key[1]}", one)
-            tally.demand(
-                one.eth_source not in real, f"{one.eth_source} is {real.get(one.eth_source)}'s own MAC", one
-            )
+            tally.demand(one.eth_source not in real, f"{one.eth_source} is {real.get(one.eth_source)}'s own MAC", one)
     return tally.result(f"{plural(len(holder), 'MAC')} for {plural(len(seen), 'DLIF')}", _NOTHING)
 
 
@@ -103,9 +101,7 @@ def _one_place(run: Run, seen: dict[Key, list[tuple[str, RouterAdvertisement]]],
             if gateway in here:
                 place = gateway
             elif gateway not in run.serving(mobile, when, grace):
-                tally.wrong(
-                    f"{mac} speaks at {gateway} while {mobile} is at {'/'.join(here) or 'none'}", packet
-                )
+                tally.wrong(f"{mac} speaks at {gateway} while {mobile} is at {'/'.join(here) or 'none'}", packet)
             elif place and place != gateway:
                 tally.wrong(f"{mac} speaks at {gateway} after it spoke at {place}", packet)
     return tally.result(f"{plural(len(tally.seen), 'frame')} of {plural(len(frames), 'DLIF')}", _NOTHING)
@@ -132,9 +128,7 @@ def _signalled(run: Run, seen: dict[Key, list[tuple[str, RouterAdvertisement]]])
                 continue
             link_local, mac, one = advertised[mobile, anchor]
             tally.see(message, one)
-            tally.demand(
-                dlif.link_local in (None, link_local), f"{anchor}: option 69 {dlif.link_local}", message, one
-            )
+            tally.demand(dlif.link_local in (None, link_local), f"{anchor}: option 69 {dlif.link_local}", message, one)
             tally.demand(dlif.mac in (None, mac), f"{anchor}: option 70 {dlif.mac}", message, one)
     if not run.moves():
         return tally.result("", "no move, no DLIF to hand over")

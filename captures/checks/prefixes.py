@@ -72,6 +72,4 @@ def _exclusive(run: Run) -> Result:
         count = sum(1 for holder in holders.values() if holder == mobile)
         if holders:
             tally.demand(count == len(visited), f"{mobile}: {count} prefixes at {len(visited)} gateways")
-    return tally.result(
-        ", ".join(f"{prefix} {mobile}" for prefix, mobile in holders.items()), "no RA at any node"
-    )
+    return tally.result(", ".join(f"{prefix} {mobile}" for prefix, mobile in holders.items()), "no RA at any node")

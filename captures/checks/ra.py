@@ -145,11 +145,7 @@ def _same(sent: list[tuple[str, RouterAdvertisement]]) -> Result:
         tally.demand(one.mtu is not None, "RA without MTU option", one)
         tally.demand(not one.managed and not one.other, "M or O set", one)
     shown = next(iter(first.values()), None)
-    text = (
-        f"MTU {shown.mtu}, CurHopLimit {shown.current_hop_limit} in all {plural(len(sent), 'RA')}"
-        if shown
-        else ""
-    )
+    text = f"MTU {shown.mtu}, CurHopLimit {shown.current_hop_limit} in all {plural(len(sent), 'RA')}" if shown else ""
     return tally.result(text, _NOTHING)
 
 

@@ -20,9 +20,7 @@ def reachability(run: Run, after_last_move: bool = True) -> list[Result]:
         for correspondent, address in run.correspondents.items():
             capture = run.of_node(correspondent)
             for gateway in gateways:
-                results.append(
-                    _one(run, stays[-1], gateway, correspondent, address, capture, after_last_move)
-                )
+                results.append(_one(run, stays[-1], gateway, correspondent, address, capture, after_last_move))
     return results
 
 

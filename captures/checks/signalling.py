@@ -64,9 +64,7 @@ def _wellformed(messages: list[MobilityMessage], others: list[MobilityMessage]) 
         tally.demand(message.malformed is None, str(message.malformed), message)
     for message in others:
         tally.wrong(f"unexpected {message.kind}", message)
-    return tally.result(
-        f"{plural(len(messages), 'message')}, every checksum correct", "no PBU or PBA captured"
-    )
+    return tally.result(f"{plural(len(messages), 'message')}, every checksum correct", "no PBU or PBA captured")
 
 
 def _flags(messages: list[MobilityMessage]) -> Result:
@@ -98,9 +96,7 @@ def _options(messages: list[MobilityMessage], require_timestamp: bool) -> Result
         for kind, name in mandatory.items():
             tally.demand(kind in message.options, f"{message.kind} without {name}", message)
         for kind in SINGLE:
-            tally.demand(
-                message.options.count(kind) <= 1, f"option {kind} twice in a {message.kind}", message
-            )
+            tally.demand(message.options.count(kind) <= 1, f"option {kind} twice in a {message.kind}", message)
         if message.access_type is not None:
             tally.demand(message.access_type == 3, f"ATT {message.access_type}", message)
         if message.handoff is not None:
@@ -135,9 +131,7 @@ def _echo(exchanges: list[Exchange], unmatched: list[MobilityMessage], allowed: 
         )
         for answer in exchange.answers:
             tally.see(update, answer)
-            tally.demand(
-                answer.status == 0 or answer.status in allowed, f"PBA status {answer.status}", update, answer
-            )
+            tally.demand(answer.status == 0 or answer.status in allowed, f"PBA status {answer.status}", update, answer)
             if answer.status >= 128:
                 continue
             for name, text in ECHOED.items():
@@ -196,9 +190,7 @@ def _first_direct(run: Run, registration: Registration, id_: str) -> Result:
         f"{stay.mobile} attaches at {stay.gateway}: nothing to tell an anchor",
         "no PBU about the node before its first move",
     )
-    until = min(
-        (other.start for other in run.attachments[stay.mobile] if other.number > 0), default=run.end + 1
-    )
+    until = min((other.start for other in run.attachments[stay.mobile] if other.number > 0), default=run.end + 1)
     mine = run.mobiles[stay.mobile].mn_id
     for message in run.signalling:
         if message.mn_id == mine and message.kind == "PBU" and stay.start <= message.time < until:
@@ -253,18 +245,14 @@ def _handover_direct(run: Run, registration: Registration, id_: str, require_dli
         tally.demand(bool(exchanges), f"no PBU to {anchor}")
         for exchange in exchanges:
             tally.see(exchange.update, *exchange.answers)
-            tally.demand(
-                exchange.update.handoff in HANDOVER, f"HI {exchange.update.handoff}", exchange.update
-            )
+            tally.demand(exchange.update.handoff in HANDOVER, f"HI {exchange.update.handoff}", exchange.update)
             _anchor_prefixes(run, tally, stay.mobile, anchor, exchange.update)
             for answer in exchange.accepted:
                 tally.demand(answer.prefixes == exchange.update.prefixes, "PBA changes the HNP", answer)
                 if require_dlif:
                     _has_dlif(tally, answer)
         if exchanges:
-            tally.demand(
-                any(one.accepted for one in exchanges), f"{anchor} did not accept", exchanges[-1].update
-            )
+            tally.demand(any(one.accepted for one in exchanges), f"{anchor} did not accept", exchanges[-1].update)
     return tally.result(_flow_text(run, registration), f"no PBU from {stay.gateway}")
 
 
@@ -311,9 +299,7 @@ def _relayed(run: Run, tally: Tally, registration: Registration, anchor: str, ex
     """One PBU from the CMD to an anchor and its answer (spec CMD-4, CMD-5, CMD-RELAY-2)."""
     stay, update = registration.stay, exchange.update
     tally.demand(update.source == run.cmd_address, f"PBU to {anchor} does not come from the CMD", update)
-    tally.demand(
-        update.serving == run.gateways[stay.gateway].address, "option 68 is not the serving gateway", update
-    )
+    tally.demand(update.serving == run.gateways[stay.gateway].address, "option 68 is not the serving gateway", update)
     origin = next((one.update for one in registration.own if one.update.sequence == update.sequence), None)
     if origin is None:
         tally.wrong(f"relayed PBU has sequence {update.sequence}, no PBU to the CMD has", update)

@@ -75,9 +75,7 @@ def _serving_end(run: Run, everything: list[Tunnelled], grace: float) -> Result:
         if one.serving not in serving:
             now = "/".join(sorted(serving)) or "no gateway"
             local = serving == {one.anchor}
-            what = (
-                f"local prefix {one.mobile_address} tunnelled" if local else f"tunnel ends at {one.serving}"
-            )
+            what = f"local prefix {one.mobile_address} tunnelled" if local else f"tunnel ends at {one.serving}"
             tally.wrong(f"{what} while {mobile} is at {now}", one.packet)
     return tally.result(f"{plural(len(everything), 'tunnelled packet')} conform", "no tunnelled packet seen")
 
@@ -100,10 +98,7 @@ def _local_plain(run: Run, read: dict[str, list[Tunnelled]]) -> Result:
                 if packet.layers
                 and not packet.tunnelled
                 and stay.start <= packet.time < stay.end
-                and any(
-                    inside(packet.inner.source, net) or inside(packet.inner.destination, net)
-                    for net in prefixes
-                )
+                and any(inside(packet.inner.source, net) or inside(packet.inner.destination, net) for net in prefixes)
             ]
             tally.see(*plain)
             texts.append(f"{stay.gateway}: {len(plain)} plain")
@@ -141,9 +136,7 @@ def _no_leak(run: Run) -> Result:
                 f"{name} sends from {packet.inner.source}, anchored at {anchor}, natively",
                 packet,
             )
-    return tally.result(
-        f"{plural(len(tally.seen), 'plain uplink packet')}, all from own pools", "no uplink packet"
-    )
+    return tally.result(f"{plural(len(tally.seen), 'plain uplink packet')}, all from own pools", "no uplink packet")
 
 
 def _not_through_cmd(run: Run) -> Result:

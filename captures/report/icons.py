@@ -50,9 +50,7 @@ def phone(x: float, y: float) -> str:
 def cell(x: float, y: float) -> str:
     """Radio cell: an ellipse with waves."""
     shape = path(f"M{x - 74} {y}a74 21 0 0 1 148 0a74 21 0 0 1 -148 0", "cell")
-    waves = "".join(
-        path(f"M{x - r} {y - 4}a{r} {r * 0.62:g} 0 0 1 {2 * r} 0", "cell-wave") for r in (6, 12, 18)
-    )
+    waves = "".join(path(f"M{x - r} {y - 4}a{r} {r * 0.62:g} 0 0 1 {2 * r} 0", "cell-wave") for r in (6, 12, 18))
     return shape + waves
 
 

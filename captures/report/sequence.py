@@ -96,15 +96,12 @@ class Chart:
         arrows = []
         for one, count in first.values():
             options = [
-                f"{option.prefix} {'preferred' if option.preferred else 'deprecated'}"
-                for option in one.prefixes
+                f"{option.prefix} {'preferred' if option.preferred else 'deprecated'}" for option in one.prefixes
             ]
             repeated = f" · repeated {count - 1}×" if count > 1 else ""
             head = f"RA from {one.eth_source}"
             detail = ", ".join(options) + f" · {one.preference}" + repeated
-            tip = (
-                f"{one.file} frame {one.number}, source {one.source}, router lifetime {one.router_lifetime} s"
-            )
+            tip = f"{one.file} frame {one.number}, source {one.source}, router lifetime {one.router_lifetime} s"
             arrows.append(Arrow(one.time, stay.gateway, mobile, head, detail, "msg ra", tip))
         return arrows
 
@@ -119,9 +116,7 @@ class Chart:
                 parts.append(self._arrow(row, height))
                 height += ROW
         height += 14
-        lifelines = "".join(
-            line(self._x(name), TOP - 6, self._x(name), height, "lifeline") for name in self.columns
-        )
+        lifelines = "".join(line(self._x(name), TOP - 6, self._x(name), height, "lifeline") for name in self.columns)
         heads = "".join(self._head(name) for name in self.columns)
         return drawing(WIDTH, height + 8, lifelines + heads + "".join(parts), "Message sequence chart")
 
@@ -136,9 +131,7 @@ class Chart:
 
     def _since(self, when: float) -> float:
         """Time since the latest attachment before `when`."""
-        starts = [
-            stay.start for found in self.run.attachments.values() for stay in found if stay.start <= when
-        ]
+        starts = [stay.start for found in self.run.attachments.values() for stay in found if stay.start <= when]
         return when - max(starts, default=when)
 
     def _band(self, stay: Attachment, y: float) -> str:
@@ -166,9 +159,7 @@ class Chart:
             text(12, base - 10, f"{arrow.time - self.begin:.4f} s", "mono small", "start")
             + text(12, base + 4, later, "mono tiny muted", "start")
             + plate
-            + path(
-                f"M{x1} {base}L{x2 - side * 3} {base}", arrow.css, title(arrow.tip), marker_end="url(#tip)"
-            )
+            + path(f"M{x1} {base}L{x2 - side * 3} {base}", arrow.css, title(arrow.tip), marker_end="url(#tip)")
             + text(at, base - 21, arrow.head, "msg-head")
             + text(at, base - 8, arrow.detail, "mono small")
         )

@@ -31,9 +31,7 @@ def line(x1: Number, y1: Number, x2: Number, y2: Number, css: str, **more: objec
     return tag("line", x1=x1, y1=y1, x2=x2, y2=y2, class_=css, **more)
 
 
-def rect(
-    x: Number, y: Number, width: Number, height: Number, css: str, content: str = "", **more: object
-) -> str:
+def rect(x: Number, y: Number, width: Number, height: Number, css: str, content: str = "", **more: object) -> str:
     """A rectangle; content may be a tooltip."""
     return tag("rect", content, x=x, y=y, width=max(width, 0), height=height, class_=css, **more)
 

@@ -84,11 +84,7 @@ class Topology:
         parts = []
         for link in self.run.lab.get("links", []):
             (one, first), (two, second) = link["a"], link["b"]
-            if (
-                one not in self.place
-                or two not in self.place
-                or "mobile" in (self._role(one), self._role(two))
-            ):
+            if one not in self.place or two not in self.place or "mobile" in (self._role(one), self._role(two)):
                 continue
             if TIERS.get(self._role(one), 1) == 1 and TIERS.get(self._role(two), 1) != 1:
                 one, first, two, second = two, second, one, first

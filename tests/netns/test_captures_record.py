@@ -22,9 +22,7 @@ def veth():
     """A veth pair in this namespace, removed again by its own name."""
     tag = uuid.uuid4().hex[:8]
     one, two = f"ra{tag}", f"rb{tag}"
-    made = subprocess.run(
-        ["ip", "link", "add", one, "type", "veth", "peer", "name", two], capture_output=True
-    )
+    made = subprocess.run(["ip", "link", "add", one, "type", "veth", "peer", "name", two], capture_output=True)
     if made.returncode:
         pytest.skip(f"no veth here: {made.stderr.decode().strip()}")
     for name in (one, two):
@@ -37,17 +35,13 @@ def send(interface, count, mark):
     with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as sock:
         sock.bind((interface, 0))
         for number in range(count):
-            frame = (
-                b"\xff" * 6 + b"\x02\0\0\0\0\1" + b"\x88\xb6" + mark + number.to_bytes(4, "big") + bytes(40)
-            )
+            frame = b"\xff" * 6 + b"\x02\0\0\0\0\1" + b"\x88\xb6" + mark + number.to_bytes(4, "big") + bytes(40)
             sock.send(frame)
 
 
 def numbers(path, mark):
     frames = Frames(path)
-    found = [
-        int.from_bytes(frames[n][18:22], "big") for n in range(1, len(frames) + 1) if frames[n][14:18] == mark
-    ]
+    found = [int.from_bytes(frames[n][18:22], "big") for n in range(1, len(frames) + 1) if frames[n][14:18] == mark]
     frames.close()
     return found
 

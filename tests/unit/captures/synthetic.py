@@ -28,9 +28,7 @@ POOL = {"dgw1": "2001:db8:a1::/48", "dgw2": "2001:db8:b2::/48", "dgw3": "2001:db
 PREFIX = {"dgw1": "2001:db8:a1:1::/64", "dgw2": "2001:db8:b2:1::/64", "dgw3": "2001:db8:c3:1::/64"}
 MN = {name: net.replace("::/64", ":0:ff:fe00:11") for name, net in PREFIX.items()}
 LMAC = {"dgw1": "02:d6:00:01:00:01", "dgw2": "02:d6:00:02:00:01", "dgw3": "02:d6:00:03:00:01"}
-WAN = {
-    name: f"02:aa:00:00:00:0{n}" for n, name in enumerate(("dgw1", "dgw2", "dgw3", "cmd", "cn1", "cn2"), 1)
-}
+WAN = {name: f"02:aa:00:00:00:0{n}" for n, name in enumerate(("dgw1", "dgw2", "dgw3", "cmd", "cn1", "cn2"), 1)}
 CORE = {name: f"02:bb:00:00:00:0{n}" for n, name in enumerate(WAN, 1)}
 PHY = {"dgw1": "02:cc:00:00:00:01", "dgw2": "02:cc:00:00:00:02", "dgw3": "02:cc:00:00:00:03"}
 INTERFACE = {"dgw1": "wan", "dgw2": "wan", "dgw3": "wan", "cmd": "eth0", "cn1": "eth0", "cn2": "eth0"}
@@ -108,16 +106,12 @@ class World:
         for node in WAN:
             link_local = str(eui64(WAN[node]))
             body = wire.with_checksum(link_local, "ff02::2", 58, bytes([133, 0, 0, 0]) + bytes(4), 2)
-            frame = wire.ether(
-                WAN[node], "33:33:00:00:00:02", wire.ipv6(link_local, "ff02::2", 58, body, 255)
-            )
+            frame = wire.ether(WAN[node], "33:33:00:00:00:02", wire.ipv6(link_local, "ff02::2", 58, body, 255))
             self.put(f"{node}-{INTERFACE[node]}", 0.1, frame, "rs")
 
     def message(self, tag, t, source, destination, kind, **fields):
         """Send one PBU or PBA; `fields` may be doctored by the tweak."""
-        fields = self.tweak(
-            tag, {"t": t, "source": source, "destination": destination, "kind": kind, **fields}
-        )
+        fields = self.tweak(tag, {"t": t, "source": source, "destination": destination, "kind": kind, **fields})
         if fields is None:
             return
         a, b = ADDRESS[fields["source"]], ADDRESS[fields["destination"]]
@@ -178,9 +172,7 @@ class World:
     def direct(self, gateway, anchors, t):
         for anchor in anchors:
             fields = self.fields(t, [PREFIX[anchor]], 3)
-            self.message(
-                f"pbu:{gateway}:{anchor}", t, gateway, anchor, "PBU", anchored=[PREFIX[gateway]], **fields
-            )
+            self.message(f"pbu:{gateway}:{anchor}", t, gateway, anchor, "PBU", anchored=[PREFIX[gateway]], **fields)
             self.message(
                 f"pba:{anchor}:{gateway}",
                 t + 0.001,
@@ -291,9 +283,7 @@ class World:
         for ident, peer in ((101, "cn1"), (102, "cn2")):
             for offset, anchor in enumerate(POOL):
                 for number in range(3):
-                    self.ping_from(
-                        peer, 6.0 + number * 0.1 + offset * 0.01, anchor, number, ident + 10 * offset
-                    )
+                    self.ping_from(peer, 6.0 + number * 0.1 + offset * 0.01, anchor, number, ident + 10 * offset)
 
     def flow(self, name, kind, protocol, peer, anchor, t, **more):
         ends = {"source": MN[anchor], "destination": ADDRESS[peer]}
@@ -334,9 +324,7 @@ class World:
 
     # -- the run directory -----------------------------------------------------------------------
 
-    def inject(
-        self, capture, t, packet, source="02:ee:00:00:00:01", destination="02:ee:00:00:00:02", tag="injected"
-    ):
+    def inject(self, capture, t, packet, source="02:ee:00:00:00:01", destination="02:ee:00:00:00:02", tag="injected"):
         self.put(capture, t, wire.ether(source, destination, packet), tag)
 
     def drop(self, want):
@@ -420,8 +408,7 @@ class World:
             "checks": self.checks,
             "domain": {
                 "gateways": {
-                    name: {"address": ADDRESS[name], "pool": POOL[name], "wan": "wan", "phy": "phy"}
-                    for name in POOL
+                    name: {"address": ADDRESS[name], "pool": POOL[name], "wan": "wan", "phy": "phy"} for name in POOL
                 },
                 "cmd": {"node": "cmd", "address": ADDRESS["cmd"], "interface": "eth0"},
                 "mobiles": {"mn1": {"mn_id": MN_ID, "mac": MN_MAC, "interface": "eth0"}},

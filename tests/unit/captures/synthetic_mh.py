@@ -41,9 +41,7 @@ def timestamp(when):
 
 def previous_maar(address, prefix):
     net = IPv6Network(prefix)
-    return L.PreviousMaar(
-        plen=net.prefixlen, address=IPv6Address(address).packed, prefix=net.network_address.packed
-    )
+    return L.PreviousMaar(plen=net.prefixlen, address=IPv6Address(address).packed, prefix=net.network_address.packed)
 
 
 def message(source, destination, header, options, checksum=None):
@@ -65,7 +63,5 @@ def pbu(source, destination, options, sequence=1, flags=0x8210, lifetime=75, **k
 
 
 def pba(source, destination, options, sequence=1, flags=0x22, lifetime=75, status=0, **kw):
-    header = L.BindingAcknowledgement(
-        mhtype=6, status=status, sequence=sequence, flags=flags, lifetime=lifetime
-    )
+    header = L.BindingAcknowledgement(mhtype=6, status=status, sequence=sequence, flags=flags, lifetime=lifetime)
     return message(source, destination, header, options, **kw)

@@ -39,9 +39,7 @@ def with_checksum(source, destination, protocol, body, offset):
 
 
 def ipv6(source, destination, protocol, body, hops=64):
-    return (
-        struct.pack(">IHBB", 6 << 28, len(body), protocol, hops) + packed(source) + packed(destination) + body
-    )
+    return struct.pack(">IHBB", 6 << 28, len(body), protocol, hops) + packed(source) + packed(destination) + body
 
 
 def tunnelled(source, destination, packet):
@@ -64,9 +62,7 @@ def udp(source, destination, sport, dport, number):
 
 
 def tcp(source, destination, sport, dport, sequence, ack, size=0, flags=0x10):
-    head = struct.pack(
-        ">HHIIBBHHH", sport, dport, sequence & 0xFFFFFFFF, ack & 0xFFFFFFFF, 5 << 4, flags, 65535, 0, 0
-    )
+    head = struct.pack(">HHIIBBHHH", sport, dport, sequence & 0xFFFFFFFF, ack & 0xFFFFFFFF, 5 << 4, flags, 65535, 0, 0)
     return ipv6(source, destination, 6, with_checksum(source, destination, 6, head + bytes(size), 16))
 
 

@@ -664,9 +664,7 @@ def test_a_doctored_run_fails(prepared, name):
 
 def test_every_result_kind_has_a_negative_test():
     """A result no doctored run can fail would be a check that proves nothing."""
-    failing = {
-        wanted.split(".mn1")[0] for _, _, _, wanted, outcome, _ in DOCTORED.values() if outcome is False
-    }
+    failing = {wanted.split(".mn1")[0] for _, _, _, wanted, outcome, _ in DOCTORED.values() if outcome is False}
     kinds = {kind.replace(".camera", "").replace(".ping1", "").replace(".probe", "") for kind in failing}
     assert kinds >= {
         *(f"signalling.{kind}" for kind in ("wellformed", "flags", "options", "echo", "sequence")),

@@ -40,9 +40,7 @@ def test_verdict_file_has_the_public_format(run, verdict):
 def test_metrics_are_what_the_generator_made(run, verdict):
     own = 0.002 if run.mode == "direct" else 0.005
     metrics = verdict.metrics
-    assert metrics["l2_to_ra_ms"] == pytest.approx(
-        {"mn1.1": own * 1000 + 0.1, "mn1.2": own * 1000 + 0.1}, abs=0.01
-    )
+    assert metrics["l2_to_ra_ms"] == pytest.approx({"mn1.1": own * 1000 + 0.1, "mn1.2": own * 1000 + 0.1}, abs=0.01)
     exchange = 1.0 if run.mode == "direct" else 2.0
     assert metrics["pbu_to_pba_ms"] == pytest.approx({"mn1.1": exchange, "mn1.2": exchange}, abs=0.01)
     assert metrics["gap_ms"]["ping1"] == pytest.approx({"mn1.1": 80.0, "mn1.2": 80.0}, abs=0.01)
@@ -62,9 +60,7 @@ def test_flow_paths_follow_the_walk(run):
 
 def test_a_silence_belongs_to_one_move(tmp_path):
     world = World("direct")
-    world.drop(
-        lambda f: f.tag.startswith("pong:11") and f.capture == "mn1-eth0" and 4.98 < f.t - syn.T0 < 5.4
-    )
+    world.drop(lambda f: f.tag.startswith("pong:11") and f.capture == "mn1-eth0" and 4.98 < f.t - syn.T0 < 5.4)
     reports = {one.flow.name: one for one in analyse(Run(world.write(tmp_path)))}
     first, second = reports["ping1"].gaps
     assert first.seconds == pytest.approx(0.08, abs=0.001)
@@ -139,9 +135,7 @@ def test_ra_with_route_option_and_icmp_error_are_read(tmp_path):
         "dst_mac": syn.MN_MAC,
         "destination": "fe80::ff:fe00:11",
     }
-    advertisement = wire.router_advertisement(
-        prefixes=[(syn.PREFIX["dgw1"], 300, 0)], preference="low", **fields
-    )
+    advertisement = wire.router_advertisement(prefixes=[(syn.PREFIX["dgw1"], 300, 0)], preference="low", **fields)
     route = bytes(ICMPv6NDOptRouteInfo(len=3, plen=64, prf=1, rtlifetime=60, prefix="2001:db8:a1:ffff::"))
     body = advertisement[54:] + route
     packet = wire.ipv6(fields["source"], fields["destination"], 58, wire.with_checksum(
@@ -154,9 +148,7 @@ def test_ra_with_route_option_and_icmp_error_are_read(tmp_path):
     )
     capture = decode_file(path, "x", "n", "i")
     (ra,) = capture.advertisements
-    assert [(str(r.prefix), r.preference, r.lifetime) for r in ra.routes] == [
-        ("2001:db8:a1:ffff::/64", "high", 60)
-    ]
+    assert [(str(r.prefix), r.preference, r.lifetime) for r in ra.routes] == [("2001:db8:a1:ffff::/64", "high", 60)]
     assert [(str(p.prefix), p.preferred) for p in ra.prefixes] == [(syn.PREFIX["dgw1"], 0)]
     quoted = capture.packets[1]
     assert (quoted.protocol, quoted.icmp_type, len(quoted.layers), quoted.source_port) == (58, 2, 1, 0)
