@@ -15,6 +15,9 @@ from testbed.mininet_api import Mininet, Topo, file_of
 from testbed.nodes import Air, Bridge, Cell, Host, MobileHost
 from testbed.validation import LabError, check_options, unknown
 
+FIRST_INDEX = 1001
+"""Interface indices count from here: a kernel with ip6_tunnel or sit loaded takes low ones in each new namespace."""
+
 
 class Network(Mininet):
     """A Mininet network that starts and stops in milliseconds, without OVS, controllers or tools.
@@ -36,7 +39,7 @@ class Network(Mininet):
         self.built = False
         self.started = False
         self.radio = RadioCells()
-        self._indexes = itertools.count(2)
+        self._indexes = itertools.count(FIRST_INDEX)
         self._numbers: dict[Host, str] = {}
         self._new_nodes: list[Host] = []
         self._new_links: list[VethLink] = []
