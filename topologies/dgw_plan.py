@@ -28,7 +28,11 @@ DOMAIN_NAME = "dmm.example"
 class DgwOptions:
     """Options that every D-GW lab has."""
 
-    mode: str = option("relay", "who tells the anchors: the CMD, or the gateways directly", ("relay", "direct"))
+    mode: str = option(
+        "relay",
+        "direct: gateway to gateway; with a CMD: relay, locator, proxy (RFC 8885 §3.2-3.4)",
+        ("relay", "locator", "proxy", "direct"),
+    )
     tunnel: str = option("auto", "tunnel back end", ("auto", "seg6", "ip6tnl"))
     ra_profile: str = option("deprecate", "how anchored prefixes are advertised", ("deprecate", "lowpref"))
     lifetime: int = option(300, "binding lifetime in seconds, a multiple of 4")

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from ipaddress import IPv6Address, IPv6Network
 from typing import Literal
 
-Mode = Literal["direct", "relay"]
+Mode = Literal["direct", "relay", "locator", "proxy"]
 RaProfile = Literal["deprecate", "lowpref"]
 DflagProfile = Literal["rfc8885", "draft03"]
 
@@ -106,7 +106,7 @@ class GatewayConfig:
     wan: str
     phy: str
     cmd: IPv6Address
-    """The CMD (relay) or the repository (direct)."""
+    """The CMD, or the repository (direct)."""
     peers: tuple[Peer, ...]
     profiles: tuple[Profile, ...]
     radvd: RadvdFiles
@@ -134,7 +134,7 @@ class GatewayConfig:
 
 @dataclass(frozen=True)
 class CmdConfig:
-    """The central mobility database: PBU relay (RFC 8885 §3.2) or repository of the direct mode."""
+    """The central mobility database: relay, locator or proxy (RFC 8885 §3.2-3.4), or the direct mode's repository."""
 
     role: Literal["cmd"]
     name: str

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from ipaddress import IPv6Address
+from ipaddress import IPv6Address, IPv6Network
 from typing import Any
 
 from agents.core import Outbox
@@ -31,6 +31,8 @@ class Exchange:
     """Give up after this many transmissions; None goes on at the longest interval."""
     sequences: list[int] = field(default_factory=list)
     """Sequence numbers sent so far: an answer to any of them counts."""
+    refused: set[IPv6Network] = field(default_factory=set)
+    """Prefixes that a corrective answer took back: a late copy of the first answer must not bring them again."""
     due: float = 0.0
 
 

@@ -10,10 +10,14 @@ from typing import Any
 import click
 from rich.table import Column, Table
 
+import captures
 from testbed import client, labsocket
 from topologies.cli import rundirs
 from topologies.cli.errors import Failure
 from topologies.cli.options import format_flag, lab_flag, node_flag, print_json, screen
+
+DISSECTOR = Path(captures.__file__).with_name("wireshark") / "roamlab.lua"
+"""What tshark lacks; see docs/wireshark.md."""
 
 
 @click.command()
@@ -40,7 +44,9 @@ def events(run: str | None, topology: str | None, node: str | None, follow: bool
 @click.argument("interface", required=False)
 @lab_flag
 @format_flag
-@click.option("--filter", "wanted", metavar="FILTER", help="tshark display filter, as mipv6 or icmpv6.")
+@click.option(
+    "--filter", "wanted", metavar="FILTER", help="tshark display filter, as mipv6, roamlab.mip6.d == 1 or icmpv6."
+)
 @click.option("--stop", is_flag=True, help="End recording in the running lab.")
 def capture(
     node: str | None, interface: str | None, topology: str | None, form: str, wanted: str | None, stop: bool
@@ -56,6 +62,8 @@ def capture(
     if interface is None:
         interface = _only_interface(name, node)
     argv = ["tshark", "-l", "-n", "-i", interface]
+    if DISSECTOR.is_file():
+        argv += ["-X", f"lua_script:{DISSECTOR}"]
     return client.execute(name, node, argv + (["-Y", wanted] if wanted else []))
 
 

@@ -9,7 +9,7 @@ import click
 
 from testbed import sandbox
 from testbed.validation import unknown
-from topologies.cli import benches, foreground, rundirs
+from topologies.cli import benches, foreground, rundirs, stock
 from topologies.cli.errors import Mistake
 from topologies.cli.options import format_flag
 
@@ -21,23 +21,29 @@ _TIERS = ("unit", "netns", "demos")
 @click.option("--tier", "tiers", multiple=True, type=click.Choice(_TIERS), help="Only these tests; repeatable.")
 @click.option("-k", "expression", metavar="EXPRESSION", help="Only tests whose name matches, as in pytest.")
 @click.option("-n", "workers", metavar="N", help="In N processes, as in pytest-xdist.")
+@click.option("--kernel", type=click.Choice(["present", "stock"]), default="present", show_default=True,
+              help="stock: the tests marked so, in a virtual machine on Debian's generic kernel.")
 @click.option("--keep-run-dirs", is_flag=True, help="Keep the labs' run directories, below runs/tests-<time>.")
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[PYTEST ARGUMENT]...")
 def test(
     tiers: tuple[str, ...],
     expression: str | None,
     workers: str | None,
+    kernel: str,
     keep_run_dirs: bool,
     arguments: tuple[str, ...],
-) -> None:
+) -> int | None:
     """Run the tests in a sandbox: unit (milliseconds), netns (real kernel), demos (whole labs)."""
     words = [sys.executable, "-m", "pytest", "--rootdir", str(_ROOT), "-c", str(_ROOT / "pyproject.toml")]
     words += ["-k", expression] if expression else []
     words += ["-n", workers] if workers else []
-    if keep_run_dirs:
-        words += ["--basetemp", str(rundirs.kept_tests())]
+    kept = rundirs.kept_tests() if keep_run_dirs else None
+    words += ["--basetemp", str(kept)] if kept else []
+    named = any((Path(argument.split("::")[0])).exists() for argument in arguments)
+    if kernel == "stock":
+        return stock.test(words, [*arguments], None if named else [_ROOT / "tests" / tier for tier in tiers or _TIERS], kept)
     words += arguments
-    if not any((Path(argument.split("::")[0])).exists() for argument in arguments):
+    if not named:
         words += [str(_ROOT / "tests" / tier) for tier in tiers or _TIERS]
     sandbox.reexec(words)
 

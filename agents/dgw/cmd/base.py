@@ -12,7 +12,7 @@ from agents.dgw.exchanges import Exchanges
 from agents.dgw.freshness import Stamper
 from agents.dgw.reception import Reception
 from agents.timers import Timers
-from agents.wire.mobility import MobilityMessage, push_mobility
+from agents.wire.mobility import BindingUpdate, MobilityMessage, push_mobility
 from agents.wire.mobility_codes import DFlagProfile
 
 
@@ -42,3 +42,7 @@ class CmdBase:
     def send(self, message: MobilityMessage, destination: IPv6Address) -> None:
         """Send at once, outside any exchange (answers)."""
         self.outbox.do(Send(destination, self.push(message, destination)))
+
+    def granted(self, update: BindingUpdate) -> int:
+        """Lifetime that an update gets, seconds."""
+        return min(update.lifetime_seconds, self.config.timing.lifetime)

@@ -1,4 +1,4 @@
-"""The CMD's core: five doors over the relay, or over the repository of the direct mode."""
+"""The CMD's core: five doors over registrar and anchors' informer, or over the repository of the direct mode."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from typing import Any
 
 from agents.core import Event
 from agents.dgw.actions import Action, Consult, MobilityDatagram, Notice, PeerRefused, RepositoryDatagram
+from agents.dgw.cmd.answering import answering
 from agents.dgw.cmd.base import CmdBase
-from agents.dgw.cmd.relay import Relay
+from agents.dgw.cmd.informing import Informing
+from agents.dgw.cmd.registrar import Registrar
 from agents.dgw.cmd.state import CmdState
 from agents.dgw.config import CmdConfig
 from agents.dgw.repository import Repository
@@ -22,7 +24,9 @@ class CmdCore:
     def __init__(self, config: CmdConfig) -> None:
         self.config = config
         self._base = CmdBase(config)
-        self._relay = Relay(self._base)
+        mode = answering(self._base)
+        self._informing = Informing(self._base, mode)
+        self._registrar = Registrar(self._base, self._informing, mode)
         self._repository = Repository()
 
     def receive(self, message: Notice, source: Any, now: float) -> None:
@@ -40,12 +44,12 @@ class CmdCore:
         message = self._base.reception.decode(datagram, now)
         if message is None:
             return
-        if self.config.mode != "relay":
+        if self.config.mode == "direct":
             self._base.reception.drop("Mobility Header at a repository", datagram.source)
         elif isinstance(message, BindingUpdate):
-            self._relay.on_update(message, datagram.source, now)
+            self._registrar.on_update(message, datagram.source, now)
         elif isinstance(message, BindingAck):
-            self._relay.on_ack(message, datagram.source, now)
+            self._informing.on_ack(message, datagram.source, now)
         else:
             self._base.reception.drop(type(message).__name__, datagram.source)
 
@@ -61,7 +65,7 @@ class CmdCore:
     def handle_timer(self, now: float) -> None:
         """Retransmit, answer in part, expire: whatever is due."""
         self._base.exchanges.handle_timer(now)
-        procedures = {"expire": self._relay.expire, "aggregate": self._relay.aggregate}
+        procedures = {"expire": self._registrar.expire, "aggregate": self._informing.aggregate}
         for name, mn_id in list(self._base.timers.take(now)):
             session = self._base.state.sessions.get(mn_id)
             if session:

@@ -20,6 +20,8 @@ class Session:
     """Previous gateways, last one first; never the serving one (spec CMD-7)."""
     untold: set[IPv6Address] = field(default_factory=set)
     """Anchors that have not acknowledged the present serving gateway."""
+    taken_back: list[AnchorRecord] = field(default_factory=list)
+    """Anchors promised to the present serving gateway that refused (proxy mode)."""
     mac: str | None = None
     """MN link-layer identifier, if it was told."""
     expires: float | None = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from ipaddress import IPv6Address
 
 from agents.dgw.messages import anchor_options, compose_ack
@@ -38,6 +38,12 @@ def answers(
             batch = []
         batch.append(record)
     yield _answer(update, lifetime, own, batch)
+
+
+def correction(update: BindingUpdate, record: AnchorRecord, status: int) -> BindingAck:
+    """The rejecting PBA about one anchor's prefix that was promised before (spec CMD-PROXY-2)."""
+    rejected = compose_ack(update, lifetime=0, prefixes=[record.prefix])
+    return replace(rejected, status=status)
 
 
 def _answer(update: BindingUpdate, lifetime: int, own: AnchorRecord, records: Sequence[AnchorRecord]) -> BindingAck:

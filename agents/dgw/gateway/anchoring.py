@@ -63,6 +63,9 @@ class Anchoring:
         check_freshness(update, node.freshness, now, base.config.timing.timestamp_window)
         prefixes = check_options(update)
         care_of = self._care_of(update, source)
+        if source == base.config.cmd and node.attached and base.exchanges.find(source, mn_id):
+            # The node came here after what the CMD repeats; it will learn so from the update under way (spec HO-13).
+            raise Ignored("a newer registration of our own is under way")
         self._check_prefixes(prefixes, node.own, relayed=update.first(ServingMaar) is not None)
         if not update.lifetime_units and source != base.config.cmd and care_of != node.own.care_of:
             raise Ignored("de-registration from a gateway that does not serve the node")
@@ -121,7 +124,16 @@ class Anchoring:
             base.outbox.say(
                 "binding-moved", mn_id=node.mn_id, prefix=own.prefix, care_of=care_of, lifetime=own.lifetime
             )
-        base.reconcile(now, between=lambda: self._accept(update, node, own.lifetime, source))
+        base.reconcile(now, between=lambda: self._acknowledge(update, node, own, source))
+
+    def _acknowledge(self, update: BindingUpdate, node: MobileNode, own: OwnBinding, source: IPv6Address) -> None:
+        self._accept(update, node, own.lifetime, source)
+        base = self._base
+        if base.config.mode == "locator" and source == base.config.cmd and own.care_of:
+            # The serving gateway hears it from us, without the detour over the CMD (spec CMD-LOC-1).
+            extra = own_options(base.own_record(node), anchored=True)
+            ack = compose_ack(update, lifetime=own.lifetime, prefixes=[own.prefix], extra=extra)
+            base.send(ack, own.care_of)
 
     def _unbind(
         self, node: MobileNode, own: OwnBinding, update: BindingUpdate, source: IPv6Address, now: float

@@ -24,10 +24,10 @@ from agents.dgw.actions import (
 from agents.dgw.config import GatewayConfig
 from agents.dgw.gateway.anchoring import Anchoring
 from agents.dgw.gateway.base import GatewayBase
+from agents.dgw.gateway.central import LocatorRegistration, RelayRegistration
 from agents.dgw.gateway.direct import DirectRegistration
 from agents.dgw.gateway.plan import items
 from agents.dgw.gateway.registration import Registration
-from agents.dgw.gateway.relay import RelayRegistration
 from agents.dgw.gateway.serving import Serving
 from agents.dgw.gateway.state import GatewayState
 from agents.dgw.repository import RepositoryClient
@@ -43,12 +43,15 @@ class GatewayCore:
         self._base = GatewayBase(config)
         self._repository = RepositoryClient(config.cmd, config.repository_port, config.timing, self._base.outbox)
         self._anchoring = Anchoring(self._base)
-        registration: Registration = (
-            DirectRegistration(self._base, self._repository)
-            if config.mode == "direct"
-            else RelayRegistration(self._base)
-        )
+        registration = self._registration()
         self._serving = Serving(self._base, self._anchoring, registration)
+
+    def _registration(self) -> Registration:
+        if self.config.mode == "direct":
+            return DirectRegistration(self._base, self._repository)
+        if self.config.mode == "locator":
+            return LocatorRegistration(self._base)
+        return RelayRegistration(self._base)
 
     def receive(self, message: Notice, source: Any, now: float) -> None:
         """Take a datagram or a notice of the access link; datagrams carry their own source."""

@@ -91,7 +91,13 @@ class DirectRegistration:
                 tries=tries,
             )
 
-    def acknowledged(self, node: MobileNode, exchange: Exchange, ack: BindingAck, now: float) -> None:
+    def exchange_of(self, ack: BindingAck, source: IPv6Address, mn_id: str) -> Exchange | None:
+        """Every anchor is asked itself."""
+        return None
+
+    def acknowledged(
+        self, node: MobileNode, exchange: Exchange, ack: BindingAck, source: IPv6Address, now: float
+    ) -> None:
         """The anchor agreed: its prefixes work here from now on (spec HO-6, HO-9)."""
         if exchange.purpose != "anchor":
             return

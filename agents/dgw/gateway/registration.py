@@ -1,6 +1,6 @@
-"""How a serving gateway registers a node: with every anchor itself (direct), or through a CMD (relay).
+"""How a serving gateway registers a node: with every anchor itself (direct), or through a CMD (all others).
 
-A further signalling mode is a further class with these five methods.
+A further signalling mode is a further class with these methods.
 """
 
 from __future__ import annotations
@@ -33,7 +33,12 @@ class Registration(Protocol):
     def deregister(self, node: MobileNode, now: float) -> None:
         """The binding of an absent node ended (spec DEREG-2, DEREG-9)."""
 
-    def acknowledged(self, node: MobileNode, exchange: Exchange, ack: BindingAck, now: float) -> None:
+    def exchange_of(self, ack: BindingAck, source: IPv6Address, mn_id: str) -> Exchange | None:
+        """The exchange that an answer belongs to although its update went to somebody else."""
+
+    def acknowledged(
+        self, node: MobileNode, exchange: Exchange, ack: BindingAck, source: IPv6Address, now: float
+    ) -> None:
         """An accepting answer to one of our updates."""
 
     def rejected(self, node: MobileNode, exchange: Exchange, ack: BindingAck, now: float) -> None:

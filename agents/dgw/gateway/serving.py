@@ -7,6 +7,7 @@ from ipaddress import IPv6Address
 from agents.dgw.exchanges import Exchange
 from agents.dgw.freshness import ticks
 from agents.dgw.gateway.anchoring import Anchoring
+from agents.dgw.gateway.anchors import drop_anchor
 from agents.dgw.gateway.base import GatewayBase
 from agents.dgw.gateway.registration import Registration
 from agents.dgw.gateway.state import BindingState, MobileNode, OwnBinding
@@ -15,7 +16,7 @@ from agents.dgw.messages import same_request
 from agents.dgw.pool import PoolEmpty
 from agents.wire.mobility import BindingAck
 from agents.wire.mobility_codes import AckFlag, Handoff, Status
-from agents.wire.mobility_options import MobileNodeIdentifier
+from agents.wire.mobility_options import HomeNetworkPrefix, MobileNodeIdentifier
 
 
 class Serving:
@@ -72,6 +73,8 @@ class Serving:
             node.own = OwnBinding(prefix, identity)
             handoff = Handoff.UNKNOWN  # only the database knows whether the node is new (spec CMD-8)
         elif not node.serving:
+            if base.config.mode != "direct" and node.own.state is BindingState.REMOTE:
+                node.own.former = node.own.care_of
             node.own.state, node.own.care_of = BindingState.LOCAL, None
             node.anchors.clear()
             base.timers.cancel(("expire", node.mn_id))
@@ -93,8 +96,22 @@ class Serving:
         base.timers.cancel(("refresh", node.mn_id))
         if node.own and node.own.state is BindingState.TEMP:
             self._anchoring.forget(node, now)  # never confirmed, never advertised (spec HO-15)
+        elif node.own and node.own.former:
+            self._give_back(node, node.own, now)
         elif node.expires is None:
             base.timers.set(("expire", node.mn_id), now + base.config.timing.lifetime)
+
+    def _give_back(self, node: MobileNode, own: OwnBinding, now: float) -> None:
+        """The node came back and left before the CMD heard of it: it is where the CMD last knew it (spec HO-15).
+
+        No other gateway would tell us so: for the CMD nothing has changed.
+        """
+        own.state, own.care_of, own.former = BindingState.REMOTE, own.former, None
+        node.serving = False
+        node.anchors.clear()
+        self._base.timers.cancel(("expire", node.mn_id))
+        self._base.outbox.say("binding-given-back", mn_id=node.mn_id, prefix=own.prefix, care_of=own.care_of)
+        self._base.reconcile(now)
 
     def solicited(self, mac: str, link_local: IPv6Address | None, now: float) -> None:
         """A Router Solicitation: a sign of attachment, or a wish for an RA (spec ATT-1, ATT-15)."""
@@ -127,7 +144,7 @@ class Serving:
             base.outbox.say("legacy-peer", peer=source)
             return
         if ack.accepted:
-            self._accepted(node, exchange, ack, now)
+            self._accepted(node, exchange, ack, source, now)
         else:
             self._rejected(node, exchange, ack, now)
 
@@ -143,16 +160,19 @@ class Serving:
             done = self._answered.get(mn_id)
             if done and done.peer == source and ack.sequence in done.sequences:
                 return done
+            return self._registration.exchange_of(ack, source, mn_id)
         return exchange
 
-    def _accepted(self, node: MobileNode, exchange: Exchange, ack: BindingAck, now: float) -> None:
+    def _accepted(self, node: MobileNode, exchange: Exchange, ack: BindingAck, source: IPv6Address, now: float) -> None:
         base = self._base
         base.exchanges.finish(exchange)
         if exchange.purpose == "deregister":
             self._teardown(node, now)
             return
         self._answered[node.mn_id] = exchange
-        self._registration.acknowledged(node, exchange, ack, now)
+        if node.own:
+            node.own.former = None
+        self._registration.acknowledged(node, exchange, ack, source, now)
         self._settle(node)
         base.reconcile(now)
 
@@ -165,7 +185,9 @@ class Serving:
             status=ack.status,
             purpose=exchange.purpose,
         )
-        if ack.status == Status.SEQUENCE_NUMBER_OUT_OF_WINDOW:
+        if self._drop_corrected(node, exchange, ack):
+            base.reconcile(now)
+        elif ack.status == Status.SEQUENCE_NUMBER_OUT_OF_WINDOW:
             base.stamper.sequence = ack.sequence
             exchange.due = now
         elif ack.status == Status.TIMESTAMP_LOWER_THAN_PREV_ACCEPTED:
@@ -182,6 +204,18 @@ class Serving:
             else:
                 base.reconcile(now)
         base.exchanges.handle_timer(now)
+
+    def _drop_corrected(self, node: MobileNode, exchange: Exchange, ack: BindingAck) -> bool:
+        """A CMD takes back an anchor that it had promised (spec CMD-PROXY-2): whether that is what this says."""
+        if exchange.purpose != "register" or node.own is None:
+            return False
+        named = {option.network for option in ack.every(HomeNetworkPrefix) if not option.bad_length}
+        if not named or node.own.prefix in named:
+            return False
+        exchange.refused |= named
+        for anchor in [anchor for anchor in node.anchors if anchor.prefix in named]:
+            drop_anchor(self._base, node, anchor, f"status {ack.status}")
+        return True
 
     def refresh(self, node: MobileNode, now: float) -> None:
         """Half the lifetime has passed (spec ATT-14)."""

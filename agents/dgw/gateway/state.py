@@ -34,6 +34,8 @@ class OwnBinding:
     state: BindingState = BindingState.TEMP
     care_of: IPv6Address | None = None
     """P-CoA of the serving gateway, None when it is this one."""
+    former: IPv6Address | None = None
+    """P-CoA before the node came back here, until the CMD confirmed that it did."""
     lifetime: int = 0
     """Granted to the serving gateway, seconds."""
     advertised: bool = False

@@ -18,7 +18,7 @@ PREF = {
 }
 
 
-@pytest.fixture(params=["direct", "relay"])
+@pytest.fixture(params=["direct", "relay", "locator", "proxy"])
 def domain(request):
     return Domain(request.param)
 
@@ -134,6 +134,77 @@ def test_handover_messages_relay():
     assert group.link_layer.text == "02:d6:00:01:00:01"
 
 
+def test_handover_messages_locator():
+    """CMD-LOC-1 to -3: N -> C, C -> P, then P -> C and P -> N; nothing from the CMD to N"""
+    domain = Domain("locator")
+    domain.attach(1, 1)
+    domain.run()
+    domain.wire.clear()
+    domain.move(1, 1, 2)
+    domain.run(3)
+    route = [(type(m), s, d) for _, s, d, m in domain.wire]
+    assert route == [
+        (BindingUpdate, address(2), CMD),
+        (BindingUpdate, CMD, address(1)),
+        (BindingAck, address(1), CMD),
+        (BindingAck, address(1), address(2)),
+    ]
+    asked, _, to_cmd, direct = (m for *_, m in domain.wire)
+    assert to_cmd.first(ServingMaar)
+    assert not direct.first(ServingMaar)
+    assert hnps(direct) == [PREF[1]]
+    assert direct.sequence == asked.sequence
+    assert direct.groups[0].link_layer.text == "02:d6:00:01:00:01"
+    assert set(domain.ras(2)) == {"mn1dgw1", "mn1dgw2"}
+
+
+def test_handover_messages_proxy():
+    """CMD-PROXY-1, -2: the CMD answers N before the anchor is told; the anchor's PBA only confirms"""
+    domain = Domain("proxy")
+    domain.attach(1, 1)
+    domain.run()
+    domain.wire.clear()
+    domain.move(1, 1, 2)
+    domain.run(3)
+    route = [(type(m), s, d) for _, s, d, m in domain.wire]
+    assert route == [
+        (BindingUpdate, address(2), CMD),
+        (BindingAck, CMD, address(2)),
+        (BindingUpdate, CMD, address(1)),
+        (BindingAck, address(1), CMD),
+    ]
+    [group] = [g for g in domain.wire[1][3].groups if g.previous]
+    assert (group.previous.maar, group.previous.network) == (address(1), PREF[1])
+    assert group.link_layer.text == "02:d6:00:01:00:01", "stored at D1's registration (ATT-5)"
+    assert set(domain.ras(2)) == {"mn1dgw1", "mn1dgw2"}
+
+
+def test_proxy_takes_back_what_an_anchor_refuses():
+    """CMD-PROXY-2: a corrective PBA removes that anchor's DLIF, RA and forwarding, nothing else"""
+    domain = Domain("proxy")
+    domain.attach(1, 1)
+    domain.run()
+    domain.gateway(1)._base.state.nodes.clear()
+    domain.move(1, 1, 2)
+    domain.run(3)
+    assert set(domain.ras(2)) == {"mn1dgw2"}
+    assert {d.name for d in domain.items(2, Dlif)} == {"mn1dgw2"}
+    assert not domain.items(2, Tunnel)
+    assert not domain.session().anchors
+
+
+@pytest.mark.parametrize("mode", ["relay", "locator", "proxy"])
+def test_silent_anchor_does_not_hold_up_the_own_prefix(mode):
+    """HO-11"""
+    domain = Domain(mode)
+    domain.attach(1, 1)
+    domain.run()
+    domain.filters.append(lambda now, s, d, o: [] if s == address(1) else None)
+    domain.move(1, 1, 2)
+    domain.run(1)
+    assert "mn1dgw2" in domain.ras(2)
+
+
 def test_third_gateway_has_two_anchors(domain):
     """SC-3ANCHORS, DLIF-8"""
     for index in (1, 2, 3):
@@ -169,7 +240,7 @@ def test_ping_pong_reuses_prefix_and_identity(domain):
     assert domain.ras(1)["mn1dgw2"].preferred == 0
     assert domain.node(1).own.prefix == PREF[1]
     assert domain.node(2).own.prefix == PREF[2]
-    if domain.mode == "relay":
+    if domain.mode != "direct":
         assert [a.address for a in domain.session().anchors] == [address(2)]
 
 

@@ -1,6 +1,11 @@
-"""Relay mode, seen from the serving gateway: one PBU to the CMD, anchors come back in option 67 (RFC 8885 §3.2)."""
+"""Modes with a CMD, seen from the serving gateway: one PBU to it, the anchors come back (RFC 8885 §3.2-3.4).
+
+In relay and proxy mode they come in option 67 of the CMD's answer, in locator mode each answers itself.
+"""
 
 from __future__ import annotations
+
+from ipaddress import IPv6Address
 
 from agents.dgw.exchanges import Exchange
 from agents.dgw.gateway.anchors import activate, expect_anchor
@@ -11,6 +16,7 @@ from agents.dgw.messages import group_identity, group_local_prefixes, own_option
 from agents.dgw.records import AnchorRecord
 from agents.wire.mobility import BindingAck
 from agents.wire.mobility_codes import Handoff
+from agents.wire.mobility_options import HomeNetworkPrefix
 
 
 class RelayRegistration:
@@ -21,8 +27,11 @@ class RelayRegistration:
 
     def attach(self, node: MobileNode, handoff: Handoff, now: float) -> None:
         """Register the own prefix; it is advertised once the CMD agreed (spec ATT-8, AMB-4)."""
+        self._register(node, handoff, now)
+
+    def _register(self, node: MobileNode, handoff: Handoff, now: float) -> Exchange:
         record = self._base.own_record(node)
-        start_update(
+        return start_update(
             self._base,
             node,
             self._base.config.cmd,
@@ -56,7 +65,13 @@ class RelayRegistration:
             tries=self._base.config.timing.unreachable_after,
         )
 
-    def acknowledged(self, node: MobileNode, exchange: Exchange, ack: BindingAck, now: float) -> None:
+    def exchange_of(self, ack: BindingAck, source: IPv6Address, mn_id: str) -> Exchange | None:
+        """Only the CMD answers."""
+        return None
+
+    def acknowledged(
+        self, node: MobileNode, exchange: Exchange, ack: BindingAck, source: IPv6Address, now: float
+    ) -> None:
         """Confirm the own prefix and take up the anchors of this answer; more answers may follow."""
         if exchange.purpose != "register":
             return
@@ -65,8 +80,14 @@ class RelayRegistration:
             node.own.state = BindingState.LOCAL
             base.outbox.say("registered", mn_id=node.mn_id, prefix=node.own.prefix)
         extend(base, node, ack.lifetime_seconds, now)
+        self._take_up_groups(node, exchange, ack)
+
+    def _take_up_groups(self, node: MobileNode, exchange: Exchange, ack: BindingAck) -> None:
+        base = self._base
         for group in ack.groups:
             if group.previous is None or group.previous.bad_length:
+                continue
+            if group.previous.network in exchange.refused:
                 continue
             record = AnchorRecord(group.previous.maar, group.previous.network)
             anchor = expect_anchor(base, node, record)
@@ -78,3 +99,43 @@ class RelayRegistration:
         if exchange.purpose == "register":
             node.serving = False
             node.anchors.clear()
+
+
+class LocatorRegistration(RelayRegistration):
+    """The CMD only locates the anchors for us: their answers come from themselves (RFC 8885 §3.3)."""
+
+    def __init__(self, base: GatewayBase) -> None:
+        super().__init__(base)
+        self._last: dict[str, Exchange] = {}
+
+    def attach(self, node: MobileNode, handoff: Handoff, now: float) -> None:
+        """Register; remember the update, anchors answer it whenever they are ready (spec CMD-LOC-3)."""
+        self._last[node.mn_id] = super()._register(node, handoff, now)
+
+    def leave(self, node: MobileNode) -> None:
+        """Stop registering; anchors that answer from now on answer nothing."""
+        super().leave(node)
+        self._last.pop(node.mn_id, None)
+
+    def exchange_of(self, ack: BindingAck, source: IPv6Address, mn_id: str) -> Exchange | None:
+        """Our update to the CMD, when a gateway of the domain answers with its sequence number."""
+        exchange = self._last.get(mn_id)
+        if exchange and source in self._base.peers and ack.sequence in exchange.sequences:
+            return exchange
+        return None
+
+    def acknowledged(
+        self, node: MobileNode, exchange: Exchange, ack: BindingAck, source: IPv6Address, now: float
+    ) -> None:
+        """An anchor's own answer names its prefix and describes its DLIF; the CMD's confirms the registration."""
+        super().acknowledged(node, exchange, ack, source, now)
+        if source == self._base.config.cmd or exchange.purpose != "register":
+            return
+        groups = [group for group in ack.groups if group.previous is None]
+        for option in ack.every(HomeNetworkPrefix):
+            anchor = (
+                None if option.bad_length else expect_anchor(self._base, node, AnchorRecord(source, option.network))
+            )
+            if anchor:
+                identity = group_identity(groups[0]) if groups else None
+                activate(self._base, node, anchor, identity, group_local_prefixes(groups[0]) if groups else ())

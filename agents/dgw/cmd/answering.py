@@ -1,0 +1,142 @@
+"""When and what a CMD answers the serving gateway: relay, locator and proxy mode (RFC 8885 §3.2, §3.3, §3.4).
+
+A further mode is a further class with these five methods.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from ipaddress import IPv6Address
+from typing import Protocol
+
+from agents.dgw.cmd.base import CmdBase
+from agents.dgw.cmd.state import Session
+from agents.dgw.cmd.transactions import Transaction, answers, correction
+from agents.dgw.records import AnchorRecord
+from agents.wire.mobility import BindingUpdate
+from agents.wire.mobility_codes import Status
+
+
+class Answering(Protocol):
+    """One signalling mode, seen from the CMD."""
+
+    def begun(self, session: Session, transaction: Transaction) -> None:
+        """A registration came; the anchors are about to be told."""
+
+    def agreed(self, session: Session, transaction: Transaction, record: AnchorRecord) -> None:
+        """An anchor acknowledged."""
+
+    def refused(self, session: Session, transaction: Transaction, record: AnchorRecord, status: int) -> None:
+        """An anchor rejected."""
+
+    def waited_long(self, session: Session, transaction: Transaction) -> None:
+        """T_agg passed and an anchor is still silent."""
+
+    def refreshed(self, session: Session, update: BindingUpdate, source: IPv6Address) -> None:
+        """The serving gateway asked again after everything was said."""
+
+
+class _Answers:
+    def __init__(self, base: CmdBase) -> None:
+        self._base = base
+
+    def _send(
+        self, session: Session, update: BindingUpdate, target: IPv6Address, records: Sequence[AnchorRecord]
+    ) -> None:
+        for ack in answers(update, self._base.granted(update), session.serving, records):
+            self._base.send(ack, target)
+
+    def _answer(self, session: Session, transaction: Transaction) -> None:
+        """Tell the serving gateway of the anchors it was not told of."""
+        self._send(session, transaction.update, transaction.source, transaction.collected)
+        transaction.collected.clear()
+        transaction.answered = True
+
+    def refreshed(self, session: Session, update: BindingUpdate, source: IPv6Address) -> None:
+        """Say again who agreed: also mends an answer that was lost."""
+        self._send(session, update, source, session.agreed)
+
+
+class RelayAnswers(_Answers):
+    """The CMD collects the anchors' answers and passes them on (spec CMD-RELAY-*)."""
+
+    def begun(self, session: Session, transaction: Transaction) -> None:
+        """Without anchors to wait for, answer at once (spec ATT-7)."""
+        if not transaction.waiting:
+            self._answer(session, transaction)
+
+    def agreed(self, session: Session, transaction: Transaction, record: AnchorRecord) -> None:
+        """Answer when all are in; later ones get an answer of their own (spec CMD-RELAY-3, -4)."""
+        transaction.collected.append(record)
+        if not transaction.waiting or transaction.answered:
+            self._answer(session, transaction)
+
+    def refused(self, session: Session, transaction: Transaction, record: AnchorRecord, status: int) -> None:
+        """Its group is left out (spec CMD-RELAY-5)."""
+        if not transaction.waiting and not transaction.answered:
+            self._answer(session, transaction)
+
+    def waited_long(self, session: Session, transaction: Transaction) -> None:
+        """Answer with what there is (spec CMD-RELAY-4)."""
+        if not transaction.answered:
+            self._answer(session, transaction)
+
+
+class LocatorAnswers(_Answers):
+    """The anchors answer the serving gateway themselves; the CMD only told them where it is (spec CMD-LOC-*)."""
+
+    def begun(self, session: Session, transaction: Transaction) -> None:
+        """Only a registration without anchors is answered here (spec CMD-LOC-2)."""
+        if not transaction.waiting:
+            self._answer(session, transaction)
+        transaction.collected.clear()
+
+    def agreed(self, session: Session, transaction: Transaction, record: AnchorRecord) -> None:
+        """The anchor told the serving gateway as well: nothing to forward."""
+        transaction.answered = True
+
+    def refused(self, session: Session, transaction: Transaction, record: AnchorRecord, status: int) -> None:
+        """Nobody else will confirm the gateway's own prefix: do it here."""
+        if not transaction.waiting and not transaction.answered:
+            self._answer(session, transaction)
+
+    def waited_long(self, session: Session, transaction: Transaction) -> None:
+        """All anchors are silent: confirm the gateway's own prefix, so that it does not wait for them (spec HO-11)."""
+        if not transaction.answered:
+            self._answer(session, transaction)
+
+
+class ProxyAnswers(_Answers):
+    """The CMD answers at once from what it knows; the anchors only confirm (spec CMD-PROXY-*)."""
+
+    def begun(self, session: Session, transaction: Transaction) -> None:
+        """Answer before the anchors are even told (spec CMD-PROXY-1)."""
+        transaction.collected = list(session.anchors)
+        self._answer(session, transaction)
+
+    def agreed(self, session: Session, transaction: Transaction, record: AnchorRecord) -> None:
+        """As was said."""
+
+    def refused(self, session: Session, transaction: Transaction, record: AnchorRecord, status: int) -> None:
+        """Take back what was promised for this anchor (spec CMD-PROXY-2)."""
+        session.taken_back.append(record)
+        self._base.send(correction(transaction.update, record, status), transaction.source)
+
+    def waited_long(self, session: Session, transaction: Transaction) -> None:
+        """The promise stands; the anchor is told again and again."""
+
+    def refreshed(self, session: Session, update: BindingUpdate, source: IPv6Address) -> None:
+        """Promise again, and take back again: the first time may have been lost."""
+        self._send(session, update, source, session.anchors)
+        for record in session.taken_back:
+            status = Status.NOT_AUTHORIZED_FOR_HOME_NETWORK_PREFIX
+            self._base.send(correction(update, record, status), source)
+
+
+def answering(base: CmdBase) -> Answering:
+    """The mode of this CMD's configuration."""
+    if base.config.mode == "locator":
+        return LocatorAnswers(base)
+    if base.config.mode == "proxy":
+        return ProxyAnswers(base)
+    return RelayAnswers(base)

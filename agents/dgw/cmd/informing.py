@@ -1,0 +1,193 @@
+"""Telling the anchors where a node is now: one PBU to each, repeated until it answers (spec CMD-4, DEREG-7)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from ipaddress import IPv6Address
+
+from agents.dgw.cmd.answering import Answering
+from agents.dgw.cmd.base import CmdBase
+from agents.dgw.cmd.state import Session
+from agents.dgw.cmd.transactions import Transaction
+from agents.dgw.exchanges import Exchange
+from agents.dgw.messages import compose_update, group_identity, group_local_prefixes, same_request
+from agents.dgw.records import AnchorRecord
+from agents.wire.mobility import BindingAck, BindingUpdate
+from agents.wire.mobility_codes import AccessType, AckFlag, Handoff, Status
+from agents.wire.mobility_options import (
+    AccessTechnology,
+    AnchoredPrefix,
+    HandoffIndicator,
+    MobileNodeIdentifier,
+    ServingMaar,
+    Timestamp,
+)
+
+
+class Informing:
+    """The CMD towards the anchors; what their answers mean for the serving gateway is the mode's business."""
+
+    def __init__(self, base: CmdBase, answering: Answering) -> None:
+        self._base = base
+        self._answering = answering
+        self._transactions: dict[str, Transaction] = {}
+
+    def running(self, mn_id: str) -> Transaction | None:
+        """The latest transaction about a node."""
+        return self._transactions.get(mn_id)
+
+    def begin(self, session: Session, update: BindingUpdate, source: IPv6Address, now: float) -> None:
+        """A registration: tell all anchors that were not told yet; supersedes a running one (spec CMD-9)."""
+        base = self._base
+        base.exchanges.cancel(session.mn_id)
+        transaction = Transaction(update, source, set(session.untold), session.agreed)
+        self._transactions[session.mn_id] = transaction
+        if session.untold:
+            base.timers.set(("aggregate", session.mn_id), now + base.config.timing.aggregation)
+        self._answering.begun(session, transaction)
+        for record in session.anchors:
+            if record.address in session.untold:
+                self._relay(session, transaction, record, now)
+
+    def aggregate(self, session: Session, now: float) -> None:
+        """T_agg is over and somebody is still silent."""
+        transaction = self._transactions.get(session.mn_id)
+        if transaction and transaction.waiting:
+            missing = sorted(str(address) for address in transaction.waiting)
+            self._base.outbox.say("anchors-silent", mn_id=session.mn_id, missing=missing)
+            self._answering.waited_long(session, transaction)
+
+    def end(self, session: Session, now: float) -> None:
+        """The session ended: every anchor lets its prefix go (spec DEREG-7)."""
+        self._transactions.pop(session.mn_id, None)
+        self._base.timers.cancel(("aggregate", session.mn_id))
+        self._base.exchanges.cancel(session.mn_id)
+        for record in list(session.anchors):
+            self._delete_at(session, record, now)
+
+    def _relay(
+        self,
+        session: Session,
+        transaction: Transaction,
+        record: AnchorRecord,
+        now: float,
+        *,
+        again: bool = False,
+        due: float | None = None,
+    ) -> None:
+        """One PBU to one anchor: the gateway's timestamp first (unless `again`), then fresh ones (spec CMD-4, RETX-4).
+
+        The sequence number stays the gateway's.
+        """
+        update = transaction.update
+        original = None if again else update.first(Timestamp)
+        technology = update.first(AccessTechnology)
+        handoff = update.first(HandoffIndicator)
+        extra = [AnchoredPrefix.of(session.serving.prefix), ServingMaar(session.serving.address)]
+
+        def compose(at: float) -> tuple[int, bytes]:
+            repeated = bool(exchange.sequences)
+            stamp = original.raw if original and not repeated else self._base.stamper.timestamp(at)
+            relayed = compose_update(
+                mn_id=session.mn_id,
+                mac=session.mac,
+                prefixes=[record.prefix],
+                handoff=Handoff(handoff.value) if handoff else Handoff.UNKNOWN,
+                access=technology.value if technology else AccessType.ETHERNET,
+                sequence=update.sequence,
+                timestamp=stamp,
+                lifetime=update.lifetime_seconds,
+                extra=extra,
+            )
+            exchange.context = relayed
+            return update.sequence, self._base.push(relayed, record.address)
+
+        purpose = "relay-again" if again else "relay"
+        exchange = Exchange(record.address, session.mn_id, purpose, compose)
+        self._base.exchanges.start(exchange, now, due)
+
+    def on_ack(self, ack: BindingAck, source: IPv6Address, now: float) -> None:
+        """An anchor's PBA: note what it said, answer the serving gateway when nobody is missing."""
+        base = self._base
+        identifier = ack.first(MobileNodeIdentifier)
+        exchange = base.exchanges.match(source, ack.sequence, identifier.text) if identifier else None
+        session = base.state.sessions.get(exchange.mn_id) if exchange else None
+        if exchange is None or session is None:
+            base.reception.drop("acknowledgement that matches no update", source)
+            return
+        base.exchanges.finish(exchange)
+        if not same_request(exchange.context, ack):
+            base.reception.drop("acknowledgement of something else than was asked", source, "mismatch")
+        elif exchange.purpose == "delete":
+            self._deleted(session, source)
+        else:
+            self._collect(session, exchange, ack, now)
+
+    def _collect(self, session: Session, exchange: Exchange, ack: BindingAck, now: float) -> None:
+        source = exchange.peer
+        transaction = self._transactions.get(session.mn_id)
+        record = session.anchor(source)
+        if transaction is None or record is None:
+            return
+        transaction.waiting.discard(source)
+        if ack.accepted and AckFlag.DISTRIBUTED in ack.flags:
+            session.untold.discard(source)
+            self._answering.agreed(session, transaction, self._learn(session, record, ack))
+        elif ack.status in (Status.TIMESTAMP_LOWER_THAN_PREV_ACCEPTED, Status.TIMESTAMP_MISMATCH):
+            # Our own clock may do where the gateway's stamp grew old under way; if it was ours, wait.
+            ours = exchange.purpose == "relay-again" and ack.status == Status.TIMESTAMP_MISMATCH
+            due = now + self._base.config.timing.max_timeout if ours else now
+            transaction.waiting.add(source)
+            self._relay(session, transaction, record, now, again=True, due=due)
+        else:
+            self._refused(session, transaction, record, ack.status)
+        if not transaction.waiting:
+            self._base.timers.cancel(("aggregate", session.mn_id))
+
+    def _refused(self, session: Session, transaction: Transaction, record: AnchorRecord, status: int) -> None:
+        self._base.outbox.say("anchor-refused", mn_id=session.mn_id, anchor=record.address, status=status)
+        gone = (Status.NOT_LMA_FOR_THIS_MOBILE_NODE, Status.NOT_AUTHORIZED_FOR_HOME_NETWORK_PREFIX)
+        if status in gone:  # spec CMD-RELAY-5
+            session.anchors.remove(record)
+            session.untold.discard(record.address)
+        self._answering.refused(session, transaction, record, status)
+
+    def _learn(self, session: Session, record: AnchorRecord, ack: BindingAck) -> AnchorRecord:
+        """The anchor's own word about its DLIF and local prefixes replaces what was known."""
+        groups = [group for group in ack.groups if group.previous is None]
+        if groups:
+            known = replace(
+                record,
+                identity=group_identity(groups[0]) or record.identity,
+                local_prefixes=group_local_prefixes(groups[0]) or record.local_prefixes,
+            )
+            session.anchors[session.anchors.index(record)] = known
+            return known
+        return record
+
+    def _delete_at(self, session: Session, record: AnchorRecord, now: float) -> None:
+        def compose(at: float) -> tuple[int, bytes]:
+            sequence = base.state.sequence = base.stamper.next_sequence()
+            update = compose_update(
+                mn_id=session.mn_id,
+                mac=session.mac,
+                prefixes=[record.prefix],
+                handoff=Handoff.UNKNOWN,
+                sequence=sequence,
+                timestamp=base.stamper.timestamp(at),
+                lifetime=0,
+                extra=[ServingMaar(session.serving.address)],
+            )
+            exchange.context = update
+            return sequence, base.push(update, record.address)
+
+        base = self._base
+        tries = base.config.timing.unreachable_after
+        exchange = Exchange(record.address, session.mn_id, "delete", compose, tries=tries)
+        base.exchanges.start(exchange, now)
+
+    def _deleted(self, session: Session, source: IPv6Address) -> None:
+        session.anchors = [record for record in session.anchors if record.address != source]
+        if not session.anchors:
+            self._base.state.sessions.pop(session.mn_id, None)
+            self._base.outbox.say("session-deleted", mn_id=session.mn_id)

@@ -1,0 +1,138 @@
+"""The CMD towards serving gateways: sessions, and the PBUs that create, move, refresh and end them (spec CMD-*)."""
+
+from __future__ import annotations
+
+from ipaddress import IPv6Address, IPv6Network
+
+from agents.dgw.cmd.answering import Answering
+from agents.dgw.cmd.base import CmdBase
+from agents.dgw.cmd.informing import Informing
+from agents.dgw.cmd.state import Session
+from agents.dgw.freshness import Freshness, ticks
+from agents.dgw.messages import compose_ack, compose_rejection, group_identity, group_local_prefixes
+from agents.dgw.records import AnchorRecord
+from agents.dgw.validation import (
+    Ignored,
+    Rejected,
+    check_form,
+    check_freshness,
+    check_options,
+    check_sender,
+    check_service,
+)
+from agents.wire.mobility import BindingUpdate
+from agents.wire.mobility_codes import Status
+from agents.wire.mobility_options import LinkLayerIdentifier, ServingMaar, Timestamp
+
+
+class Registrar:
+    """Keeps the sessions."""
+
+    def __init__(self, base: CmdBase, informing: Informing, answering: Answering) -> None:
+        self._base = base
+        self._informing = informing
+        self._answering = answering
+
+    def on_update(self, update: BindingUpdate, source: IPv6Address, now: float) -> None:
+        """Take a PBU: register and relay, refresh, de-register, reject or ignore (spec §10)."""
+        base = self._base
+        try:
+            mn_id, prefix = self._check(update, source, now)
+        except Ignored as ignored:
+            base.reception.drop(str(ignored), source)
+            return
+        except Rejected as rejected:
+            base.reception.counters["rejected"] = base.reception.counters.get("rejected", 0) + 1
+            base.outbox.say("binding-rejected", status=int(rejected.status), reason=rejected.reason, peer=source)
+            base.send(
+                compose_rejection(update, rejected.status, now_ticks=ticks(now), last_sequence=rejected.last_sequence),
+                source,
+            )
+            return
+        if update.lifetime_units:
+            self._register(mn_id, prefix, update, source, now)
+        else:
+            self._deregister(base.state.sessions[mn_id], update, source, now)
+
+    def _check(self, update: BindingUpdate, source: IPv6Address, now: float) -> tuple[str, IPv6Network]:
+        base = self._base
+        mn_id = check_form(update)
+        check_sender(source, set(base.gateways))
+        session = base.state.sessions.get(mn_id)
+        if session is None and not update.lifetime_units:
+            raise Ignored(f"de-registration of {mn_id}, which has no session")
+        check_service(mn_id, base.profiles)
+        freshness = session.freshness if session else Freshness()
+        check_freshness(update, freshness, now, base.config.timing.timestamp_window)
+        prefixes = check_options(update)
+        if any(not prefix.subnet_of(base.gateways[source].pool) for prefix in prefixes):
+            raise Rejected(Status.NOT_AUTHORIZED_FOR_HOME_NETWORK_PREFIX, f"prefix outside the pool of {source}")
+        if update.first(ServingMaar):
+            raise Rejected(Status.MAG_NOT_AUTHORIZED_FOR_PROXY_REG, f"option 68 from gateway {source}")
+        same = session is not None and session.serving.address == source
+        if same and session and set(prefixes) != {session.serving.prefix}:
+            raise Rejected(Status.BCE_PBU_PREFIX_SET_DO_NOT_MATCH, "prefix set differs from the registered one")
+        if not update.lifetime_units and not same:
+            raise Ignored("de-registration from a gateway that does not serve the node")
+        return mn_id, prefixes[0]
+
+    def _register(
+        self, mn_id: str, prefix: IPv6Network, update: BindingUpdate, source: IPv6Address, now: float
+    ) -> None:
+        base = self._base
+        own = _record(update, source, prefix)
+        session = base.state.sessions.get(mn_id)
+        moved = session is None or session.serving.address != source
+        if session is None:
+            session = base.state.sessions[mn_id] = Session(mn_id, own)
+            base.outbox.say("session-created", mn_id=mn_id, serving=source, prefix=prefix)
+        elif moved:
+            others = [record for record in session.anchors if record.address != source]
+            session.anchors = [session.serving, *others]
+            session.untold = {record.address for record in session.anchors}
+            session.taken_back = []
+            base.outbox.say("session-moved", mn_id=mn_id, serving=source, previous=session.serving.address)
+        session.serving = own
+        self._note(session, update, now)
+        running = self._informing.running(mn_id)
+        if moved or (session.untold and not running):  # the latter after a restart in the middle of a handover
+            self._informing.begin(session, update, source, now)
+        elif running and not running.answered:
+            running.update = update  # a repetition: the answer to come echoes it (spec RETX-11)
+        else:
+            self._answering.refreshed(session, update, source)
+
+    def _note(self, session: Session, update: BindingUpdate, now: float) -> None:
+        base = self._base
+        timestamp = update.first(Timestamp)
+        session.freshness.accept(timestamp.raw if timestamp else None, update.sequence)
+        identifier = update.first(LinkLayerIdentifier)
+        session.mac = identifier.text if identifier else session.mac
+        session.deleting = False
+        # The serving gateway ends a binding (spec DEREG-2): its word must come before our own timer.
+        session.expires = now + base.granted(update) + base.config.timing.hold
+        base.timers.set(("expire", session.mn_id), session.expires)
+
+    def _deregister(self, session: Session, update: BindingUpdate, source: IPv6Address, now: float) -> None:
+        self._note(session, update, now)
+        session.deleting = True
+        session.expires = now + self._base.config.timing.hold
+        self._base.timers.set(("expire", session.mn_id), session.expires)
+        self._base.send(compose_ack(update, lifetime=0, prefixes=[session.serving.prefix]), source)
+        self._base.outbox.say("session-deregistered", mn_id=session.mn_id, serving=source)
+
+    def expire(self, session: Session, now: float) -> None:
+        """Hold time or lifetime is over: tell every anchor, then forget (spec DEREG-7)."""
+        self._base.outbox.say("session-expired", mn_id=session.mn_id)
+        session.deleting = True
+        self._informing.end(session, now)
+        if not session.anchors:
+            del self._base.state.sessions[session.mn_id]
+
+
+def _record(update: BindingUpdate, source: IPv6Address, prefix: IPv6Network) -> AnchorRecord:
+    """What a registration says of its sender's own prefix (options 66, 69, 70)."""
+    groups = [group for group in update.groups if group.previous is None]
+    if not groups:
+        return AnchorRecord(source, prefix)
+    return AnchorRecord(source, prefix, group_identity(groups[0]), group_local_prefixes(groups[0]))
