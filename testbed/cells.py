@@ -5,7 +5,8 @@
     dgw1 phy ────── cell1-eth1 (gateway port)  gateway ports are members for good.
 
 The mobile node's own interface stays up and keeps its addresses. As behind an access point, frames of one mobile node
-reach the gateway's port only (radio ports are isolated), and the bridge knows the node's MAC from the association.
+reach the gateway's port only (radio ports are isolated), the bridge knows the node's MAC from the association, and
+a frame for a node that left reaches nobody.
 """
 
 from __future__ import annotations
@@ -172,7 +173,7 @@ class RadioCells:
 def _attachment(port: int, bridge: int, mac: str, what: str) -> list[Request]:
     return [
         requests.set_link(port, what, master=bridge),
-        requests.isolate_port(port, what),
+        requests.radio_port(port, what),
         requests.forwarding_entry(port, mac, what),
     ]
 

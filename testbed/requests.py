@@ -96,9 +96,12 @@ def set_link(
     return Request(RTM_SETLINK, _link(index, up=up, IFLA_MASTER=master, IFLA_ADDRESS=mac), what)
 
 
-def isolate_port(index: int, what: str) -> Request:
-    """Let a bridge port exchange frames with ports that are not isolated only."""
-    data = _attributes(IFLA_BRPORT_ISOLATED=1)
+def radio_port(index: int, what: str) -> Request:
+    """Make a bridge port one of an access point's stations: it hears frames for its own MAC and group frames only.
+
+    It exchanges frames with ports that are not isolated, and gets nothing that is meant for a station which left.
+    """
+    data = _attributes(IFLA_BRPORT_ISOLATED=1, IFLA_BRPORT_UNICAST_FLOOD=0)
     info = _attributes(IFLA_INFO_SLAVE_KIND="bridge", IFLA_INFO_SLAVE_DATA=data)
     return Request(RTM_NEWLINK, _link(index, IFLA_LINKINFO=info), what)
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from testbed.validation import LabError, unknown
 from topologies.lab import Lab
 
-LABS = ("basic", "ietf83")
-"""Modules of this folder that are labs, in the order of `roamlab labs`."""
+LABS = ("basic", "ietf83", "sc-simul")
+"""Labs of this folder, in the order of `roamlab labs`; their modules are named alike, with _ for -."""
 
 
 def names() -> list[str]:
@@ -24,7 +24,7 @@ def load(name: str) -> Lab:
         return _load_file(Path(name))
     if name not in LABS:
         raise LabError(unknown("lab", name, LABS))
-    return _lab_of(importlib.import_module(f"topologies.{name}"), name)
+    return _lab_of(importlib.import_module(f"topologies.{name.replace('-', '_')}"), name)
 
 
 def _load_file(path: Path) -> Lab:

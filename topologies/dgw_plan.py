@@ -154,6 +154,8 @@ class DgwPlan:
     gateways: int
     mobiles: int
     correspondents: tuple[str, ...]
+    rate: int = 3
+    """PBUs a second to one node; 0: no limit."""
 
     @property
     def gateway_list(self) -> list[Gateway]:
@@ -244,6 +246,7 @@ class DgwPlan:
     def _timing(self) -> dict[str, Any]:
         return {
             "lifetime": self.options.lifetime,
+            "rate": self.rate,
             "timestamp_window": float(self.options.timestamp_window),
         }
 

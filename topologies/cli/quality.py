@@ -21,8 +21,13 @@ _TIERS = ("unit", "netns", "demos")
 @click.option("--tier", "tiers", multiple=True, type=click.Choice(_TIERS), help="Only these tests; repeatable.")
 @click.option("-k", "expression", metavar="EXPRESSION", help="Only tests whose name matches, as in pytest.")
 @click.option("-n", "workers", metavar="N", help="In N processes, as in pytest-xdist.")
-@click.option("--kernel", type=click.Choice(["present", "stock"]), default="present", show_default=True,
-              help="stock: the tests marked so, in a virtual machine on Debian's generic kernel.")
+@click.option(
+    "--kernel",
+    type=click.Choice(["present", "stock"]),
+    default="present",
+    show_default=True,
+    help="stock: the tests marked so, in a virtual machine on Debian's generic kernel.",
+)
 @click.option("--keep-run-dirs", is_flag=True, help="Keep the labs' run directories, below runs/tests-<time>.")
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[PYTEST ARGUMENT]...")
 def test(
@@ -32,7 +37,7 @@ def test(
     kernel: str,
     keep_run_dirs: bool,
     arguments: tuple[str, ...],
-) -> int | None:
+) -> int:
     """Run the tests in a sandbox: unit (milliseconds), netns (real kernel), demos (whole labs)."""
     words = [sys.executable, "-m", "pytest", "--rootdir", str(_ROOT), "-c", str(_ROOT / "pyproject.toml")]
     words += ["-k", expression] if expression else []
@@ -40,12 +45,11 @@ def test(
     kept = rundirs.kept_tests() if keep_run_dirs else None
     words += ["--basetemp", str(kept)] if kept else []
     named = any((Path(argument.split("::")[0])).exists() for argument in arguments)
-    if kernel == "stock":
-        return stock.test(words, [*arguments], None if named else [_ROOT / "tests" / tier for tier in tiers or _TIERS], kept)
+    places = [] if named else [_ROOT / "tests" / tier for tier in tiers or _TIERS]
     words += arguments
-    if not named:
-        words += [str(_ROOT / "tests" / tier) for tier in tiers or _TIERS]
-    sandbox.reexec(words)
+    if kernel == "stock":
+        return stock.test(words, places, kept)
+    return sandbox.reexec([*words, *map(str, places)])
 
 
 @click.command()

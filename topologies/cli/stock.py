@@ -23,16 +23,16 @@ _LEAN = ("-p", "no:cacheprovider", "-p", "no:hypothesispytest")
 """What the guest's throw-away disk and slow processor do without."""
 
 
-def test(pytest: Sequence[str], arguments: Sequence[str], places: Sequence[Path] | None, kept: Path | None) -> int:
-    """Run pytest in the guest and return its exit code (LabError, Failure).
+def test(pytest: Sequence[str], places: Sequence[Path], kept: Path | None) -> int:
+    """Run a pytest command line in the guest and return its exit code (LabError, Failure).
 
-    places are searched for marked tests, None when the arguments name files; kept is where run directories go.
+    places are searched for files with marked tests; kept is where run directories go.
     """
     kernel.check_programs()
-    files = [] if places is None else _marked(places)
+    files = _marked(places) if places else []
     stock = kernel.fetch(_say)
     colour = ["--color=yes"] if sys.stdout.isatty() else []
-    words = sandbox.command([*pytest, *_LEAN, *colour, *_MARKED, *arguments, *files])
+    words = sandbox.command([*pytest, *_LEAN, *colour, *_MARKED, *files])
     if kept:
         kept.mkdir()
     job = Job(words, Path.cwd(), _environment(), kept)
