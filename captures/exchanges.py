@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
 
 from captures.records import MobilityMessage
 from captures.run import Attachment, Run
@@ -12,6 +13,10 @@ REFRESH = 5
 """Handoff Indicator of a re-registration (RFC 5213 §8.4)."""
 HANDOVER = (3, 4)
 """Handoff Indicators of a handover: between gateways, unknown."""
+MODES = ("direct", "relay", "locator", "proxy")
+"""Ways to tell the anchors: directly (no CMD in between), or the CMD as RFC 8885 §3.2, §3.3, §3.4 say."""
+
+Clock = Callable[[MobilityMessage], float | None]
 
 
 @dataclass(slots=True)
@@ -20,11 +25,26 @@ class Exchange:
 
     update: MobilityMessage
     answers: list[MobilityMessage] = field(default_factory=list)
+    """Sent back to the PBU's sender."""
+    direct: list[MobilityMessage] = field(default_factory=list)
+    """Locator mode, PBU gateway to CMD: PBAs by which anchors answer it in the CMD's place (spec CMD-LOC-3)."""
+    copies: list[MobilityMessage] = field(default_factory=list)
+    """Locator mode, PBU CMD to anchor: the anchor's second PBA, to the serving gateway (spec CMD-LOC-1)."""
 
     @property
     def accepted(self) -> list[MobilityMessage]:
         """Answers with a status below 128."""
-        return [answer for answer in self.answers if 0 <= answer.status < 128]
+        return accepting(self.answers)
+
+
+def accepting(messages: Iterable[MobilityMessage]) -> list[MobilityMessage]:
+    """The PBAs with a status below 128."""
+    return [message for message in messages if 0 <= message.status < 128]
+
+
+def sent(message: MobilityMessage) -> float | None:
+    """When a message left, as its sender's capture shows it."""
+    return message.time
 
 
 @dataclass(slots=True)
@@ -32,44 +52,80 @@ class Registration:
     """What one stay made the gateways say: the own registration and one update per anchor."""
 
     stay: Attachment
+    mode: str
     own: list[Exchange] = field(default_factory=list)
-    """Serving gateway to CMD (relay modes)."""
+    """Serving gateway to CMD (all modes but direct)."""
     anchors: dict[str, list[Exchange]] = field(default_factory=dict)
-    """Anchor gateway -> exchanges with it: from the serving gateway (direct) or the CMD (relay)."""
+    """Anchor gateway -> exchanges with it: from the serving gateway (direct) or the CMD (other modes)."""
+    named: dict[str, list[MobilityMessage]] = field(default_factory=dict)
+    """Anchor gateway -> the CMD's acceptances that name it in an option 67."""
 
     def first_update(self) -> MobilityMessage | None:
         """The serving gateway's first PBU."""
         mine = self.own or [exchange for found in self.anchors.values() for exchange in found]
         return min((exchange.update for exchange in mine), key=lambda update: update.time, default=None)
 
-    def last_answer(self) -> MobilityMessage | None:
-        """The last first acceptance the serving gateway needed (PBU to final PBA)."""
-        if self.own:
-            wanted = [answer for exchange in self.own for answer in exchange.accepted]
-            return min(wanted, key=lambda answer: answer.time, default=None)
-        firsts = [_first_acceptance(found) for found in self.anchors.values()]
-        known = [answer for answer in firsts if answer is not None]
-        return max(known, key=lambda answer: answer.time) if len(known) == len(firsts) and known else None
+    def last_answer(self, when: Clock = sent) -> MobilityMessage | None:
+        """The last PBA the serving gateway needed: the one after which every anchor told can have its tunnel.
+
+        `when` says which moment of a message counts (None: it never came). None when a tunnel stayed impossible.
+        """
+        firsts = []
+        for answers in self._wanted():
+            times = [(time, answer) for answer in answers if (time := when(answer)) is not None]
+            firsts.append(min(times, key=lambda one: one[0], default=None))
+        known = [one for one in firsts if one is not None]
+        return max(known, key=lambda one: one[0])[1] if known and len(known) == len(firsts) else None
+
+    def _wanted(self) -> list[list[MobilityMessage]]:
+        """Per anchor (or for the own registration) the PBAs of which one is needed."""
+        if self.own and not self.anchors:
+            return [[answer for exchange in self.own for answer in exchange.accepted]]
+        if self.mode == "direct":
+            return [[answer for one in found for answer in one.accepted] for found in self.anchors.values()]
+        if self.mode == "locator":
+            return [[copy for one in found for copy in accepting(one.copies)] for found in self.anchors.values()]
+        return [self.named.get(anchor, []) for anchor in self.anchors]
 
 
-def _first_acceptance(exchanges: Iterable[Exchange]) -> MobilityMessage | None:
-    return next((answer for exchange in exchanges for answer in exchange.accepted), None)
+def pair(run: Run) -> tuple[list[Exchange], list[MobilityMessage]]:
+    """Match PBAs to PBUs by addresses, sequence number and MN-ID; also return PBAs that match none.
 
-
-def pair(messages: Iterable[MobilityMessage]) -> tuple[list[Exchange], list[MobilityMessage]]:
-    """Match PBAs to PBUs by addresses, sequence number and MN-ID; also return PBAs that match none."""
+    In locator mode an anchor's PBA to the serving gateway answers that gateway's PBU to the CMD (spec CMD-LOC-3).
+    """
     exchanges: list[Exchange] = []
     unmatched = []
-    for message in messages:
+    for message in run.signalling:
         if message.kind == "PBU":
             exchanges.append(Exchange(message))
         elif message.kind == "PBA":
-            mine = next((one for one in reversed(exchanges) if answers(message, one.update)), None)
-            if mine is None:
-                unmatched.append(message)
-            else:
+            mine = _answered(message, exchanges)
+            if mine is not None:
                 mine.answers.append(message)
+            elif run.mode != "locator" or not _answered_for_the_cmd(run, message, exchanges):
+                unmatched.append(message)
     return exchanges, unmatched
+
+
+def _answered(answer: MobilityMessage, exchanges: list[Exchange]) -> Exchange | None:
+    """The latest PBU a PBA answers; repetitions may share a sequence number, then the Timestamp tells (RETX-4)."""
+    found = [one for one in reversed(exchanges) if answers(answer, one.update)]
+    return next((one for one in found if one.update.timestamp == answer.timestamp), found[0] if found else None)
+
+
+def _answered_for_the_cmd(run: Run, answer: MobilityMessage, exchanges: list[Exchange]) -> bool:
+    """File a gateway's PBA under the PBU to the CMD it answers, and under the CMD's PBU that caused it."""
+    cmd = run.cmd_address
+    if cmd is None or answer.source not in {gateway.address for gateway in run.gateways.values()}:
+        return False
+    origin = _answered(replace(answer, source=cmd), exchanges)
+    if origin is None:
+        return False
+    origin.direct.append(answer)
+    told = _answered(replace(answer, destination=cmd), exchanges)
+    if told is not None:
+        told.copies.append(answer)
+    return True
 
 
 def answers(answer: MobilityMessage, update: MobilityMessage) -> bool:
@@ -84,7 +140,7 @@ def answers(answer: MobilityMessage, update: MobilityMessage) -> bool:
 
 def registrations(run: Run) -> list[Registration]:
     """One Registration per stay, refreshes (HI 5) and deletions (lifetime 0) left out."""
-    exchanges, _ = pair(run.signalling)
+    exchanges, _ = pair(run)
     found = []
     for mobile, stays in run.attachments.items():
         facts = run.mobiles.get(mobile)
@@ -98,7 +154,7 @@ def registrations(run: Run) -> list[Registration]:
 
 
 def _registration(run: Run, stay: Attachment, until: float, exchanges: list[Exchange]) -> Registration:
-    registration = Registration(stay)
+    registration = Registration(stay, run.mode)
     serving = run.gateways[stay.gateway].address
     anchors = {run.gateways[name].address: name for name in stay.previous}
     for exchange in exchanges:
@@ -107,6 +163,34 @@ def _registration(run: Run, stay: Attachment, until: float, exchanges: list[Exch
             continue
         if update.source == serving and update.destination == run.cmd_address:
             registration.own.append(exchange)
+            for answer in exchange.accepted:
+                for group in answer.anchors:
+                    registration.named.setdefault(run.name_of(group.address), []).append(answer)
         elif update.destination in anchors and (update.source == serving or update.serving == serving):
             registration.anchors.setdefault(anchors[update.destination], []).append(exchange)
     return registration
+
+
+class Arrivals:
+    """When messages reached the node they were sent to, as that node's captures show it."""
+
+    def __init__(self, run: Run) -> None:
+        """Index the messages of every capture by receiver."""
+        self._nodes = run.addresses
+        self._recorded = {node for node, _ in run.captures}
+        self._times: dict[MobilityMessage, list[float]] = defaultdict(list)
+        for (node, _), capture in run.captures.items():
+            for message in capture.mobility:
+                if run.addresses.get(message.destination) == node:
+                    self._times[_content(message)].append(message.time)
+
+    def time(self, message: MobilityMessage) -> float | None:
+        """Unix time of arrival; None when it never came; the sending time where the receiver was not recorded."""
+        if self._nodes.get(message.destination) not in self._recorded:
+            return message.time
+        return min((time for time in self._times.get(_content(message), []) if time >= message.time), default=None)
+
+
+def _content(message: MobilityMessage) -> MobilityMessage:
+    """A message without what differs from capture to capture."""
+    return replace(message, file="", number=0, time=0.0, eth_source="")

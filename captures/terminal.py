@@ -58,7 +58,12 @@ def figures(metrics: dict[str, Any]) -> list[str]:
     for flow, gaps in metrics.get("gap_ms", {}).items():
         values = ", ".join(f"{move} {'never' if gap is None else f'{gap:.1f} ms'}" for move, gap in gaps.items())
         lines.append(f"gap of {flow}: {values}")
-    for name, text in (("l2_to_ra_ms", "attachment to RA"), ("pbu_to_pba_ms", "PBU to last PBA")):
+    times = (
+        ("l2_to_ra_ms", "attachment to RA"),
+        ("pbu_to_pba_ms", "PBU to last PBA"),
+        ("pbu_to_tunnel_ms", "PBU to usable tunnels"),
+    )
+    for name, text in times:
         if metrics.get(name):
             values = ", ".join(f"{move} {value:.2f} ms" for move, value in metrics[name].items())
             lines.append(f"{text}: {values}")

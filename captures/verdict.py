@@ -11,7 +11,7 @@ from typing import Any
 from captures import tunnels
 from captures.checks import Result, call
 from captures.checks.ra import l2_to_ra
-from captures.exchanges import registrations
+from captures.exchanges import Arrivals, Clock, registrations, sent
 from captures.flows import FlowReport, analyse
 from captures.pcapng import CaptureError
 from captures.run import Run
@@ -61,7 +61,7 @@ def metrics(run: Run) -> dict[str, Any]:
     """Figures: times in milliseconds, volumes in octets."""
     reports = analyse(run)
     ra_times = {key: round(value * 1000, 3) for key, value in l2_to_ra(run).items()}
-    signalling = pbu_to_pba(run)
+    signalling, tunnels_ready = pbu_to_pba(run), pbu_to_tunnel(run)
     return {
         "moves": [
             {"move": f"{stay.mobile}.{stay.number}", "gateway": stay.gateway, "t": stay.start} for stay in run.moves()
@@ -71,6 +71,8 @@ def metrics(run: Run) -> dict[str, Any]:
         "l2_to_ra_ms_median": _median(list(ra_times.values())),
         "pbu_to_pba_ms": signalling,
         "pbu_to_pba_ms_median": _median(list(signalling.values())),
+        "pbu_to_tunnel_ms": tunnels_ready,
+        "pbu_to_tunnel_ms_median": _median(list(tunnels_ready.values())),
         "moves_without_ra": len(run.moves()) - len(ra_times),
         "flows": {
             report.flow.name: {
@@ -99,13 +101,26 @@ def _median(values: list[float]) -> float | None:
 
 
 def pbu_to_pba(run: Run) -> dict[str, float]:
-    """Move -> milliseconds from the serving gateway's first PBU to the last PBA it needed."""
+    """Move -> milliseconds from the serving gateway's first PBU to the sending of the last PBA it needed."""
+    return _from_update(run, sent)
+
+
+def pbu_to_tunnel(run: Run) -> dict[str, float]:
+    """Move -> milliseconds from the serving gateway's first PBU until the last PBA it needed had reached it.
+
+    From then on it can have every tunnel. Links on the way count, unlike in `pbu_to_pba`.
+    """
+    return _from_update(run, Arrivals(run).time)
+
+
+def _from_update(run: Run, when: Clock) -> dict[str, float]:
     found = {}
     for registration in registrations(run):
-        first, last = registration.first_update(), registration.last_answer()
-        if registration.stay.number > 0 and first is not None and last is not None:
+        first, last = registration.first_update(), registration.last_answer(when)
+        end = when(last) if last is not None else None
+        if registration.stay.number > 0 and first is not None and end is not None:
             key = f"{registration.stay.mobile}.{registration.stay.number}"
-            found[key] = round((last.time - first.time) * 1000, 3)
+            found[key] = round((end - first.time) * 1000, 3)
     return found
 
 

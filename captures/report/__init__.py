@@ -13,7 +13,7 @@ from markupsafe import Markup
 
 from captures.flows import FlowReport, analyse
 from captures.pcapng import CaptureError
-from captures.report.sequence import Chart
+from captures.report.sequence import HOW, Chart
 from captures.report.timeline import Timeline
 from captures.report.topology import Topology
 from captures.run import Run
@@ -78,6 +78,7 @@ def render(run: Run, verdict: dict[str, Any]) -> str:
         timeline=Markup(Timeline(run, reports, colours).draw()) if reports else "",
         sequence=Markup(chart.draw()) if chart.rows else "",
         cut=chart.cut,
+        how=HOW.get(run.mode, "") if run.mobiles and run.gateways else "",
         colours=colours,
         style=Markup((folder / "style.css").read_text()),
     )
@@ -108,8 +109,9 @@ def _cards(run: Run, metrics: dict[str, Any], reports: list[FlowReport]) -> list
     for key, words in (
         ("l2_to_ra_ms_median", "attachment → RA, median"),
         ("pbu_to_pba_ms_median", "PBU → last PBA, median"),
+        ("pbu_to_tunnel_ms_median", "PBU → usable tunnels, median"),
     ):
-        if metrics[key] is not None:
+        if metrics.get(key) is not None:
             cards.append((f"{metrics[key]:.2f}", "ms", words))
     lost = sum(len(report.lost) for report in reports)
     cards.append((str(lost), "", f"packets lost in {len(reports)} flows"))
@@ -135,6 +137,7 @@ def _moves(run: Run, metrics: dict[str, Any]) -> list[dict[str, Any]]:
                 "radio": (stay.start - stay.left) * 1000,
                 "ra": metrics["l2_to_ra_ms"].get(key),
                 "pba": metrics["pbu_to_pba_ms"].get(key),
+                "tunnel": metrics.get("pbu_to_tunnel_ms", {}).get(key),
                 "gaps": {flow: found[key] for flow, found in metrics["gap_ms"].items() if key in found},
             }
         )

@@ -15,6 +15,13 @@ ROW = 45.0
 BAND = 40.0
 MOST = 160
 """Messages drawn at most: longer runs are cut with a note."""
+HOW = {
+    "direct": "At a handover the new gateway asks each anchor itself.",
+    "relay": "At a handover the CMD asks each anchor and passes their answers on to the new gateway.",
+    "locator": "At a handover the CMD asks each anchor; each answers it and, directly, the new gateway.",
+    "proxy": "At a handover the CMD answers the new gateway at once and asks each anchor meanwhile.",
+}
+"""Mode -> what to expect of the chart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +84,21 @@ class Chart:
                 parts.append(f"anchors {', '.join(names)}")
             elif message.dlif is not None and message.dlif.mac:
                 parts.append(f"DLIF {message.dlif.mac}")
+            parts += self._purpose(message)
         return head, " · ".join(parts)
+
+    def _purpose(self, answer: MobilityMessage) -> list[str]:
+        """What a PBA is for where its ends alone do not tell."""
+        run = self.run
+        if answer.destination == run.cmd_address:
+            return [f"for {run.name_of(answer.serving)}"] if answer.serving is not None else []
+        if answer.source != run.cmd_address:
+            return [f"answers the PBU to {run.cmd_node}"] if run.mode == "locator" else []
+        receiver = run.name_of(answer.destination)
+        owners = [run.anchor_of(prefix.network_address) for prefix in answer.prefixes]
+        withdrawn = [owner for owner in owners if owner and owner != receiver]
+        refused = answer.status >= 128 or answer.lifetime == 0
+        return [f"withdraws {', '.join(withdrawn)}"] if refused and withdrawn else []
 
     def _advertisements(self) -> list[Arrow]:
         """The first RA of each DLIF in each stay; repeats are counted in its text."""

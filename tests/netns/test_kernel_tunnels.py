@@ -46,7 +46,7 @@ class Lab:
             return self.executors[where.name].dropped()
 
 
-@pytest.fixture(params=["seg6", "ip6tnl"])
+@pytest.fixture(params=["seg6", pytest.param("ip6tnl", marks=pytest.mark.stock)])
 def kind(request: pytest.FixtureRequest) -> str:
     here = Namespace("probe")
     try:

@@ -164,6 +164,7 @@ def test_link_properties(network):
     assert not ping(node, "2001:db8::2", "-M", "do", "-s", str(1600 - 47))
 
 
+@pytest.mark.stock
 def test_loss(network):
     ends = ends_of(network(Pair(loss=30)))
     resolve(ends)

@@ -42,6 +42,7 @@ def test(
     words = [sys.executable, "-m", "pytest", "--rootdir", str(_ROOT), "-c", str(_ROOT / "pyproject.toml")]
     words += ["-k", expression] if expression else []
     words += ["-n", workers] if workers else []
+    words += stock.MARKED if kernel == "stock" else []
     kept = rundirs.kept_tests() if keep_run_dirs else None
     words += ["--basetemp", str(kept)] if kept else []
     named = any((Path(argument.split("::")[0])).exists() for argument in arguments)

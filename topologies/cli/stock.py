@@ -18,13 +18,13 @@ from topologies.cli.errors import Failure
 LIMIT = 1200.0
 """seconds; under emulation, on four cores, the tests take about a fifth of it"""
 _ROOT = Path(__file__).resolve().parents[2]
-_MARKED = ("-m", "stock")
+MARKED = ("-m", "stock")
 _LEAN = ("-p", "no:cacheprovider", "-p", "no:hypothesispytest")
 """What the guest's throw-away disk and slow processor do without."""
 
 
 def test(pytest: Sequence[str], places: Sequence[Path], kept: Path | None) -> int:
-    """Run a pytest command line in the guest and return its exit code (LabError, Failure).
+    """Run a pytest command line (with MARKED) in the guest and return its exit code (LabError, Failure).
 
     places are searched for files with marked tests; kept is where run directories go.
     """
@@ -32,7 +32,7 @@ def test(pytest: Sequence[str], places: Sequence[Path], kept: Path | None) -> in
     files = _marked(places) if places else []
     stock = kernel.fetch(_say)
     colour = ["--color=yes"] if sys.stdout.isatty() else []
-    words = sandbox.command([*pytest, *_LEAN, *colour, *_MARKED, *files])
+    words = sandbox.command([*pytest, *_LEAN, *colour, *files])
     if kept:
         kept.mkdir()
     job = Job(words, Path.cwd(), _environment(), kept)
@@ -44,7 +44,7 @@ def test(pytest: Sequence[str], places: Sequence[Path], kept: Path | None) -> in
 def _marked(places: Sequence[Path]) -> list[str]:
     """Find the files with marked tests here, where it is quick: the guest imports no other."""
     argv = [sys.executable, "-m", "pytest", "--rootdir", str(_ROOT), "-c", str(_ROOT / "pyproject.toml")]
-    argv += [*_LEAN, *_MARKED, "--collect-only", "-q", *map(str, places)]
+    argv += [*_LEAN, *MARKED, "--collect-only", "-q", *map(str, places)]
     done = subprocess.run(argv, cwd=_ROOT, capture_output=True, text=True, check=False)
     names = [line.partition("::")[0] for line in done.stdout.splitlines() if "::" in line]
     if done.returncode != 0 or not names:

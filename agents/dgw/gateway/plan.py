@@ -86,12 +86,15 @@ def difference(old: Plan, new: Plan) -> tuple[list[Item], list[Item]]:
 
 
 def advertisements(nodes: Iterable[MobileNode], config: GatewayConfig) -> tuple[Advertisement, ...]:
-    """The RAs of all DLIFs of all nodes served here (spec §6 table)."""
+    """The RAs of all DLIFs of all nodes served here and in radio reach (spec §6 table).
+
+    A node that left is told nothing more (spec RA-10): its routers may already speak from another gateway (DLIF-9).
+    """
     policy = config.advertisements
     lifetime = config.timing.lifetime
     result = []
     for node in nodes:
-        if not node.serving:
+        if not (node.serving and node.attached):
             continue
         if node.own and node.own.state is BindingState.LOCAL:
             name = f"{node.name}{config.name}"

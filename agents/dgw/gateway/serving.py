@@ -54,8 +54,6 @@ class Serving:
         self._registration.attach(node, handoff, now)
         self._settle(node)
         base.reconcile(now)
-        if handoff is Handoff.REREGISTRATION:
-            base.advertiser.repeat(node, now)
 
     def _take(self, node: MobileNode, now: float) -> Handoff | None:
         """Make the node ours; how it came decides the Handoff Indicator.  None when no prefix is left."""
@@ -96,10 +94,13 @@ class Serving:
         base.timers.cancel(("refresh", node.mn_id))
         if node.own and node.own.state is BindingState.TEMP:
             self._anchoring.forget(node, now)  # never confirmed, never advertised (spec HO-15)
-        elif node.own and node.own.former:
+            return
+        if node.own and node.own.former:
             self._give_back(node, node.own, now)
-        elif node.expires is None:
+            return
+        if node.expires is None:
             base.timers.set(("expire", node.mn_id), now + base.config.timing.lifetime)
+        base.reconcile(now)
 
     def _give_back(self, node: MobileNode, own: OwnBinding, now: float) -> None:
         """The node came back and left before the CMD heard of it: it is where the CMD last knew it (spec HO-15).

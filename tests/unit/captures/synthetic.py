@@ -1,4 +1,4 @@
-"""A made-up but byte-exact run of the IETF 83 walk: three gateways, direct or relay, written as a run directory.
+"""A made-up but byte-exact run of the IETF 83 walk: three gateways, in any signalling mode, written as a run directory.
 
 Every message and advertisement goes through `tweak` first, so that a test can doctor exactly one field;
 `World.frames` can be edited afterwards to drop, move or add frames.
@@ -9,6 +9,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 
 import synthetic_mh as mh
+import synthetic_modes as modes
 import synthetic_wire as wire
 
 from captures.records import eui64
@@ -146,11 +147,11 @@ class World:
         anchors = [name for name in dict.fromkeys(visited) if name != gateway]
         if self.mode == "direct":
             self.lookup(gateway, start + 0.001)
-            done = self.direct(gateway, anchors, start + 0.003)
+            done = modes.direct(self, gateway, anchors, start + 0.003)
             own = start + 0.002
         else:
-            done = self.relay(gateway, anchors, start + 0.002)
-            own = done
+            handover = {"relay": modes.relay, "locator": modes.locator, "proxy": modes.proxy}[self.mode]
+            done = own = (handover if anchors else modes.relay)(self, gateway, anchors, start + 0.002)
         self.advertise(index, gateway, own)
         for anchor in anchors:
             self.advertise(index, anchor, done + 0.001)
@@ -169,33 +170,8 @@ class World:
     def identity(self, anchor):
         return str(eui64(LMAC[anchor])), LMAC[anchor]
 
-    def direct(self, gateway, anchors, t):
-        for anchor in anchors:
-            fields = self.fields(t, [PREFIX[anchor]], 3)
-            self.message(f"pbu:{gateway}:{anchor}", t, gateway, anchor, "PBU", anchored=[PREFIX[gateway]], **fields)
-            self.message(
-                f"pba:{anchor}:{gateway}",
-                t + 0.001,
-                anchor,
-                gateway,
-                "PBA",
-                dlif=self.identity(anchor),
-                **fields,
-            )
-        return t + 0.002
-
-    def relay(self, gateway, anchors, t):
-        fields = self.fields(t, [PREFIX[gateway]], 4 if anchors else 1)
-        self.message(f"pbu:{gateway}:cmd", t, gateway, "cmd", "PBU", dlif=self.identity(gateway), **fields)
-        groups = []
-        for anchor in anchors:
-            relayed = {**fields, "hnp": [PREFIX[anchor]], "anchored": [PREFIX[gateway]], "serving": gateway}
-            self.message(f"pbu:cmd:{anchor}:{gateway}", t + 0.0005, "cmd", anchor, "PBU", **relayed)
-            back = {**relayed, "anchored": [], "dlif": self.identity(anchor)}
-            self.message(f"pba:{anchor}:cmd:{gateway}", t + 0.001, anchor, "cmd", "PBA", **back)
-            groups.append((anchor, PREFIX[anchor], *self.identity(anchor)))
-        self.message(f"pba:cmd:{gateway}", t + 0.002, "cmd", gateway, "PBA", groups=groups, **fields)
-        return t + 0.003
+    def prefix(self, gateway):
+        return PREFIX[gateway]
 
     def advertise(self, index, anchor, t):
         """RAs of one DLIF during one stay, from the serving gateway's access interface to the node."""

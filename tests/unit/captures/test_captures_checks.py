@@ -2,46 +2,16 @@
 
 from dataclasses import replace
 
+import doctored_cmd_modes
 import pytest
 import synthetic as syn
 import synthetic_wire as wire
+from doctoring import DOCTORED, MODES, decode_together, doctored, tweaked, without
 from synthetic import ADDRESS, LMAC, MN, PREFIX, World
 
 from captures.checks import REGISTRY, call
-from captures.decode import decode_all
-from captures.pcapng import ENHANCED_PACKET, CaptureError, blocks
-from captures.records import Capture
+from captures.pcapng import CaptureError
 from captures.run import Run
-
-DOCTORED = {}
-"""name -> (mode, doctor, check, id of the result, expected outcome, text expected in `measured`)."""
-
-
-def doctored(check, result, text, outcome=False, mode="direct"):
-    """Register a function that makes the doctored World."""
-
-    def register(function):
-        DOCTORED[f"{function.__name__}-{mode}"] = (mode, function, check, result, outcome, text)
-        return function
-
-    return register
-
-
-def tweaked(mode, prefix, **changes):
-    """A run in which every message or RA whose tag starts so has these fields changed (callables get the old)."""
-
-    def tweak(tag, fields):
-        if not tag.startswith(prefix):
-            return fields
-        return {**fields, **{k: v(fields) if callable(v) else v for k, v in changes.items()}}
-
-    return World(mode, tweak)
-
-
-def without(mode, prefix):
-    """A run in which messages or RAs whose tag starts so were never sent."""
-    return World(mode, lambda tag, fields: None if tag.startswith(prefix) else fields)
-
 
 # -- signalling ----------------------------------------------------------------------------------------
 
@@ -598,7 +568,7 @@ def prepared(tmp_path_factory):
     """All runs; only captures that differ from the right run's are decoded again, all of them together."""
     root = tmp_path_factory.mktemp("runs")
     base, jobs, directories = {}, [], {}
-    for mode in ("direct", "relay"):
+    for mode in MODES:
         world = World(mode)
         directories[mode], base[mode] = world.write(root / mode, only=()), world.by_capture()
         jobs += [(mode, file, data) for file, data in world.files().items()]
@@ -610,34 +580,13 @@ def prepared(tmp_path_factory):
     return directories, decode_together(root, jobs)
 
 
-def decode_together(root, jobs):
-    """Decode many captures in four tshark runs: pcapng sections can follow each other in one file."""
-    parts = [jobs[n::4] for n in range(4)]
-    for number, part in enumerate(parts):
-        (root / f"{number}.pcapng").write_bytes(b"".join(data for *_, data in part))
-    listed = [(f"{number}.pcapng", "", "") for number in range(4)]
-    decoded = {}
-    for part, whole in zip(parts, decode_all(root, listed), strict=True):
-        first = 1
-        for name, file, data in part:
-            last = first + sum(1 for kind, *_ in blocks(data) if kind == ENHANCED_PACKET)
-            capture = Capture(f"pcap/{file}.pcapng", *file.split("-"))
-            for kind in ("packets", "mobility", "advertisements"):
-                here = [one for one in getattr(whole, kind) if first <= one.number < last]
-                moved = [replace(one, file=capture.file, number=one.number - first + 1) for one in here]
-                setattr(capture, kind, moved)
-            decoded[name, file] = capture
-            first = last
-    return decoded
-
-
 def run_of(prepared, name, mode):
     directories, decoded = prepared
     captures = [decoded.get((name, file)) or decoded[mode, file] for file in World.capture_names()]
     return Run(directories[name], captures)
 
 
-@pytest.mark.parametrize("mode", ["direct", "relay"])
+@pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("check", sorted(REGISTRY))
 def test_a_right_run_passes(prepared, mode, check):
     run = run_of(prepared, mode, mode)
@@ -660,6 +609,13 @@ def test_a_doctored_run_fails(prepared, name):
     result = {one.id: one for one in call(run, entry)}[wanted]
     assert result.passed is outcome, result.measured
     assert text in result.measured
+
+
+def test_the_cmd_modes_have_negative_tests():
+    assert doctored_cmd_modes.__name__ in {function.__module__ for _, function, *_ in DOCTORED.values()}
+    for mode in ("locator", "proxy"):
+        stays = {wanted for kind, _, _, wanted, outcome, _ in DOCTORED.values() if kind == mode and outcome is False}
+        assert stays >= {"signalling.mn1.0", "signalling.mn1.1", "signalling.mn1.2"}
 
 
 def test_every_result_kind_has_a_negative_test():

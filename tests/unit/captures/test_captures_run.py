@@ -6,6 +6,7 @@ import json
 import pytest
 import synthetic as syn
 import synthetic_wire as wire
+from doctoring import MODES
 from rich.console import Console
 from synthetic import World
 
@@ -13,11 +14,12 @@ from captures import report, terminal
 from captures.decode import decode_file
 from captures.flows import analyse
 from captures.pcapng import CaptureError, Frames
+from captures.report.sequence import HOW
 from captures.run import Run
 from captures.verdict import judge
 
 
-@pytest.fixture(scope="module", params=["direct", "relay"])
+@pytest.fixture(scope="module", params=MODES)
 def run(request, tmp_path_factory):
     return Run(World(request.param).write(tmp_path_factory.mktemp(request.param)))
 
@@ -38,11 +40,14 @@ def test_verdict_file_has_the_public_format(run, verdict):
 
 
 def test_metrics_are_what_the_generator_made(run, verdict):
-    own = 0.002 if run.mode == "direct" else 0.005
+    own = {"direct": 0.002, "relay": 0.005, "locator": 0.004, "proxy": 0.003}[run.mode]
     metrics = verdict.metrics
     assert metrics["l2_to_ra_ms"] == pytest.approx({"mn1.1": own * 1000 + 0.1, "mn1.2": own * 1000 + 0.1}, abs=0.01)
-    exchange = 1.0 if run.mode == "direct" else 2.0
+    exchange = {"direct": 1.0, "relay": 2.0, "locator": 1.1, "proxy": 0.4}[run.mode]
     assert metrics["pbu_to_pba_ms"] == pytest.approx({"mn1.1": exchange, "mn1.2": exchange}, abs=0.01)
+    usable = exchange + 0.2  # one hop later
+    assert metrics["pbu_to_tunnel_ms"] == pytest.approx({"mn1.1": usable, "mn1.2": usable}, abs=0.01)
+    assert metrics["pbu_to_tunnel_ms_median"] == pytest.approx(usable, abs=0.01)
     assert metrics["gap_ms"]["ping1"] == pytest.approx({"mn1.1": 80.0, "mn1.2": 80.0}, abs=0.01)
     assert metrics["gap_ms"]["camera"] == pytest.approx({"mn1.1": 75.0, "mn1.2": 75.0}, abs=0.01)
     assert metrics["moves_without_ra"] == 0
@@ -77,6 +82,7 @@ def test_report_is_one_self_contained_page(run, verdict):
         "tunnel to dgw1",
         "PBU #",
         "mn1 moves to dgw3",
+        HOW[run.mode],
         "2001:db8:c:9::2",
         "Passed",
         "prefers-color-scheme: dark",

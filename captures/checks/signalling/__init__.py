@@ -1,0 +1,54 @@
+"""Check "signalling": PBU/PBA order and fields, per message and per stay of a mobile node.
+
+Sources: RFC 5213 §5.3.6, §6.9.1; RFC 8885 §3.1..§3.4, §4; spec ATT-5..7, HO-3, HO-8, CMD-4..8, CMD-RELAY-*,
+CMD-LOC-*, CMD-PROXY-*, SC-CMDMODES.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from captures.checks.base import Result, check
+from captures.checks.signalling import direct, locator, messages, proxy, relay
+from captures.checks.signalling.registered import first_registered
+from captures.exchanges import MODES, Registration, pair, registrations
+from captures.pcapng import CaptureError
+from captures.run import Run
+
+Conversation = Callable[[Run, Registration, str, bool], Result]
+HANDOVERS: dict[str, Conversation] = {
+    "direct": direct.handover,
+    "relay": relay.handover,
+    "locator": locator.handover,
+    "proxy": proxy.handover,
+}
+
+
+@check("signalling")
+def signalling(
+    run: Run, require_timestamp: bool = True, require_dlif: bool = True, allow_status: tuple[int, ...] = ()
+) -> list[Result]:
+    """Judge every PBU/PBA by itself, each answer against its update, and each stay's conversation."""
+    if run.mode not in HANDOVERS:
+        raise CaptureError(f"check signalling: unknown mode {run.mode!r} (known: {', '.join(MODES)})")
+    ours = [message for message in run.signalling if message.kind in ("PBU", "PBA")]
+    others = [message for message in run.signalling if message.kind not in ("PBU", "PBA")]
+    exchanges, unmatched = pair(run)
+    results = [
+        messages.wellformed(ours, others),
+        messages.flags(ours),
+        messages.options(ours, require_timestamp),
+        messages.echo(exchanges, unmatched, set(allow_status)),
+        messages.sequences(ours),
+    ]
+    return results + [_stay(run, registration, require_dlif) for registration in registrations(run)]
+
+
+def _stay(run: Run, registration: Registration, require_dlif: bool) -> Result:
+    """The conversation of one stay: first attachment or handover, in the run's mode."""
+    stay = registration.stay
+    id_ = f"signalling.{stay.mobile}.{stay.number}"
+    if stay.number > 0 and stay.previous:
+        return HANDOVERS[run.mode](run, registration, id_, require_dlif)
+    first = direct.first if run.mode == "direct" else first_registered
+    return first(run, registration, id_)

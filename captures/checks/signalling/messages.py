@@ -1,0 +1,147 @@
+"""Every PBU and PBA by itself, and each answer against its update (RFC 5213 §5.3.6, §6.9.1; RFC 8885 §4)."""
+
+from __future__ import annotations
+
+from captures import layers
+from captures.checks.base import Result, Tally, plural
+from captures.exchanges import Exchange, accepting
+from captures.records import MobilityMessage
+
+UPDATE_FLAGS = layers.BU_ACK | layers.BU_PROXY | layers.BU_D
+ANSWER_FLAGS = layers.BA_PROXY | layers.BA_D
+MANDATORY = {layers.MN_ID: "MN-ID", layers.HNP: "HNP", layers.HANDOFF: "HI", layers.ACCESS: "ATT"}
+SINGLE = (
+    layers.MN_ID,
+    layers.HANDOFF,
+    layers.ACCESS,
+    layers.LINK_LAYER_ID,
+    layers.LINK_LOCAL,
+    layers.TIMESTAMP,
+    layers.SERVING_MAAR,
+)
+ECHOED = {"handoff": "HI", "access_type": "ATT", "timestamp": "Timestamp", "link_layer_id": "MN LL-ID"}
+
+
+def wellformed(messages: list[MobilityMessage], others: list[MobilityMessage]) -> Result:
+    """Checksum, payload protocol, options readable, no other Mobility Header message."""
+    tally = Tally(
+        "signalling.wellformed",
+        "ATT-5, HO-8",
+        "Mobility Header messages are well formed",
+        "checksum correct (recomputed here), Payload Proto 59, every option readable, PBU and PBA only",
+    )
+    for message in messages:
+        tally.see(message)
+        tally.demand(message.checksum_valid, f"bad checksum in a {message.kind}", message)
+        tally.demand(message.payload_proto == 59, f"Payload Proto {message.payload_proto}", message)
+        tally.demand(message.malformed is None, str(message.malformed), message)
+    for message in others:
+        tally.wrong(f"unexpected {message.kind}", message)
+    return tally.result(f"{plural(len(messages), 'message')}, every checksum correct", "no PBU or PBA captured")
+
+
+def flags(messages: list[MobilityMessage]) -> Result:
+    """A, P and D where they belong, nothing else."""
+    tally = Tally(
+        "signalling.flags",
+        "ATT-5, CMD-1",
+        "Flags mark distributed-gateway signalling",
+        f"PBU A+P+D = {UPDATE_FLAGS:#06x}, PBA P+D = {ANSWER_FLAGS:#04x}",
+    )
+    for message in messages:
+        tally.see(message)
+        wanted = UPDATE_FLAGS if message.kind == "PBU" else ANSWER_FLAGS
+        tally.demand(message.flags == wanted, f"{message.kind} flags {message.flags:#x}", message)
+    return tally.result(f"all {len(messages)} messages carry exactly these flags", "no PBU or PBA captured")
+
+
+def options(messages: list[MobilityMessage], require_timestamp: bool) -> Result:
+    """What must be there is there, once."""
+    mandatory = dict(MANDATORY)
+    if require_timestamp:
+        mandatory[layers.TIMESTAMP] = "Timestamp"
+    tally = Tally(
+        "signalling.options",
+        "ATT-5, HO-3, HO-8",
+        "Mandatory options are present once",
+        f"{', '.join(mandatory.values())} in every PBU and PBA; MN-ID known; ATT 3; HI 1..5",
+    )
+    for message in messages:
+        tally.see(message)
+        for kind, name in mandatory.items():
+            tally.demand(kind in message.options, f"{message.kind} without {name}", message)
+        for kind in SINGLE:
+            tally.demand(message.options.count(kind) <= 1, f"option {kind} twice in a {message.kind}", message)
+        if message.access_type is not None:
+            tally.demand(message.access_type == 3, f"ATT {message.access_type}", message)
+        if message.handoff is not None:
+            tally.demand(1 <= message.handoff <= 5, f"HI {message.handoff}", message)
+        for prefix in message.prefixes:
+            tally.demand(prefix.prefixlen == 64, f"HNP of length {prefix.prefixlen}", message)
+    return tally.result(f"complete in all {len(messages)} messages", "no PBU or PBA captured")
+
+
+def echo(exchanges: list[Exchange], unmatched: list[MobilityMessage], allowed: set[int]) -> Result:
+    """Every PBU is answered, and each PBA repeats what it must."""
+    tally = Tally(
+        "signalling.echo",
+        "HO-8, RETX-6",
+        "Every PBU is answered; the PBA repeats what it must",
+        "status 0; sequence, MN-ID, HI, ATT, Timestamp and MN LL-ID as in the PBU; lifetime granted ≤ requested",
+    )
+    for answer in unmatched:
+        tally.wrong(f"PBA with sequence {answer.sequence} answers no PBU", answer)
+    for exchange in exchanges:
+        update = exchange.update
+        repeated = any(
+            other.update.mn_id == update.mn_id
+            and other.update.destination == update.destination
+            and other.update.time > update.time
+            and (other.accepted or accepting(other.direct))
+            for other in exchanges
+        )
+        tally.demand(
+            bool(exchange.answers or exchange.direct) or repeated,
+            f"PBU {update.sequence} was never answered nor repeated",
+            update,
+        )
+        for answer in (*exchange.answers, *exchange.copies):
+            tally.see(update, answer)
+            tally.demand(answer.status == 0 or answer.status in allowed, f"PBA status {answer.status}", update, answer)
+            if answer.status >= 128:
+                continue
+            for name, text in ECHOED.items():
+                same = getattr(answer, name) == getattr(update, name)
+                tally.demand(same, f"PBA {text} differs from the PBU's", update, answer)
+            tally.demand(answer.lifetime <= update.lifetime, "PBA grants more than requested", update, answer)
+    count = sum(len(one.answers) + len(one.copies) for one in exchanges)
+    return tally.result(
+        f"{plural(count, 'answer')} to {plural(len(exchanges), 'PBU')}, "
+        "all status 0" + (" or allowed" if allowed else ""),
+        "no answered PBU captured",
+    )
+
+
+def sequences(messages: list[MobilityMessage]) -> Result:
+    """No PBU twice, time never runs backwards."""
+    tally = Tally(
+        "signalling.sequence",
+        "RETX-4, RETX-9, RETX-6",
+        "No PBU repeats another's sequence and time",
+        "per sender, receiver and node: timestamps rise, (sequence, timestamp) never twice",
+    )
+    last: dict[tuple[object, ...], MobilityMessage] = {}
+    for message in messages:
+        if message.kind != "PBU":
+            continue
+        tally.see(message)
+        key = (message.source, message.destination, message.mn_id, message.prefixes)
+        before = last.get(key)
+        if before is not None:
+            if message.sequence == before.sequence and message.timestamp == before.timestamp:
+                tally.wrong(f"PBU sequence {message.sequence} sent twice unchanged", before, message)
+            elif None not in (message.timestamp, before.timestamp):
+                newer = (message.timestamp or 0) > (before.timestamp or 0)
+                tally.demand(newer, f"PBU {message.sequence} has an older Timestamp", before, message)
+        last[key] = message
+    return tally.result(f"{plural(len(tally.seen), 'PBU')}, all distinct", "no PBU captured")
