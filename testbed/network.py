@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from typing import Any
 
 from testbed import ending
@@ -146,11 +147,10 @@ class Network(Mininet):
         self._check_cells()
         self._number_hosts()
         self.built = self.started = True
-        try:
+        with ExitStack() as undo:
+            undo.callback(self.stop)
             self._build()
-        except BaseException:
-            self.stop()
-            raise
+            undo.pop_all()
 
     def build(self) -> None:
         """Do nothing: start() builds (Mininet's build() belongs to its constructor)."""

@@ -53,11 +53,10 @@ class Run:
     def deploy(cls, lab: Lab, options: Any, directory: Path, progress: Progress = lambda _text: None) -> Run:
         """Bring a lab up inside the present sandbox; on any error nothing of it stays."""
         run = cls(lab, options, RunDirectory.create(directory))
-        try:
+        with ExitStack() as undo:
+            undo.callback(run.stop)
             run._deploy(progress)
-        except BaseException:
-            run.stop()
-            raise
+            undo.pop_all()
         return run
 
     def _deploy(self, progress: Progress) -> None:

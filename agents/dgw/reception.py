@@ -7,9 +7,14 @@ from ipaddress import IPv6Address
 
 from agents.core import Outbox
 from agents.dgw.actions import MobilityDatagram, Send, SendParameterProblem
+from agents.dgw.freshness import ticks
+from agents.dgw.messages import compose_rejection
+from agents.dgw.validation import Rejected
 from agents.wire.errors import DecodeError, DecodeErrorKind
 from agents.wire.mobility import (
+    BindingAck,
     BindingError,
+    BindingUpdate,
     MobilityMessage,
     icmpv6_pointer,
     pull_mobility,
@@ -58,6 +63,12 @@ class Reception:
         """Count a message that has no effect and gets no answer."""
         self.counters[counter] = self.counters.get(counter, 0) + 1
         self._outbox.say("dropped", reason=reason, source=source)
+
+    def reject(self, update: BindingUpdate, rejected: Rejected, source: IPv6Address, now: float) -> BindingAck:
+        """Count a rejected update; its answer, to be sent to `source`."""
+        self.counters["rejected"] = self.counters.get("rejected", 0) + 1
+        self._outbox.say("binding-rejected", status=int(rejected.status), reason=rejected.reason, peer=source)
+        return compose_rejection(update, rejected.status, now_ticks=ticks(now), last_sequence=rejected.last_sequence)
 
     def _answer(self, error: DecodeError, datagram: MobilityDatagram, now: float) -> None:
         source = datagram.source

@@ -52,6 +52,16 @@ class _Answers:
         transaction.collected.clear()
         transaction.answered = True
 
+    def refused(self, session: Session, transaction: Transaction, record: AnchorRecord, status: int) -> None:
+        """Its group is left out (spec CMD-RELAY-5); if it was the last one awaited, the answer is due."""
+        if not transaction.waiting and not transaction.answered:
+            self._answer(session, transaction)
+
+    def waited_long(self, session: Session, transaction: Transaction) -> None:
+        """Answer with what there is (spec CMD-RELAY-4): the gateway's own prefix does not wait (spec HO-11)."""
+        if not transaction.answered:
+            self._answer(session, transaction)
+
     def refreshed(self, session: Session, update: BindingUpdate, source: IPv6Address) -> None:
         """Say again who agreed: also mends an answer that was lost."""
         self._send(session, update, source, session.agreed)
@@ -71,16 +81,6 @@ class RelayAnswers(_Answers):
         if not transaction.waiting or transaction.answered:
             self._answer(session, transaction)
 
-    def refused(self, session: Session, transaction: Transaction, record: AnchorRecord, status: int) -> None:
-        """Its group is left out (spec CMD-RELAY-5)."""
-        if not transaction.waiting and not transaction.answered:
-            self._answer(session, transaction)
-
-    def waited_long(self, session: Session, transaction: Transaction) -> None:
-        """Answer with what there is (spec CMD-RELAY-4)."""
-        if not transaction.answered:
-            self._answer(session, transaction)
-
 
 class LocatorAnswers(_Answers):
     """The anchors answer the serving gateway themselves; the CMD only told them where it is (spec CMD-LOC-*)."""
@@ -94,16 +94,6 @@ class LocatorAnswers(_Answers):
     def agreed(self, session: Session, transaction: Transaction, record: AnchorRecord) -> None:
         """The anchor told the serving gateway as well: nothing to forward."""
         transaction.answered = True
-
-    def refused(self, session: Session, transaction: Transaction, record: AnchorRecord, status: int) -> None:
-        """Nobody else will confirm the gateway's own prefix: do it here."""
-        if not transaction.waiting and not transaction.answered:
-            self._answer(session, transaction)
-
-    def waited_long(self, session: Session, transaction: Transaction) -> None:
-        """All anchors are silent: confirm the gateway's own prefix, so that it does not wait for them (spec HO-11)."""
-        if not transaction.answered:
-            self._answer(session, transaction)
 
 
 class ProxyAnswers(_Answers):

@@ -8,8 +8,8 @@ from agents.dgw.cmd.answering import Answering
 from agents.dgw.cmd.base import CmdBase
 from agents.dgw.cmd.informing import Informing
 from agents.dgw.cmd.state import Session
-from agents.dgw.freshness import Freshness, ticks
-from agents.dgw.messages import compose_ack, compose_rejection, group_identity, group_local_prefixes
+from agents.dgw.freshness import Freshness
+from agents.dgw.messages import compose_ack, group_identity, group_local_prefixes
 from agents.dgw.records import AnchorRecord
 from agents.dgw.validation import (
     Ignored,
@@ -42,12 +42,7 @@ class Registrar:
             base.reception.drop(str(ignored), source)
             return
         except Rejected as rejected:
-            base.reception.counters["rejected"] = base.reception.counters.get("rejected", 0) + 1
-            base.outbox.say("binding-rejected", status=int(rejected.status), reason=rejected.reason, peer=source)
-            base.send(
-                compose_rejection(update, rejected.status, now_ticks=ticks(now), last_sequence=rejected.last_sequence),
-                source,
-            )
+            base.send(base.reception.reject(update, rejected, source, now), source)
             return
         if update.lifetime_units:
             self._register(mn_id, prefix, update, source, now)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from ipaddress import IPv6Address, IPv6Network
 
-from agents.dgw.freshness import ticks
 from agents.dgw.gateway.base import GatewayBase
 from agents.dgw.gateway.state import BindingState, MobileNode, OwnBinding
-from agents.dgw.messages import care_of_address, compose_ack, compose_rejection, own_options
+from agents.dgw.messages import care_of_address, compose_ack, own_options
 from agents.dgw.validation import (
     Ignored,
     Rejected,
@@ -36,12 +35,7 @@ class Anchoring:
         except Ignored as ignored:
             base.reception.drop(str(ignored), source)
         except Rejected as rejected:
-            base.reception.counters["rejected"] = base.reception.counters.get("rejected", 0) + 1
-            base.outbox.say("binding-rejected", status=int(rejected.status), reason=rejected.reason, peer=source)
-            rejection = compose_rejection(
-                update, rejected.status, now_ticks=ticks(now), last_sequence=rejected.last_sequence
-            )
-            base.send(rejection, source)
+            base.send(base.reception.reject(update, rejected, source, now), source)
         else:
             timestamp = update.first(Timestamp)
             node.freshness.accept(timestamp.raw if timestamp else None, update.sequence)
