@@ -59,7 +59,6 @@ def _environment() -> dict[str, str]:
         "PYTHONPATH": str(_ROOT),
         "PYTHONSAFEPATH": "1",
         "PYTHONDONTWRITEBYTECODE": "1",
-        "HOME": "/root",
         "LANG": "C.UTF-8",
         "TERM": "dumb",
     }
