@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from ipaddress import IPv6Address
 
@@ -43,6 +44,8 @@ class Signalling:
             match action:
                 case Send():
                     self._mobility.send(action.message, action.destination)
+                    # Its receiver may wait for this very CPU, and what we do next is less urgent than its answer.
+                    os.sched_yield()
                 case SendParameterProblem():
                     told = action.offending
                     received = Received(told.data, told.source, told.destination, told.hop_limit, told.extensions)

@@ -109,6 +109,7 @@ class GatewayCore:
             "refresh": self._serving.refresh,
             "expire": self._serving.expire,
             "teardown": self._serving.teardown,
+            "quiet": self._serving.quiet,
         }
         for name, mn_id in list(self._base.timers.take(now)):
             node = self._base.state.nodes.get(mn_id)

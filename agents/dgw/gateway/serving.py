@@ -18,6 +18,9 @@ from agents.wire.mobility import BindingAck
 from agents.wire.mobility_codes import AckFlag, Handoff, Status
 from agents.wire.mobility_options import HomeNetworkPrefix, MobileNodeIdentifier
 
+QUIET_AFTER = 0.05
+"""Seconds from a node's leaving to the end of its RAs: the new gateway's update, which says more, comes first."""
+
 
 class Serving:
     """Life of a node at its serving gateway, whatever the signalling mode."""
@@ -100,7 +103,12 @@ class Serving:
             return
         if node.expires is None:
             base.timers.set(("expire", node.mn_id), now + base.config.timing.lifetime)
-        base.reconcile(now)
+        base.timers.set(("quiet", node.mn_id), now + QUIET_AFTER)
+
+    def quiet(self, node: MobileNode, now: float) -> None:
+        """A node that is still away is advertised to no more."""
+        if not node.attached:
+            self._base.reconcile(now)
 
     def _give_back(self, node: MobileNode, own: OwnBinding, now: float) -> None:
         """The node came back and left before the CMD heard of it: it is where the CMD last knew it (spec HO-15).
