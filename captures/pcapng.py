@@ -7,7 +7,6 @@ import struct
 from collections.abc import Iterator
 from pathlib import Path
 
-SECTION_HEADER = 0x0A0D0D0A
 ENHANCED_PACKET = 0x00000006
 SIMPLE_PACKET = 0x00000003
 BYTE_ORDER_MAGIC = 0x1A2B3C4D
