@@ -1,4 +1,4 @@
-"""The labs there are: one module a lab in this folder, or any file that holds `LAB`."""
+"""The labs there are: one module a lab in the folder of its family, or any file that holds `LAB`."""
 
 from __future__ import annotations
 
@@ -9,8 +9,11 @@ from pathlib import Path
 from testbed.validation import LabError, unknown
 from topologies.lab import Lab
 
-LABS = ("basic", "ietf83", "sc-simul")
-"""Labs of this folder, in the order of `roamlab labs`; their modules are named alike, with _ for -."""
+FAMILIES = {
+    "dgw": ("basic", "ietf83", "sc-simul"),
+}
+"""Labs by folder, in the order of `roamlab labs`; their modules are named alike, with _ for -."""
+LABS = tuple(name for labs in FAMILIES.values() for name in labs)
 
 
 def names() -> list[str]:
@@ -24,7 +27,8 @@ def load(name: str) -> Lab:
         return _load_file(Path(name))
     if name not in LABS:
         raise LabError(unknown("lab", name, LABS))
-    return _lab_of(importlib.import_module(f"topologies.{name.replace('-', '_')}"), name)
+    family = next(family for family, labs in FAMILIES.items() if name in labs)
+    return _lab_of(importlib.import_module(f"topologies.{family}.{name.replace('-', '_')}"), name)
 
 
 def _load_file(path: Path) -> Lab:

@@ -74,6 +74,10 @@ class Lab(ABC):
     """One line."""
     options: ClassVar[type]
     """Frozen dataclass of the lab's options, made of `option(...)` fields."""
+    variants: ClassVar[tuple[dict[str, Any], ...]] = ({},)
+    """Options with which the demo tests play the lab."""
+    stock_variants: ClassVar[tuple[dict[str, Any], ...]] = ()
+    """Options with which the tests under a stock kernel play it besides; skipped where the kernel cannot."""
 
     @property
     def summary(self) -> str:

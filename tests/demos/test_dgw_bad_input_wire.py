@@ -23,7 +23,7 @@ from agents.wire.mobility_options import (
 )
 from testbed.waiting import NotYet, WaitTimeout, wait_until
 from topologies import traffic
-from topologies.dgw_plan import CMD_ADDRESS, CORRESPONDENTS, Gateway, Mobile
+from topologies.dgw.plan import CMD_ADDRESS, CORRESPONDENTS, Gateway, Mobile
 
 pytestmark = pytest.mark.demo
 

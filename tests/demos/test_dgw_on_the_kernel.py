@@ -10,7 +10,7 @@ import pytest
 
 from testbed.waiting import NotYet, wait_until
 from topologies import traffic
-from topologies.dgw_plan import CMD_ADDRESS, Gateway
+from topologies.dgw.plan import CMD_ADDRESS, Gateway
 
 pytestmark = pytest.mark.demo
 POOLS = {i: Gateway(i).pool for i in (1, 2)}

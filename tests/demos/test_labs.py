@@ -8,26 +8,25 @@ import pytest
 
 from captures.verdict import judge
 from testbed.features import refusal
+from topologies import catalog
 
 pytestmark = pytest.mark.demo
 
-VARIANTS = [
-    ("basic", {"mode": "relay"}),
-    ("basic", {"mode": "direct"}),
-    ("basic", {"mode": "relay", "ra_profile": "lowpref"}),
-    pytest.param("basic", {"mode": "relay", "tunnel": "ip6tnl"}, marks=pytest.mark.stock),
-    ("ietf83", {"mode": "relay"}),
-    ("ietf83", {"mode": "direct"}),
-    ("ietf83", {"mode": "locator"}),
-    ("ietf83", {"mode": "proxy"}),
-    ("sc-simul", {"mode": "relay"}),
-    ("sc-simul", {"mode": "direct"}),
-]
+
+def _variants():
+    for name in catalog.names():
+        lab = catalog.load(name)
+        for options in lab.variants:
+            yield pytest.param(name, options, id=_title(name, options))
+        for options in lab.stock_variants:
+            yield pytest.param(name, options, id=_title(name, options), marks=pytest.mark.stock)
 
 
-@pytest.mark.parametrize(
-    ("name", "options"), VARIANTS, ids=lambda value: value if isinstance(value, str) else "-".join(value.values())
-)
+def _title(name, options):
+    return "-".join([name, *map(str, options.values())])
+
+
+@pytest.mark.parametrize(("name", "options"), list(_variants()))
 def test_lab_passes_every_check(deploy, name, options):
     tunnel = options.get("tunnel")
     if tunnel and refusal(tunnel):

@@ -16,7 +16,7 @@ from typing import Any
 from captures.verdict import judge
 from topologies import catalog, traffic
 from topologies.bench.figures import Figure, at_most, result
-from topologies.dgw_plan import Gateway
+from topologies.dgw.plan import Gateway
 from topologies.runner import Run
 
 MOVES = 20

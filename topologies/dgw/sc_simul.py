@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from topologies import traffic
-from topologies.basic import BasicLab
-from topologies.dgw_checks import walk_checks
-from topologies.dgw_plan import DgwOptions, DgwPlan, Gateway, Mobile
+from topologies.dgw.checks import walk_checks
+from topologies.dgw.lab import DgwLab
+from topologies.dgw.plan import DgwOptions, DgwPlan, Gateway, Mobile
 from topologies.lab import option
 from topologies.runner import Run
 
@@ -38,12 +38,13 @@ def cell_number(mobile: int, moved: bool) -> int:
     return here + 1
 
 
-class SimulLab(BasicLab):
+class SimulLab(DgwLab):
     """Twenty nodes on four gateways hand over in the same second, in both directions."""
 
     name = "sc-simul"
     title = "Simultaneous handovers of many nodes"
     options = SimulOptions
+    variants = ({"mode": "relay"}, {"mode": "direct"})
 
     def plan(self, options: DgwOptions) -> DgwPlan:
         """Size and addresses of the lab."""

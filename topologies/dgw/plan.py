@@ -148,7 +148,7 @@ class DgwTopo(Topo):
 
 @dataclass(frozen=True)
 class DgwPlan:
-    """Everything a D-GW lab needs besides its script."""
+    """Everything a D-GW lab needs besides its script; a lab with more to it overrides what differs."""
 
     options: DgwOptions
     gateways: int
@@ -173,9 +173,9 @@ class DgwPlan:
 
     def agents(self) -> list[AgentSpec]:
         """CMD first, then the gateways."""
-        cmd = AgentSpec("cmd", "cmd", "agents.dgw", self._cmd())
+        cmd = AgentSpec("cmd", "cmd", "agents.dgw", self.cmd_config())
         gateways = [
-            AgentSpec(gateway.name, "dgw", "agents.dgw", self._gateway(gateway), (gateway.cell,))
+            AgentSpec(gateway.name, "dgw", "agents.dgw", self.gateway_config(gateway), (gateway.cell,))
             for gateway in self.gateway_list
         ]
         return [cmd, *gateways]
@@ -204,7 +204,8 @@ class DgwPlan:
             "repository_port": REPOSITORY_PORT,
         }
 
-    def _gateway(self, gateway: Gateway) -> dict[str, Any]:
+    def gateway_config(self, gateway: Gateway) -> dict[str, Any]:
+        """The configuration of one gateway's agent (agents.dgw.config.GatewayConfig)."""
         return {
             "role": "gateway",
             "name": gateway.name,
@@ -215,35 +216,38 @@ class DgwPlan:
             "wan": "wan",
             "phy": "phy",
             "cmd": CMD_ADDRESS,
-            "peers": [_peer(peer) for peer in self.gateway_list if peer != gateway],
-            "profiles": self._profiles(),
+            "peers": [peer_config(peer) for peer in self.gateway_list if peer != gateway],
+            "profiles": self.profiles(),
             "radvd": {"config": f"{gateway.files}/radvd.conf", "pid_file": f"{gateway.files}/radvd.pid"},
             "control": f"{gateway.files}/control",
             "state": f"{gateway.files}/state.json",
             "tunnel": self.options.tunnel,
             "repository_port": REPOSITORY_PORT,
-            "timing": self._timing(),
+            "timing": self.timing(),
             "advertisements": {"profile": self.options.ra_profile},
         }
 
-    def _cmd(self) -> dict[str, Any]:
+    def cmd_config(self) -> dict[str, Any]:
+        """The configuration of the CMD (agents.dgw.config.CmdConfig)."""
         return {
             "role": "cmd",
             "name": "cmd",
             "mode": self.options.mode,
             "address": CMD_ADDRESS,
-            "gateways": [_peer(gateway) for gateway in self.gateway_list],
-            "profiles": self._profiles(),
+            "gateways": [peer_config(gateway) for gateway in self.gateway_list],
+            "profiles": self.profiles(),
             "control": f"{RUNTIME}/cmd/control",
             "state": f"{RUNTIME}/cmd/state.json",
             "repository_port": REPOSITORY_PORT,
-            "timing": self._timing(),
+            "timing": self.timing(),
         }
 
-    def _profiles(self) -> list[dict[str, Any]]:
+    def profiles(self) -> list[dict[str, Any]]:
+        """The mobile nodes' policy profiles."""
         return [{"name": m.name, "mn_id": m.mn_id, "mac": m.mac} for m in self.mobile_list]
 
-    def _timing(self) -> dict[str, Any]:
+    def timing(self) -> dict[str, Any]:
+        """Timers and limits of all agents."""
         return {
             "lifetime": self.options.lifetime,
             "rate": self.rate,
@@ -251,7 +255,8 @@ class DgwPlan:
         }
 
 
-def _peer(gateway: Gateway) -> dict[str, Any]:
+def peer_config(gateway: Gateway) -> dict[str, Any]:
+    """How other agents know a gateway."""
     return {
         "name": gateway.name,
         "index": gateway.index,

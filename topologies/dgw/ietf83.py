@@ -14,30 +14,24 @@ of its addresses all the time: every session survives every move.
 
 from __future__ import annotations
 
-from typing import Any
-
 from topologies import traffic
-from topologies.basic import BasicLab
-from topologies.dgw_checks import walk_checks
-from topologies.dgw_plan import DgwOptions, DgwPlan, Gateway
+from topologies.dgw.lab import ALL_MODES, DgwLab
+from topologies.dgw.plan import DgwOptions, DgwPlan, Gateway
 from topologies.runner import Run
 
 CORRESPONDENTS = ("cn1", "camera")
 
 
-class Ietf83Lab(BasicLab):
+class Ietf83Lab(DgwLab):
     """Three gateways, a legacy camera, a node that walks 1 -> 2 -> 3 and keeps all its sessions."""
 
     name = "ietf83"
     title = "IETF 83 demonstration: three gateways, a legacy camera, one walk"
+    variants = ALL_MODES
 
     def plan(self, options: DgwOptions) -> DgwPlan:
         """Size and addresses of the lab."""
         return DgwPlan(options, gateways=3, mobiles=1, correspondents=CORRESPONDENTS)
-
-    def checks(self, options: DgwOptions, slowness: float) -> list[dict[str, Any]]:
-        """What the captures must show."""
-        return walk_checks(slowness)
 
     def steps(self, options: DgwOptions) -> list[str]:
         """The script in words."""

@@ -9,50 +9,23 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from testbed.mininet_api import Topo
 from topologies import traffic
-from topologies.dgw_checks import walk_checks
-from topologies.dgw_plan import DgwOptions, DgwPlan
-from topologies.lab import AgentSpec, Lab, RadvdSpec
+from topologies.dgw.lab import DgwLab
+from topologies.dgw.plan import DgwOptions, DgwPlan
 from topologies.runner import Run
 
 
-class BasicLab(Lab):
+class BasicLab(DgwLab):
     """Two gateways, a central database, one mobile node that moves once."""
 
     name = "basic"
     title = "Two distributed gateways, one handover"
-    options = DgwOptions
+    variants = ({"mode": "relay"}, {"mode": "direct"}, {"mode": "relay", "ra_profile": "lowpref"})
+    stock_variants = ({"mode": "relay", "tunnel": "ip6tnl"},)
 
     def plan(self, options: DgwOptions) -> DgwPlan:
         """Size and addresses of the lab."""
         return DgwPlan(options, gateways=2, mobiles=1, correspondents=("cn1",))
-
-    def topo(self, options: DgwOptions) -> Topo:
-        """The topology as plain data."""
-        return self.plan(options).topo()
-
-    def agents(self, options: DgwOptions) -> list[AgentSpec]:
-        """CMD and gateways."""
-        return self.plan(options).agents()
-
-    def radvds(self, options: DgwOptions) -> list[RadvdSpec]:
-        """One per gateway."""
-        return self.plan(options).radvds()
-
-    def captures(self, options: DgwOptions) -> list[tuple[str, str]]:
-        """Gateways and end nodes."""
-        return self.plan(options).captures()
-
-    def domain(self, options: DgwOptions) -> dict[str, Any]:
-        """Facts for the checks."""
-        return self.plan(options).domain()
-
-    def checks(self, options: DgwOptions, slowness: float) -> list[dict[str, Any]]:
-        """What the captures must show."""
-        return walk_checks(slowness)
 
     def steps(self, options: DgwOptions) -> list[str]:
         """The script in words."""

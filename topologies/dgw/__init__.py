@@ -1,0 +1,1 @@
+"""Labs of the distributed-anchoring family (D-GW, DLIF), and what they share."""

@@ -1,0 +1,48 @@
+"""What all labs of distributed gateways have in common: everything but size and script."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import Any, ClassVar
+
+from testbed.mininet_api import Topo
+from topologies.dgw.checks import walk_checks
+from topologies.dgw.plan import DgwOptions, DgwPlan
+from topologies.lab import AgentSpec, Lab, RadvdSpec
+
+ALL_MODES = tuple({"mode": mode} for mode in ("relay", "locator", "proxy", "direct"))
+"""Variants of a lab that plays alike in every signalling mode."""
+
+
+class DgwLab(Lab):
+    """A lab that is a plan (size, addresses, configurations) and a script."""
+
+    options: ClassVar[type] = DgwOptions
+
+    @abstractmethod
+    def plan(self, options: Any) -> DgwPlan:
+        """Size, addresses and configurations of the lab."""
+
+    def topo(self, options: Any) -> Topo:
+        """The topology as plain data."""
+        return self.plan(options).topo()
+
+    def agents(self, options: Any) -> list[AgentSpec]:
+        """CMD and gateways."""
+        return self.plan(options).agents()
+
+    def radvds(self, options: Any) -> list[RadvdSpec]:
+        """One per gateway."""
+        return self.plan(options).radvds()
+
+    def captures(self, options: Any) -> list[tuple[str, str]]:
+        """Gateways and end nodes."""
+        return self.plan(options).captures()
+
+    def domain(self, options: Any) -> dict[str, Any]:
+        """Facts for the checks."""
+        return self.plan(options).domain()
+
+    def checks(self, options: Any, slowness: float) -> list[dict[str, Any]]:
+        """What the captures must show after any walk between gateways."""
+        return walk_checks(slowness)
