@@ -10,6 +10,13 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from conformance import plugin
+from conformance.plugin import (  # noqa: F401  (hooks)
+    pytest_addoption,
+    pytest_collection_modifyitems,
+    pytest_runtest_makereport,
+)
+
 from testbed import sandbox
 from testbed.mininet_api import Topo
 from testbed.network import Network
@@ -21,6 +28,7 @@ def pytest_configure(config: pytest.Config) -> None:
     distributed = getattr(config.option, "numprocesses", None) or getattr(config.option, "dist", "no") != "no"
     if distributed and not hasattr(config, "workerinput"):
         _enter(config)  # workers inherit the sandbox; the controller itself collects nothing
+    plugin.configure(config)
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

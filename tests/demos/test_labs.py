@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+from conformance.plugin import proven
 
 from captures.verdict import judge
 from testbed.features import refusal
@@ -27,7 +28,7 @@ def _title(name, options):
 
 
 @pytest.mark.parametrize(("name", "options"), list(_variants()))
-def test_lab_passes_every_check(deploy, name, options):
+def test_lab_passes_every_check(deploy, request, name, options):
     tunnel = options.get("tunnel")
     if tunnel and refusal(tunnel):
         pytest.skip(f"this kernel has no {tunnel}: {refusal(tunnel)}")
@@ -37,6 +38,7 @@ def test_lab_passes_every_check(deploy, name, options):
     used = json.loads((run.directory.path / "lab.json").read_text())["kernel"]["tunnel"]
     assert used == (tunnel or used)
     verdict = judge(run.directory.path)
+    request.node.user_properties.extend(proven(verdict, name))
     failed = [(check.id, check.measured) for check in verdict.checks if check.passed is not True]
     assert not failed
     assert verdict.passed

@@ -29,6 +29,7 @@ _TIERS = ("unit", "netns", "demos")
     help="stock: the tests marked so, in a virtual machine on Debian's generic kernel.",
 )
 @click.option("--keep-run-dirs", is_flag=True, help="Keep the labs' run directories, below runs/tests-<time>.")
+@click.option("--conformance", is_flag=True, help="Note what is proved in docs/conformance/, and write its pages.")
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[PYTEST ARGUMENT]...")
 def test(
     tiers: tuple[str, ...],
@@ -36,6 +37,7 @@ def test(
     workers: str | None,
     kernel: str,
     keep_run_dirs: bool,
+    conformance: bool,
     arguments: tuple[str, ...],
 ) -> int:
     """Run the tests in a sandbox: unit (milliseconds), netns (real kernel), demos (whole labs)."""
@@ -47,6 +49,7 @@ def test(
     words += ["--basetemp", str(kept)] if kept else []
     named = any((Path(argument.split("::")[0])).exists() for argument in arguments)
     places = [] if named else [_ROOT / "tests" / tier for tier in tiers or _TIERS]
+    words += ["--conformance", str(_ROOT / "docs" / "conformance" / "results.json")] if conformance else []
     words += arguments
     if kernel == "stock":
         return stock.test(words, places, kept)
