@@ -1,0 +1,119 @@
+"""Configuration of the AERO roles, as read from standard input."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from typing import Literal
+
+from agents.aero.constants import DPD_WINDOW, GUARANTEED
+
+Model = Literal["host", "router", "hybrid"]
+EncapsulationName = Literal["udp", "minimal", "gue", "gue1"]
+Prefix = IPv4Network | IPv6Network
+
+
+@dataclass(frozen=True)
+class UnderlayLink:
+    """An underlay interface that the node sends and receives encapsulated packets on."""
+
+    interface: str
+    addresses: tuple[IPv4Address | IPv6Address, ...]
+    link_id: int = 1
+    preference: int = 128
+    """Higher wins; 0: do not use."""
+
+
+@dataclass(frozen=True)
+class DataPlaneConfig:
+    """How inner packets travel (spec §2, §3)."""
+
+    encapsulation: EncapsulationName = "udp"
+    """What the node would like to use for data towards its neighbors; control always starts on udp."""
+    dpd: Literal["off", "always"] = "off"
+    """always: every packet carries a Fragment Header for its identification (spec §3.8)."""
+    drop_gross: bool = False
+    """Drop grossly late packets instead of counting them (spec §3.9)."""
+    reassembly_cap: int = 9216
+    dpd_window: int = DPD_WINDOW
+    guaranteed: int = GUARANTEED
+
+
+@dataclass(frozen=True)
+class DownstreamLink:
+    """A router or hybrid Client's link to its own nodes."""
+
+    interface: str
+    subnet: int = 1
+    """Number of its /64 in the delegated prefix."""
+    mode: Literal["slaac", "dhcp", "off-link"] = "slaac"
+    """How nodes get addresses (spec MODEL-R3)."""
+
+
+@dataclass(frozen=True)
+class ServerChoice:
+    """One entry of a Client's ordered list of Servers (spec CLI-1)."""
+
+    addresses: tuple[IPv4Address | IPv6Address, ...]
+    name: str = ""
+
+
+@dataclass(frozen=True)
+class ClientConfig:
+    """An AERO Client (spec CLI-*, MODEL-*)."""
+
+    role: Literal["client"]
+    name: str
+    duid: str
+    """DHCPv6 Client-ID, hexadecimal."""
+    links: tuple[UnderlayLink, ...]
+    servers: tuple[ServerChoice, ...]
+    control: str
+    """Path of the control socket."""
+    state: str
+    """Path of the saved state."""
+    model: Model = "host"
+    families: tuple[Literal["ipv4", "ipv6"], ...] = ("ipv6",)
+    """Which prefixes to ask for: IAID 1 for IPv6, 4 for IPv4."""
+    addresses: int = 1
+    """Host and hybrid: how many addresses of the prefix to assign to aero0."""
+    downstream: tuple[DownstreamLink, ...] = ()
+    auth_key: str = ""
+    """Hexadecimal; empty: no DHCPv6 authentication (spec §6.11)."""
+    radvd_config: str = ""
+    radvd_pid_file: str = ""
+    dataplane: DataPlaneConfig = field(default_factory=DataPlaneConfig)
+    interface: str = "aero0"
+
+
+@dataclass(frozen=True)
+class DhcpServer:
+    """Where the LDRA finds the DHCPv6 server (spec SRV-1, LDRA-6, LDRA-7)."""
+
+    address: IPv6Address = field(default=IPv6Address("::1"))
+    port: int = 547
+    rsoo: bool = True
+    """Send the Client's link-layer address along (spec LDRA-10)."""
+
+
+@dataclass(frozen=True)
+class ServerConfig:
+    """An AERO Server (spec SRV-*, LDRA-*)."""
+
+    role: Literal["server"]
+    name: str
+    address: IPv6Address
+    """AERO address, fe80::1 .. fe80::ffff:ffff."""
+    links: tuple[UnderlayLink, ...]
+    control: str
+    state: str
+    aggregates: tuple[Prefix, ...] = ()
+    """Prefixes of the whole AERO link."""
+    dhcp: DhcpServer = field(default_factory=DhcpServer)
+    auth_keys: dict[str, str] = field(default_factory=dict)
+    """DUID to key, both hexadecimal; a Client without one is served only when this is empty (spec SRV-13)."""
+    rate_per_address: float = 20.0
+    """DHCPv6 client messages per second from one link-layer address (spec SRV-14)."""
+    rate_total: float = 2000.0
+    dataplane: DataPlaneConfig = field(default_factory=DataPlaneConfig)
+    interface: str = "aero0"

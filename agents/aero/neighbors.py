@@ -1,0 +1,227 @@
+"""The neighbor cache: the one table that decides where an inner packet goes and who may have sent it (spec §5).
+
+Data packets are judged by `NeighborCache.route` and `NeighborCache.origin`; every change of the table raises
+`generation`, which empties the caches of decisions that the packet path keeps.
+"""
+
+from __future__ import annotations
+
+import enum
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+
+from agents.aero.lladdr import LinkLayerAddress, Underlay
+
+Prefix = IPv4Network | IPv6Network
+Inner = IPv4Address | IPv6Address
+
+
+class NeighborType(enum.Enum):
+    """Who made an entry, and thereby how long it lives (spec §5.1)."""
+
+    PERMANENT = "permanent"
+    """Server and Relay, by configuration."""
+    STATIC = "static"
+    """Client and Server, by DHCPv6."""
+    DYNAMIC = "dynamic"
+    """Client and Client, by route optimisation."""
+
+
+class Reachability(enum.Enum):
+    """Neighbor unreachability detection of one link-layer address."""
+
+    UNKNOWN = 0
+    REACHABLE = 1
+    PROBING = 2
+    FAILED = 3
+
+
+@dataclass(slots=True)
+class Path:
+    """One link-layer address of a neighbor and what is known of the path to it (spec §3.1, §5.1)."""
+
+    lladdr: LinkLayerAddress
+    link_id: int = 1
+    preference: int = 128
+    nat: bool = False
+    reachability: Reachability = Reachability.UNKNOWN
+    mtu: int = 1500
+    """P: outer path MTU assumed."""
+    proven: int = 0
+    """V: largest outer size proven by a probe."""
+    last_received: float = 0.0
+
+
+@dataclass(slots=True, eq=False)
+class Neighbor:
+    """One neighbor cache entry."""
+
+    address: IPv6Address
+    """AERO address."""
+    type: NeighborType
+    router: bool = False
+    prefixes: dict[Prefix, float] = field(default_factory=dict)
+    """Prefixes of this neighbor and when they expire."""
+    paths: list[Path] = field(default_factory=list)
+    identification: int = field(default_factory=lambda: random.getrandbits(32))
+    """Of the last packet sent with a Fragment Header (spec §3.7)."""
+    duid: bytes = b""
+
+    def next_identification(self) -> int:
+        """A fresh identification."""
+        self.identification = (self.identification + 1) & 0xFFFFFFFF
+        return self.identification
+
+    @property
+    def path(self) -> Path | None:
+        """The path data takes: the usable one with the highest preference, the newest of equals."""
+        usable = [path for path in self.paths if path.preference and path.reachability is not Reachability.FAILED]
+        return max(reversed(usable), key=lambda path: path.preference, default=None)
+
+    def path_at(self, lladdr: LinkLayerAddress) -> Path | None:
+        """The path with this link-layer address."""
+        return next((path for path in self.paths if path.lladdr == lladdr), None)
+
+
+class PrefixTable:
+    """Longest-prefix match over neighbors; one dictionary for each prefix length in use."""
+
+    def __init__(self) -> None:
+        self._tables: dict[tuple[int, int], dict[int, Neighbor]] = {}
+        """(IP version, prefix length), longest first, to the prefixes' leading bits."""
+
+    def put(self, prefix: Prefix, neighbor: Neighbor) -> None:
+        """Set the neighbor of a prefix."""
+        key = (prefix.version, prefix.prefixlen)
+        if key not in self._tables:
+            self._tables = dict(sorted([*self._tables.items(), (key, {})], key=lambda entry: -entry[0][1]))
+        self._tables[key][_leading(prefix)] = neighbor
+
+    def drop(self, prefix: Prefix) -> None:
+        """Forget a prefix."""
+        key = (prefix.version, prefix.prefixlen)
+        table = self._tables.get(key, {})
+        table.pop(_leading(prefix), None)
+        if not table:
+            self._tables.pop(key, None)
+
+    def get(self, prefix: Prefix) -> Neighbor | None:
+        """The neighbor of exactly this prefix."""
+        return self._tables.get((prefix.version, prefix.prefixlen), {}).get(_leading(prefix))
+
+    def match(self, address: Inner) -> Neighbor | None:
+        """The neighbor of the longest prefix that covers the address."""
+        number, version, bits = int(address), address.version, address.max_prefixlen
+        for (of_version, length), table in self._tables.items():
+            if of_version == version:
+                found = table.get(number >> (bits - length))
+                if found is not None:
+                    return found
+        return None
+
+
+class NeighborCache:
+    """All neighbors of one node."""
+
+    def __init__(self) -> None:
+        self._by_address: dict[IPv6Address, Neighbor] = {}
+        self._by_lladdr: dict[LinkLayerAddress, Neighbor] = {}
+        self._by_ip: dict[Underlay, set[IPv6Address]] = {}
+        self._prefixes = PrefixTable()
+        self.default: Neighbor | None = None
+        """Where packets go that match no prefix: a Client's Server, a Server's Relay."""
+        self.generation = 0
+        """Rises with every change that may alter a decision about a packet."""
+
+    def __iter__(self) -> Iterator[Neighbor]:
+        return iter(self._by_address.values())
+
+    def __len__(self) -> int:
+        return len(self._by_address)
+
+    def get(self, address: IPv6Address) -> Neighbor | None:
+        """The entry of this AERO address."""
+        return self._by_address.get(address)
+
+    def add(self, neighbor: Neighbor) -> None:
+        """Take up an entry with its paths and prefixes; it replaces one of the same AERO address."""
+        self.remove(neighbor.address)
+        self._by_address[neighbor.address] = neighbor
+        for path in neighbor.paths:
+            self._index(path.lladdr, neighbor)
+        for prefix in neighbor.prefixes:
+            self._prefixes.put(prefix, neighbor)
+        self.changed()
+
+    def remove(self, address: IPv6Address) -> Neighbor | None:
+        """Drop an entry."""
+        neighbor = self._by_address.pop(address, None)
+        if neighbor is None:
+            return None
+        for path in neighbor.paths:
+            self._unindex(path.lladdr, neighbor)
+        for prefix in neighbor.prefixes:
+            if self._prefixes.get(prefix) is neighbor:
+                self._prefixes.drop(prefix)
+        if self.default is neighbor:
+            self.default = None
+        self.changed()
+        return neighbor
+
+    def set_paths(self, neighbor: Neighbor, paths: list[Path]) -> None:
+        """Replace the paths of an entry: link-layer addresses not among them are forgotten (spec MOB-2)."""
+        for path in neighbor.paths:
+            self._unindex(path.lladdr, neighbor)
+        neighbor.paths = paths
+        for path in paths:
+            self._index(path.lladdr, neighbor)
+        self.changed()
+
+    def set_prefixes(self, neighbor: Neighbor, prefixes: dict[Prefix, float]) -> None:
+        """Replace the prefixes of an entry."""
+        for prefix in neighbor.prefixes:
+            if self._prefixes.get(prefix) is neighbor:
+                self._prefixes.drop(prefix)
+        neighbor.prefixes = prefixes
+        for prefix in prefixes:
+            self._prefixes.put(prefix, neighbor)
+        self.changed()
+
+    def changed(self) -> None:
+        """Something that decisions depend on is different now (a path failed, a size was proven ...)."""
+        self.generation += 1
+
+    def at(self, lladdr: LinkLayerAddress) -> Neighbor | None:
+        """The neighbor with this link-layer address: the origin of a packet (spec §5.5)."""
+        return self._by_lladdr.get(lladdr)
+
+    def at_ip(self, ip: Underlay) -> list[Neighbor]:
+        """Neighbors with any link-layer address at this underlay address (spec §2.10, ICMP errors)."""
+        return [self._by_address[address] for address in self._by_ip.get(ip, ())]
+
+    def owner(self, address: Inner) -> Neighbor | None:
+        """The neighbor whose prefix covers an inner address."""
+        return self._prefixes.match(address)
+
+    def route(self, destination: Inner) -> Neighbor | None:
+        """Where a data packet goes: the owner of the destination, else the default neighbor."""
+        return self._prefixes.match(destination) or self.default
+
+    def _index(self, lladdr: LinkLayerAddress, neighbor: Neighbor) -> None:
+        self._by_lladdr[lladdr] = neighbor
+        self._by_ip.setdefault(lladdr.ip, set()).add(neighbor.address)
+
+    def _unindex(self, lladdr: LinkLayerAddress, neighbor: Neighbor) -> None:
+        if self._by_lladdr.get(lladdr) is neighbor:
+            del self._by_lladdr[lladdr]
+        if not any(path.lladdr.ip == lladdr.ip and path.lladdr != lladdr for path in neighbor.paths):
+            addresses = self._by_ip.get(lladdr.ip, set())
+            addresses.discard(neighbor.address)
+            if not addresses:
+                self._by_ip.pop(lladdr.ip, None)
+
+
+def _leading(prefix: Prefix) -> int:
+    return int(prefix.network_address) >> (prefix.max_prefixlen - prefix.prefixlen)
