@@ -1,0 +1,179 @@
+"""The tune-out state machine, driven with a fake clock against simulated paths (spec §3.1, §3.5)."""
+
+from __future__ import annotations
+
+import pytest
+
+from agents.aero.dataplane.pathmtu import Fate, PathMtu, Probe, Purpose, State
+
+pytestmark = pytest.mark.requirement("FRAG-3", "FRAG-13")
+H = 48
+
+
+class Path:
+    """A path of some true MTU that answers probes (or not), with or without Packet Too Big."""
+
+    def __init__(self, machine: PathMtu, mtu: int, *, too_big: bool = True, silent: bool = False) -> None:
+        self.machine = machine
+        self.mtu = mtu
+        self.too_big = too_big
+        self.silent = silent
+        self.sent: list[Probe] = []
+
+    def run(self, start: float, end: float) -> None:
+        now = start
+        for _turn in range(1000):
+            for probe in list(self.machine.probes(now)):
+                self.sent.append(probe)
+                if self.silent:
+                    continue
+                if probe.size <= self.mtu:
+                    self.machine.answered(probe, now)
+                elif self.too_big:
+                    self.machine.too_big(self.mtu, now)
+            due = self.machine.next_timer()
+            if due is None or due > end:
+                return
+            now = max(now, due)
+        raise AssertionError("the machine does not come to rest")
+
+
+def machine(egress: int = 1600) -> PathMtu:
+    return PathMtu(H, egress, floor=1280)
+
+
+def test_a_sufficient_path_is_proven_at_once():
+    found = machine()
+    assert found.fate(1500) is Fate.SPLIT
+    found.used(1500, 0.0)
+    path = Path(found, 1600)
+    path.run(0.0, 0.1)
+    assert [probe.size for probe in path.sent] == [1548]
+    assert (found.state, found.proven) == (State.WHOLE, 1548)
+    assert found.fate(1500) is Fate.PROVEN
+
+
+def test_too_big_leads_straight_to_what_fits():
+    found = machine()
+    found.used(1400, 0.0)
+    path = Path(found, 1500)
+    path.run(0.0, 0.1)
+    assert [probe.size for probe in path.sent] == [1548, 1500]
+    assert [found.fate(size) for size in (1452, 1453)] == [Fate.PROVEN, Fate.SPLIT]
+
+
+def test_without_too_big_the_candidates_are_tried_three_times_each():
+    found = machine()
+    found.used(1400, 0.0)
+    path = Path(found, 1400, too_big=False)
+    path.run(0.0, 20.0)
+    assert [probe.size for probe in path.sent] == [1548] * 3 + [1500] * 3 + [1492] * 3 + [1400]
+    assert found.proven == 1400
+
+
+def test_nothing_gets_through_whole():
+    found = machine()
+    found.used(1400, 0.0)
+    path = Path(found, 1280, too_big=False)
+    path.run(0.0, 30.0)
+    assert found.state is State.FRAG
+    assert [found.fate(size) for size in (1232, 1233, 1280, 1500)] == [Fate.WHOLE, Fate.WHOLE, Fate.SPLIT, Fate.SPLIT]
+    path.sent.clear()
+    path.mtu = 1600
+    path.run(30.0, 700.0)
+    assert found.proven == 1548
+
+
+def test_a_narrow_path_of_1280_with_too_big():
+    found = machine()
+    found.used(1400, 0.0)
+    Path(found, 1280).run(0.0, 0.1)
+    assert [found.fate(size) for size in (1232, 1233)] == [Fate.PROVEN, Fate.SPLIT]
+
+
+def test_base_probe_at_attach():
+    found = machine(1500)
+    found.begin(0.0, base=True)
+    path = Path(found, 1300, too_big=False)
+    path.run(0.0, 30.0)
+    assert Probe(Purpose.BASE, 1328) in path.sent
+    assert found.mtu == 1280
+    assert found.fate(1280) is Fate.SPLIT
+
+
+def test_too_big_in_mid_flow_brings_fragments_back():
+    found = machine()
+    found.used(1500, 0.0)
+    path = Path(found, 1600)
+    path.run(0.0, 0.1)
+    path.mtu = 1400
+    found.too_big(1400, 5.0)
+    assert (found.proven, found.state) == (0, State.PROBING)
+    assert found.fate(1352) is Fate.SPLIT
+    path.run(5.0, 5.1)
+    assert found.proven == 1400
+
+
+def test_black_hole_is_found_by_confirmation():
+    found = machine()
+    found.used(1500, 0.0)
+    path = Path(found, 1600, too_big=False)
+    path.run(0.0, 0.1)
+    found.used(1500, 10.0)
+    path.mtu = 1400
+    path.sent.clear()
+    path.run(0.1, 64.0)
+    assert path.sent[:2] == [Probe(Purpose.CONFIRM, 1548), Probe(Purpose.SMALL, 0)]
+    assert found.fate(1500) is Fate.SPLIT
+    path.run(64.0, 75.0)
+    assert found.proven == 1400
+
+
+def test_a_silent_neighbor_is_no_black_hole():
+    found = machine()
+    found.used(1500, 0.0)
+    path = Path(found, 1600)
+    path.run(0.0, 0.1)
+    found.used(1500, 10.0)
+    path.silent = True
+    path.run(0.1, 70.0)
+    assert found.proven == 1548
+
+
+def test_no_confirmation_without_large_packets():
+    found = machine()
+    found.used(1500, 0.0)
+    path = Path(found, 1600)
+    path.run(0.0, 0.1)
+    path.sent.clear()
+    path.run(0.1, 500.0)
+    assert path.sent == []
+
+
+def test_more_is_looked_for_after_a_while():
+    found = machine()
+    found.used(1500, 0.0)
+    path = Path(found, 1500)
+    path.run(0.0, 1.0)
+    assert found.proven == 1500
+    path.mtu = 1600
+    path.run(1.0, 601.0)
+    assert found.proven == 1548
+
+
+def test_large_packets_whole_or_too_big():
+    found = machine(9000)
+    assert found.fate(8000) is Fate.PROVEN
+    found.used(8000, 0.0)
+    path = Path(found, 9000)
+    path.run(0.0, 0.1)
+    assert found.proven == 8048
+    found.too_big(1500, 1.0)
+    assert found.fate(8000) is Fate.TOO_BIG
+    assert found.inner_mtu == 1500
+
+
+def test_no_size_below_the_floor_is_believed():
+    found = machine()
+    found.too_big(1279, 0.0)
+    assert found.mtu == 1600
