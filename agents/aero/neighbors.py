@@ -11,7 +11,9 @@ import random
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from typing import Any
 
+from agents.aero.dataplane.pathmtu import PathMtu
 from agents.aero.lladdr import LinkLayerAddress, Underlay
 
 Prefix = IPv4Network | IPv6Network
@@ -47,11 +49,17 @@ class Path:
     preference: int = 128
     nat: bool = False
     reachability: Reachability = Reachability.UNKNOWN
-    mtu: int = 1500
-    """P: outer path MTU assumed."""
-    proven: int = 0
-    """V: largest outer size proven by a probe."""
+    size: PathMtu = field(default_factory=lambda: PathMtu(0, 1500, floor=1280))
+    """What fits through."""
+    fragments: bool = True
+    """Packets behind a Fragment Header get through as they are (spec FRAG-14)."""
     last_received: float = 0.0
+
+    @classmethod
+    def to(cls, lladdr: LinkLayerAddress, egress_mtu: int, **details: Any) -> Path:
+        """A path nothing is known of but the MTU of the interface it begins at."""
+        floor = 1280 if lladdr.ip.version == 6 else 576
+        return cls(lladdr, size=PathMtu(lladdr.overhead, egress_mtu, floor=floor), **details)
 
 
 @dataclass(slots=True, eq=False)

@@ -1,0 +1,106 @@
+"""The last step toward a neighbor: whole, with a Fragment Header, in parts, or not at all (spec §3.1)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from agents.aero.constants import WHOLE
+from agents.aero.dataplane.ecn import traffic_class
+from agents.aero.dataplane.encapsulation import Fragment, carrier, header
+from agents.aero.dataplane.exits import LARGEST_SPLIT, PROTOCOLS, Exit
+from agents.aero.dataplane.fragmentation import split
+from agents.aero.dataplane.sink import Sink
+from agents.aero.dataplane.sockaddr import push_sockaddr
+from agents.aero.lladdr import LinkLayerAddress
+from agents.aero.neighbors import Path
+from agents.wire.buffer import internet_checksum
+
+_DONT_FRAGMENT, _MORE_FRAGMENTS = 0x40, 0x2000
+
+
+class Departure:
+    """Puts inner packets on the underlay."""
+
+    def __init__(self, sink: Sink, too_big: Callable[[memoryview, int], None], *, dpd: bool) -> None:
+        """`too_big` is told of a packet that fits no way, and the MTU its source should use; `dpd` puts a Fragment
+        Header on every packet (spec §3.8)."""
+        self._sink = sink
+        self._too_big = too_big
+        self._dpd = dpd
+        self.probed: Callable[[Path], None] = lambda _path: None
+
+    def send(self, out: Exit, packet: memoryview, now: float) -> None:
+        """One inner packet to one neighbor."""
+        length = len(packet)
+        version = packet[0] >> 4
+        tos = packet[1] if version == 4 else (packet[0] & 0x0F) << 4 | packet[1] >> 4
+        if length > WHOLE:
+            self._large(out, length, now)
+        if length <= out.whole and not self._dpd:
+            front = out.headers[version]
+            octets = (front, packet) if front else (packet,)
+            self._sink.transmit(out.carriers[version], out.destination, octets, length <= out.proven, tos)
+        elif length <= out.whole:
+            self._send_parts(out, packet, [(self._atomic(out, version), packet)], tos)
+        elif length <= LARGEST_SPLIT:
+            parts = split(packet, PROTOCOLS[version], out.neighbor.next_identification(), out.part)
+            self._send_parts(out, packet, parts, tos)
+        else:
+            self._send_larger(out, packet, tos, now)
+
+    def _atomic(self, out: Exit, version: int) -> Fragment:
+        return Fragment(PROTOCOLS[version], 0, False, out.neighbor.next_identification())
+
+    def _send_parts(self, out: Exit, packet: memoryview, parts: list[tuple[Fragment, memoryview]], tos: int) -> None:
+        kind, number = out.fragments.encapsulation, PROTOCOLS[packet[0] >> 4]
+        through = carrier(kind, number, fragmented=True)
+        for fragment, part in parts:
+            octets = (header(kind, number, fragment), part)
+            self._sink.transmit(through, out.fragment_destination, octets, False, tos)
+
+    def _send_larger(self, out: Exit, packet: memoryview, tos: int, now: float) -> None:
+        """More than 1500 octets: whole if it fits, else the source is told (spec §3.1, FRAG-10)."""
+        size = out.path.size
+        version = packet[0] >> 4
+        if len(packet) + size.overhead <= size.mtu:
+            octets = (out.headers[version], packet)
+            self._sink.transmit(out.carriers[version], out.destination, octets, True, tos)
+        elif version == 4 and not packet[6] & _DONT_FRAGMENT:
+            for piece in _cut_ipv4(packet, LARGEST_SPLIT):
+                self.send(out, piece, now)
+        else:
+            self._too_big(packet, size.inner_mtu)
+
+    def _large(self, out: Exit, length: int, now: float) -> None:
+        size = out.path.size
+        before = size.next_timer()
+        size.used(length, now)
+        if size.next_timer() != before:
+            self.probed(out.path)
+
+    def send_control(self, packet: bytes, lladdr: LinkLayerAddress, *, df: bool, pad: int) -> None:
+        """A control packet, never fragmented, with `pad` zero octets behind it (spec §3.6)."""
+        number = PROTOCOLS[packet[0] >> 4]
+        through = carrier(lladdr.encapsulation, number, fragmented=False)
+        octets = [header(lladdr.encapsulation, number), packet, bytes(pad)]
+        self._sink.transmit(through, push_sockaddr(lladdr.ip, lladdr.port), octets, df, traffic_class(packet))
+
+
+def _cut_ipv4(packet: memoryview, size: int) -> list[memoryview]:
+    """IPv4 fragments of an inner packet without DF, each at most `size` octets (RFC 791 §3.2)."""
+    octets = (packet[0] & 0x0F) * 4
+    place = (packet[6] << 8 | packet[7]) & 0x3FFF
+    room = (size - octets) // 8 * 8
+    body = packet[octets:]
+    pieces = []
+    for start in range(0, len(body), room):
+        part = body[start : start + room]
+        last = start + room >= len(body)
+        more = 0 if last and not place & _MORE_FRAGMENTS else _MORE_FRAGMENTS
+        head = bytearray(packet[:octets])
+        head[2:4] = (octets + len(part)).to_bytes(2, "big")
+        head[6:8] = (more | (place & 0x1FFF) + start // 8).to_bytes(2, "big")
+        head[10:12] = b"\0\0"
+        head[10:12] = internet_checksum(bytes(head)).to_bytes(2, "big")
+        pieces.append(memoryview(head + part))
+    return pieces

@@ -1,0 +1,70 @@
+"""How a packet leaves toward one neighbor: everything about a path that can be worked out before the packet comes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from agents.aero.constants import GUARANTEED, WHOLE
+from agents.aero.dataplane.encapsulation import FRAGMENT_OCTETS, IPV4, IPV6, Carrier, carrier, header
+from agents.aero.dataplane.fragmentation import part_size
+from agents.aero.dataplane.sockaddr import push_sockaddr
+from agents.aero.lladdr import HEADER_OCTETS, Encapsulation, LinkLayerAddress
+from agents.aero.neighbors import Neighbor, Path
+
+
+@dataclass(slots=True, eq=False)
+class Exit:
+    """One path, as the packet path uses it; made anew when the neighbor cache changes."""
+
+    neighbor: Neighbor
+    path: Path
+    whole: int
+    """Inner packets up to this size are sent whole (spec §3.1)."""
+    proven: int
+    """Inner packets up to this size are sent with DF."""
+    destination: bytes
+    """struct sockaddr of data."""
+    carriers: dict[int, Carrier]
+    """By IP version of the inner packet."""
+    headers: dict[int, bytes]
+    """By IP version of the inner packet: octets in front of it."""
+    part: int
+    """Octets of the inner packet in each fragment but the last."""
+    fragments: LinkLayerAddress
+    """How fragments go (spec FRAG-14)."""
+    fragment_destination: bytes
+
+
+def exit_over(neighbor: Neighbor, path: Path) -> Exit:
+    """The exit of one path."""
+    lladdr, size = path.lladdr, path.size
+    kind = lladdr.encapsulation
+    proven = size.proven - size.overhead
+    fragments = _fragment_address(lladdr, path)
+    overhead = lladdr.overhead - HEADER_OCTETS[kind] + HEADER_OCTETS[fragments.encapsulation]
+    return Exit(
+        neighbor=neighbor,
+        path=path,
+        whole=max(proven, min(WHOLE, size.mtu - size.overhead)),
+        proven=proven,
+        destination=push_sockaddr(lladdr.ip, lladdr.port),
+        carriers={version: carrier(kind, number, fragmented=False) for version, number in PROTOCOLS.items()},
+        headers={version: header(kind, number) for version, number in PROTOCOLS.items()},
+        part=part_size(overhead, size.mtu),
+        fragments=fragments,
+        fragment_destination=push_sockaddr(fragments.ip, fragments.port),
+    )
+
+
+PROTOCOLS = {4: IPV4, 6: IPV6}
+"""IP version to protocol number."""
+LARGEST_SPLIT = GUARANTEED
+"""Larger inner packets are never cut in the tunnel."""
+ROOM = FRAGMENT_OCTETS
+
+
+def _fragment_address(lladdr: LinkLayerAddress, path: Path) -> LinkLayerAddress:
+    """Fragments of minimal encapsulation go by UDP where a middlebox does not let them through (spec FRAG-14)."""
+    if lladdr.encapsulation is Encapsulation.MINIMAL and not path.fragments:
+        return LinkLayerAddress(Encapsulation.UDP, lladdr.ip, Encapsulation.UDP.port)
+    return lladdr

@@ -1,0 +1,330 @@
+"""The packet path: from the underlay to the next neighbor or the kernel, and from the kernel to a neighbor.
+
+A flow is judged once (agents.aero.dataplane.policy); its verdict and the exit of its next hop are kept until the
+neighbor cache changes, so that an ordinary packet costs two dictionary look-ups and no new address objects.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address, IPv6Address
+
+from agents.aero.dataplane import icmp
+from agents.aero.dataplane.departure import Departure
+from agents.aero.dataplane.duplicates import DuplicateWindow, Judgement
+from agents.aero.dataplane.ecn import EGRESS, adjust_checksum, set_ecn
+from agents.aero.dataplane.encapsulation import Carrier, Payload, classify
+from agents.aero.dataplane.exits import PROTOCOLS, Exit, exit_over
+from agents.aero.dataplane.fragmentation import Reassembly, Refused
+from agents.aero.dataplane.icmp import Problem
+from agents.aero.dataplane.inner import addresses, checked_length
+from agents.aero.dataplane.policy import Action, Policy, Verdict
+from agents.aero.dataplane.sink import Control, Sink
+from agents.aero.dataplane.sockaddr import pull_sockaddr
+from agents.aero.lladdr import Encapsulation, LinkLayerAddress
+from agents.aero.neighbors import Inner, Neighbor, NeighborCache, Path
+from agents.wire.errors import DecodeError
+
+FLOWS = 4096
+"""Verdicts kept for one origin; more flows than that are judged anew."""
+
+
+@dataclass(slots=True, eq=False)
+class _Origin:
+    """A link-layer address that packets come from."""
+
+    lladdr: LinkLayerAddress
+    neighbor: Neighbor | None
+    path: Path | None
+    flows: dict[bytes, tuple[Verdict, Exit | None]] = field(default_factory=dict)
+    """By source and destination of the inner packet."""
+
+
+class Forwarder:
+    """One node's data plane; sans-IO: everything leaves through the sink."""
+
+    def __init__(
+        self,
+        cache: NeighborCache,
+        policy: Policy,
+        sink: Sink,
+        *,
+        own: Callable[[int], IPv4Address | IPv6Address | None] = lambda _version: None,
+        dpd: bool = False,
+        drop_gross: bool = False,
+    ) -> None:
+        """`own` gives this node's global address of an IP version, as source of errors."""
+        self._cache = cache
+        self._policy = policy
+        self._sink = sink
+        self._own = own
+        self._dpd = dpd
+        self._drop_gross = drop_gross
+        self._generation = cache.generation
+        self._origins: dict[tuple[Carrier, bytes], _Origin] = {}
+        self._flows: dict[bytes, tuple[Verdict, Exit | None]] = {}
+        """Of packets from the kernel."""
+        self._windows: dict[IPv6Address, DuplicateWindow] = {}
+        self.reassembly = Reassembly()
+        self._back: Neighbor | None = None
+        """Where the packet in hand came from; None: from the kernel."""
+        self._now = 0.0
+        self.counters: Counter[str] = Counter()
+        self._departure = Departure(sink, self._too_big, dpd=dpd)
+
+    def when_probing(self, callback: Callable[[Path], None]) -> None:
+        """Call `callback` when a path's size began to matter: its machine has probes to send."""
+        self._departure.probed = callback
+
+    # --- from the underlay
+
+    def from_underlay(self, through: Carrier, source: bytes, data: memoryview, tos: int, now: float) -> None:
+        """A payload arrived at the socket of `through` from `source` (struct sockaddr); `data` may be written to."""
+        if self._generation != self._cache.generation:
+            self._flush()
+        origin = self._origins.get((through, source)) or self._learn_origin(through, source)
+        if origin.path:
+            origin.path.last_received = now
+        self._back, self._now = origin.neighbor, now
+        try:
+            payload = classify(through, data)
+            if payload.fragment is None:
+                self._inner(origin, data[payload.start :], tos, now)
+            else:
+                self._behind_fragment_header(origin, payload, data, tos, now)
+        except DecodeError as error:
+            self.counters["enc_bad_first" if error.offset == 0 else "bad_inner"] += 1
+        except Refused as refused:
+            self.counters[str(refused)] += 1
+
+    def _behind_fragment_header(
+        self, origin: _Origin, payload: Payload, data: memoryview, tos: int, now: float
+    ) -> None:
+        fragment = payload.fragment
+        assert fragment
+        part = data[payload.start :]
+        if fragment.atomic:
+            if self._passes(origin, fragment.identification, now):
+                self._inner(origin, part, tos, now, atomic=True)
+            return
+        if origin.neighbor is None:
+            self.counters["origin_fail"] += 1
+            return
+        family = payload.encapsulation
+        done = self.reassembly.add(origin.neighbor.address, family, fragment, bytes(part), tos & 3, now)
+        if done and self._passes(origin, fragment.identification, now):
+            protocol, whole, ecn = done
+            packet = memoryview(whole)
+            if checked_length(packet) != len(whole) or PROTOCOLS[packet[0] >> 4] != protocol:
+                self.counters["reassembled_length"] += 1
+            else:
+                self._inner(origin, packet, tos & 0xFC | ecn, now, reassembled=True)
+
+    def _passes(self, origin: _Origin, identification: int, now: float) -> bool:
+        """Duplicate detection on a completed packet (spec §3.9)."""
+        if not self._dpd or origin.neighbor is None:
+            return True
+        window = self._windows.setdefault(origin.neighbor.address, DuplicateWindow())
+        judgement = window.judge(identification, now)
+        if judgement is Judgement.NEW:
+            return True
+        self.counters[judgement.value] += 1
+        return judgement is Judgement.LATE or (judgement is Judgement.GROSS and not self._drop_gross)
+
+    def _inner(
+        self,
+        origin: _Origin,
+        packet: memoryview,
+        tos: int,
+        now: float,
+        *,
+        atomic: bool = False,
+        reassembled: bool = False,
+    ) -> None:
+        size = len(packet)
+        length = checked_length(packet)
+        six = packet[0] >> 4 == 6
+        flow = bytes(packet[8:40] if six else packet[12:20])
+        known = origin.flows.get(flow)
+        if known is None:
+            if six and _is_control(flow):
+                self._take_control(origin, packet[:length], size, atomic, reassembled)
+                return
+            known = self._judge(origin, packet, flow)
+        if tos & 3 and not self._mark(packet, tos & 3):
+            return
+        packet = packet[:length]
+        verdict, out = known
+        if verdict.action is Action.DELIVER:
+            self._sink.deliver(packet)
+        elif out is None:
+            self._dropped(verdict, packet)
+        elif self._step(packet):
+            self._departure.send(out, packet, now)
+
+    def _mark(self, packet: memoryview, outer: int) -> bool:
+        """Bring the outer ECN mark into the inner packet; False where it must be dropped (spec §2.5)."""
+        inner = (packet[1] if packet[0] >> 4 == 4 else packet[1] >> 4) & 3
+        result = EGRESS[inner][outer]
+        if result < 0:
+            self.counters["ecn_drop"] += 1
+            return False
+        if result != inner:
+            set_ecn(packet, result)
+        return True
+
+    def _step(self, packet: memoryview) -> bool:
+        """One hop further: decrement TTL or Hop Limit, or answer Time Exceeded (spec §2.4)."""
+        six = packet[0] >> 4 == 6
+        at = 7 if six else 8
+        left = packet[at]
+        if left <= 1:
+            self.counters["time_exceeded"] += 1
+            self._tell(Problem.TIME_EXCEEDED, packet)
+            return False
+        packet[at] = left - 1
+        if not six:
+            adjust_checksum(packet, 10, left << 8 | packet[9], left - 1 << 8 | packet[9])
+        return True
+
+    def _take_control(self, origin: _Origin, packet: memoryview, size: int, atomic: bool, reassembled: bool) -> None:
+        if reassembled:
+            self.counters["control_fragmented"] += 1
+        else:
+            self._sink.control(Control(bytes(packet), origin.lladdr, origin.neighbor, size, atomic))
+
+    # --- from the kernel
+
+    def from_kernel(self, packet: memoryview, now: float) -> None:
+        """A packet that this node's kernel routed into the AERO interface."""
+        if self._generation != self._cache.generation:
+            self._flush()
+        self._back, self._now = None, now
+        try:
+            packet = packet[: checked_length(packet)]
+        except DecodeError:
+            self.counters["bad_inner"] += 1
+            return
+        six = packet[0] >> 4 == 6
+        flow = bytes(packet[8:40] if six else packet[12:20])
+        if six and _is_control(flow):
+            self.counters["kernel_noise"] += 1  # RS, MLD: the kernel takes aero0 for an ordinary link (spec §4)
+            return
+        known = self._flows.get(flow)
+        if known is None:
+            source, destination = _ends(packet)
+            verdict = _unfit(source, destination) or self._policy.from_kernel(source, destination)
+            known = self._remember(self._flows, flow, verdict)
+        verdict, out = known
+        if out is None:
+            self._dropped(verdict, packet)
+        else:
+            self._departure.send(out, packet, now)
+
+    def send(self, packet: bytes, destination: Inner, now: float) -> None:
+        """A packet of this node itself, e.g. an error: to a neighbor, else through the kernel."""
+        neighbor = self._cache.route(destination)
+        path = neighbor.path if neighbor else None
+        if neighbor is None or path is None:
+            self._sink.deliver(packet)
+        else:
+            self._departure.send(exit_over(neighbor, path), memoryview(packet), now)
+
+    def send_control(self, packet: bytes, lladdr: LinkLayerAddress, *, df: bool = False, pad: int = 0) -> None:
+        """A control packet to one link-layer address, never fragmented; `pad` zero octets behind it (spec §3.6)."""
+        self._departure.send_control(packet, lladdr, df=df, pad=pad)
+
+    # --- judging
+
+    def _judge(self, origin: _Origin, packet: memoryview, flow: bytes) -> tuple[Verdict, Exit | None]:
+        source, destination = _ends(packet)
+        verdict = _unfit(source, destination)
+        if verdict is None and origin.neighbor is None:
+            self._sink.unknown_origin(origin.lladdr, source, len(packet))
+            return Verdict(Action.DROP, counter="origin_fail"), None
+        if verdict is None and origin.neighbor:
+            verdict = self._policy.from_neighbor(origin.neighbor, source, destination)
+        return self._remember(origin.flows, flow, verdict or Verdict(Action.DROP, counter="origin_fail"))
+
+    @staticmethod
+    def _remember(
+        flows: dict[bytes, tuple[Verdict, Exit | None]], flow: bytes, verdict: Verdict
+    ) -> tuple[Verdict, Exit | None]:
+        out = None
+        if verdict.neighbor:
+            path = verdict.neighbor.path
+            out = exit_over(verdict.neighbor, path) if path else None
+            if out is None:
+                verdict = Verdict(Action.DROP, counter="no_path", problem=Problem.ADDRESS_UNREACHABLE)
+        if len(flows) >= FLOWS:
+            flows.clear()
+        flows[flow] = known = (verdict, out)
+        return known
+
+    def _dropped(self, verdict: Verdict, packet: memoryview) -> None:
+        self.counters[verdict.counter] += 1
+        if verdict.problem:
+            self._tell(verdict.problem, packet)
+
+    def _too_big(self, packet: memoryview, mtu: int) -> None:
+        self.counters["too_big"] += 1
+        self._tell(Problem.TOO_BIG, packet, mtu)
+
+    def _tell(self, problem: Problem, about: memoryview, mtu: int = 0) -> None:
+        """An error to the inner source, back where the packet came from."""
+        own = self._own(about[0] >> 4)
+        answer = icmp.error(problem, about, own, mtu) if own else None
+        if answer is None:
+            return
+        self.counters["errors_sent"] += 1
+        path = self._back.path if self._back else None
+        if self._back and path:
+            self._departure.send(exit_over(self._back, path), memoryview(answer), self._now)
+        else:
+            self._sink.deliver(answer)
+
+    def _learn_origin(self, through: Carrier, source: bytes) -> _Origin:
+        ip, port = pull_sockaddr(source)
+        kind = {Carrier.UDP: Encapsulation.UDP, Carrier.GUE: Encapsulation.GUE}.get(through, Encapsulation.MINIMAL)
+        lladdr = LinkLayerAddress(kind, ip, port if kind.port else 0)
+        neighbor = self._cache.at(lladdr)
+        if neighbor is None and kind is Encapsulation.GUE:
+            other = LinkLayerAddress(Encapsulation.GUE1, ip, port)
+            neighbor, lladdr = self._cache.at(other), other if self._cache.at(other) else lladdr
+        origin = _Origin(lladdr, neighbor, neighbor.path_at(lladdr) if neighbor else None)
+        if len(self._origins) >= FLOWS:
+            self._origins.clear()
+        self._origins[through, source] = origin
+        return origin
+
+    def _flush(self) -> None:
+        self._generation = self._cache.generation
+        self._origins.clear()
+        self._flows.clear()
+
+
+_LINK_LOCAL, _MULTICAST = 0xFE, 0xFF
+
+
+def _is_control(flow: bytes) -> bool:
+    """An IPv6 source and destination of which the destination is on the AERO link itself (fe80::/10, ff00::/8)."""
+    first = flow[16]
+    return first == _MULTICAST or (first == _LINK_LOCAL and flow[17] & 0xC0 == 0x80)
+
+
+def _ends(packet: memoryview) -> tuple[Inner, Inner]:
+    source, destination = addresses(packet)
+    if len(source) == 4:
+        return IPv4Address(source), IPv4Address(destination)
+    return IPv6Address(source), IPv6Address(destination)
+
+
+def _unfit(source: Inner, destination: Inner) -> Verdict | None:
+    """Addresses no data packet may have (spec §11)."""
+    if source.is_multicast or source.is_unspecified or source.is_loopback or source.is_link_local:
+        return Verdict(Action.DROP, counter="bad_source")
+    if destination.is_multicast or destination.is_loopback or destination.is_unspecified:
+        return Verdict(Action.DROP, counter="bad_destination")
+    return None
