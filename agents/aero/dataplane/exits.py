@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from agents.aero.constants import GUARANTEED, WHOLE
 from agents.aero.dataplane.encapsulation import FRAGMENT_OCTETS, IPV4, IPV6, Carrier, carrier, header
 from agents.aero.dataplane.fragmentation import part_size
-from agents.aero.dataplane.sockaddr import push_sockaddr
+from agents.aero.dataplane.sockaddr import SocketAddress, push_sockaddr
 from agents.aero.lladdr import HEADER_OCTETS, Encapsulation, LinkLayerAddress
 from agents.aero.neighbors import Neighbor, Path
 
@@ -22,8 +22,8 @@ class Exit:
     """Inner packets up to this size are sent whole (spec §3.1)."""
     proven: int
     """Inner packets up to this size are sent with DF."""
-    destination: bytes
-    """struct sockaddr of data."""
+    destination: SocketAddress
+    """Where data is sent."""
     carriers: dict[int, Carrier]
     """By IP version of the inner packet."""
     headers: dict[int, bytes]
@@ -32,7 +32,7 @@ class Exit:
     """Octets of the inner packet in each fragment but the last."""
     fragments: LinkLayerAddress
     """How fragments go (spec FRAG-14)."""
-    fragment_destination: bytes
+    fragment_destination: SocketAddress
 
 
 def exit_over(neighbor: Neighbor, path: Path) -> Exit:

@@ -22,7 +22,7 @@ from agents.aero.dataplane.icmp import Problem
 from agents.aero.dataplane.inner import addresses, checked_length
 from agents.aero.dataplane.policy import Action, Policy, Verdict
 from agents.aero.dataplane.sink import Control, Sink
-from agents.aero.dataplane.sockaddr import pull_sockaddr
+from agents.aero.dataplane.sockaddr import SocketAddress, pull_sockaddr
 from agents.aero.lladdr import Encapsulation, LinkLayerAddress
 from agents.aero.neighbors import Inner, Neighbor, NeighborCache, Path
 from agents.wire.errors import DecodeError
@@ -63,7 +63,7 @@ class Forwarder:
         self._dpd = dpd
         self._drop_gross = drop_gross
         self._generation = cache.generation
-        self._origins: dict[tuple[Carrier, bytes], _Origin] = {}
+        self._origins: dict[tuple[Carrier, SocketAddress], _Origin] = {}
         self._flows: dict[bytes, tuple[Verdict, Exit | None]] = {}
         """Of packets from the kernel."""
         self._windows: dict[IPv6Address, DuplicateWindow] = {}
@@ -80,8 +80,8 @@ class Forwarder:
 
     # --- from the underlay
 
-    def from_underlay(self, through: Carrier, source: bytes, data: memoryview, tos: int, now: float) -> None:
-        """A payload arrived at the socket of `through` from `source` (struct sockaddr); `data` may be written to."""
+    def from_underlay(self, through: Carrier, source: SocketAddress, data: memoryview, tos: int, now: float) -> None:
+        """A payload arrived at the socket of `through` from `source`; `data` may be written to."""
         if self._generation != self._cache.generation:
             self._flush()
         origin = self._origins.get((through, source)) or self._learn_origin(through, source)
@@ -285,7 +285,7 @@ class Forwarder:
         else:
             self._sink.deliver(answer)
 
-    def _learn_origin(self, through: Carrier, source: bytes) -> _Origin:
+    def _learn_origin(self, through: Carrier, source: SocketAddress) -> _Origin:
         ip, port = pull_sockaddr(source)
         kind = {Carrier.UDP: Encapsulation.UDP, Carrier.GUE: Encapsulation.GUE}.get(through, Encapsulation.MINIMAL)
         lladdr = LinkLayerAddress(kind, ip, port if kind.port else 0)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from agents.aero.dataplane.encapsulation import Carrier
+from agents.aero.dataplane.sockaddr import SocketAddress
 from agents.aero.lladdr import LinkLayerAddress
 from agents.aero.neighbors import Inner, Neighbor
 
@@ -32,8 +33,10 @@ class Control:
 class Sink(Protocol):
     """Where packets go."""
 
-    def transmit(self, through: Carrier, destination: bytes, octets: Sequence[Octets], df: bool, tos: int) -> None:
-        """Send a payload to an underlay address (struct sockaddr)."""
+    def transmit(
+        self, through: Carrier, destination: SocketAddress, octets: Sequence[Octets], df: bool, tos: int
+    ) -> None:
+        """Send a payload to an underlay address."""
 
     def deliver(self, packet: Octets) -> None:
         """Give an inner packet to this node's kernel."""

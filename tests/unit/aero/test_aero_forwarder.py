@@ -339,5 +339,5 @@ def test_decisions_follow_the_neighbor_cache():
 
 
 @pytest.mark.parametrize("host", ["192.0.2.1", "2001:db8::1"])
-def test_kernel_form_of_addresses(host):
+def test_socket_form_of_addresses(host):
     assert pull_sockaddr(push_sockaddr(ip_address(host), 8060)) == (ip_address(host), 8060)
