@@ -40,7 +40,7 @@ class Reachability(enum.Enum):
     FAILED = 3
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Path:
     """One link-layer address of a neighbor and what is known of the path to it (spec §3.1, §5.1)."""
 
@@ -53,7 +53,10 @@ class Path:
     """What fits through."""
     fragments: bool = True
     """Packets behind a Fragment Header get through as they are (spec FRAG-14)."""
+    identifications: bool = True
+    """Identifications arrive as they were sent: duplicates can be told (spec FRAG-14)."""
     last_received: float = 0.0
+    last_sent: float = 0.0
 
     @classmethod
     def to(cls, lladdr: LinkLayerAddress, egress_mtu: int, **details: Any) -> Path:

@@ -12,7 +12,7 @@ from agents.aero.dataplane.fragmentation import split
 from agents.aero.dataplane.sink import Sink
 from agents.aero.dataplane.sockaddr import push_sockaddr
 from agents.aero.lladdr import LinkLayerAddress
-from agents.aero.neighbors import Path
+from agents.aero.neighbors import Neighbor, Path
 from agents.wire.buffer import internet_checksum
 
 _DONT_FRAGMENT, _MORE_FRAGMENTS = 0x40, 0x2000
@@ -27,10 +27,11 @@ class Departure:
         self._sink = sink
         self._too_big = too_big
         self._dpd = dpd
-        self.probed: Callable[[Path], None] = lambda _path: None
+        self.probed: Callable[[Neighbor, Path], None] = lambda _neighbor, _path: None
 
     def send(self, out: Exit, packet: memoryview, now: float) -> None:
         """One inner packet to one neighbor."""
+        out.path.last_sent = now
         length = len(packet)
         version = packet[0] >> 4
         tos = packet[1] if version == 4 else (packet[0] & 0x0F) << 4 | packet[1] >> 4
@@ -76,7 +77,7 @@ class Departure:
         before = size.next_timer()
         size.used(length, now)
         if size.next_timer() != before:
-            self.probed(out.path)
+            self.probed(out.neighbor, out.path)
 
     def send_control(self, packet: bytes, lladdr: LinkLayerAddress, *, df: bool, pad: int) -> None:
         """A control packet, never fragmented, with `pad` zero octets behind it (spec §3.6)."""

@@ -74,7 +74,7 @@ class Forwarder:
         self.counters: Counter[str] = Counter()
         self._departure = Departure(sink, self._too_big, dpd=dpd)
 
-    def when_probing(self, callback: Callable[[Path], None]) -> None:
+    def when_probing(self, callback: Callable[[Neighbor, Path], None]) -> None:
         """Call `callback` when a path's size began to matter: its machine has probes to send."""
         self._departure.probed = callback
 

@@ -84,7 +84,7 @@ class PathMtu:
         self.proven = 0
         """V: largest size proven."""
         self.state = State.UNKNOWN
-        self._egress = egress_mtu
+        self.egress_mtu = egress_mtu
         self._floor = floor
         self._wanted = GUARANTEED
         self._try: _Try | None = None
@@ -97,7 +97,7 @@ class PathMtu:
     @property
     def ceiling(self) -> int:
         """The largest size worth probing."""
-        return min(self._wanted + self.overhead, self._egress)
+        return min(self._wanted + self.overhead, self.egress_mtu)
 
     def fate(self, inner: int) -> Fate:
         """What happens to an inner packet of this size (spec §3.1)."""

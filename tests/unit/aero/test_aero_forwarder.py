@@ -177,7 +177,7 @@ def test_control_packets_in_fragments_are_dropped():
 def test_large_packets_are_split_until_a_size_is_proven(encapsulation, through, front):
     node = server(encapsulation, mtu=1600)
     probed = []
-    node.forwarder.when_probing(probed.append)
+    node.forwarder.when_probing(lambda _neighbor, path: probed.append(path))
     arriving = {44: Carrier.PROTOCOL_41}.get(through, Carrier(through))
     gue = b"\0\x29\0\0" if encapsulation is Encapsulation.GUE else b""
     for _time in range(2):

@@ -1,0 +1,149 @@
+"""What the parts of Neighbor Discovery share: who we are, what we wait for, and how a solicitation is sent."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from ipaddress import IPv6Address
+from typing import Protocol
+
+from agents.aero.constants import MAX_RETRY, RETRANS_TIMER
+from agents.aero.inner_packets import push_discovery
+from agents.aero.lladdr import LinkLayerAddress
+from agents.aero.neighbors import Neighbor, NeighborCache, Path
+from agents.aero.notices import SendControl
+from agents.core import Outbox
+from agents.wire.nd import NeighborSolicitation
+from agents.wire.nd_options import LinkLayerOption, Nonce, Observed, Option
+
+ANSWERS_KEPT = 4096
+"""Solicitations that may be outstanding; the oldest is given up for a new one."""
+
+
+class Self(Protocol):
+    """The node that runs Neighbor Discovery."""
+
+    @property
+    def address(self) -> IPv6Address | None:
+        """Its AERO address; None while it has none."""
+
+    @property
+    def router(self) -> bool:
+        """Whether it is a Server, a Relay, or a Client that routes."""
+
+    def lladdrs(self, toward: LinkLayerAddress, *, target: bool) -> tuple[LinkLayerOption, ...]:
+        """Its own link-layer addresses, as S/TLLAO of a message to a neighbor."""
+
+
+Answered = Callable[["Solicitation", "Answer", float], None]
+Lost = Callable[["Solicitation", float], None]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a solicited advertisement said."""
+
+    observed: Observed | None
+    atomic: bool
+    """It came behind a Fragment Header."""
+
+
+@dataclass(eq=False)
+class Solicitation:
+    """A Neighbor Solicitation that waits for its advertisement."""
+
+    neighbor: Neighbor
+    lladdr: LinkLayerAddress
+    nonce: bytes
+    answered: Answered
+    lost: Lost
+    retries: int
+    atomic: bool = False
+    size: int = 0
+    """Octets the inner part is padded to; 0: not padded."""
+    sent: int = 0
+    due: float = 0.0
+
+
+class Solicitations:
+    """All outstanding solicitations of a node."""
+
+    def __init__(self, cache: NeighborCache, outbox: Outbox, self_: Self) -> None:
+        self.cache = cache
+        self.outbox = outbox
+        self.self = self_
+        self._outstanding: dict[bytes, Solicitation] = {}
+
+    def send(
+        self,
+        neighbor: Neighbor,
+        lladdr: LinkLayerAddress,
+        now: float,
+        *,
+        answered: Answered,
+        lost: Lost = lambda _solicitation, _now: None,
+        retries: int = MAX_RETRY,
+        size: int = 0,
+        atomic: bool = False,
+    ) -> Solicitation | None:
+        """Solicit a neighbor at one link-layer address; None while we have no address to ask from.
+
+        `retries` transmissions RETRANS_TIMER apart; then `lost`.  `size` pads the inner part, with DF (spec §3.6).
+        """
+        if self.self.address is None:
+            return None
+        if len(self._outstanding) >= ANSWERS_KEPT:
+            self.give_up(next(iter(self._outstanding.values())))
+        made = Solicitation(neighbor, lladdr, os.urandom(6), answered, lost, retries, atomic, size, due=now)
+        self._outstanding[made.nonce] = made
+        self._transmit(made, now)
+        return made
+
+    def waiting_for(self, lladdr: LinkLayerAddress) -> bool:
+        """Whether a solicitation to this link-layer address is outstanding."""
+        return any(each.lladdr == lladdr for each in self._outstanding.values())
+
+    def match(self, nonce: bytes, lladdr: LinkLayerAddress) -> Solicitation | None:
+        """The solicitation that an advertisement from this link-layer address answers; it is settled."""
+        found = self._outstanding.get(nonce)
+        if found is None or found.lladdr != lladdr:
+            return None
+        del self._outstanding[nonce]
+        return found
+
+    def give_up(self, solicitation: Solicitation) -> None:
+        """Forget a solicitation."""
+        self._outstanding.pop(solicitation.nonce, None)
+
+    def forget(self, neighbor: Neighbor, path: Path | None = None) -> None:
+        """Forget those to a neighbor, or to one of its paths."""
+        for each in list(self._outstanding.values()):
+            if each.neighbor is neighbor and (path is None or each.lladdr == path.lladdr):
+                self.give_up(each)
+
+    def next_timer(self) -> float | None:
+        """When one is to be repeated or given up."""
+        return min((each.due for each in self._outstanding.values()), default=None)
+
+    def handle_timer(self, now: float) -> None:
+        """Repeat what was not answered; tell of what was lost."""
+        for each in [each for each in self._outstanding.values() if each.due <= now]:
+            if each.sent < each.retries:
+                self._transmit(each, now)
+            else:
+                self.give_up(each)
+                each.lost(each, now)
+
+    def _transmit(self, solicitation: Solicitation, now: float) -> None:
+        own = self.self.address
+        if own is None:
+            return
+        target = solicitation.neighbor.address
+        options: tuple[Option, ...] = (*self.self.lladdrs(solicitation.lladdr, target=False), Nonce(solicitation.nonce))
+        packet = push_discovery(NeighborSolicitation(target, options), own, target)
+        pad = max(0, solicitation.size - len(packet)) if solicitation.size else 0
+        sending = SendControl(packet, solicitation.lladdr, bool(solicitation.size), pad, solicitation.atomic)
+        self.outbox.do(sending)
+        solicitation.sent += 1
+        solicitation.due = now + RETRANS_TIMER

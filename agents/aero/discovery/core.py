@@ -1,0 +1,204 @@
+"""Neighbor Discovery of one AERO node: takes solicitations and advertisements, watches neighbors (spec §6.7)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from ipaddress import IPv6Address
+
+from agents.aero.addresses import ANYCAST
+from agents.aero.constants import KEEPALIVE_TIME, ND_HOP_LIMIT
+from agents.aero.dataplane.sink import Control
+from agents.aero.discovery.base import Answer, Self, Solicitation, Solicitations
+from agents.aero.discovery.encapsulations import Encapsulations, admit
+from agents.aero.discovery.sizes import Sizes
+from agents.aero.inner_packets import Inner, push_discovery
+from agents.aero.lladdr import Encapsulation, LinkLayerAddress
+from agents.aero.neighbors import Neighbor, NeighborCache, NeighborType, Path, Reachability
+from agents.aero.notices import SendControl
+from agents.core import Outbox
+from agents.timers import Timers
+from agents.wire.nd import NdMessage, NeighborAdvertisement, NeighborSolicitation
+from agents.wire.nd_options import Nonce, Observed, Option
+
+SOON = 1.0
+"""How long after a packet went out an idle neighbor is asked whether it is still there."""
+
+
+@dataclass(frozen=True)
+class Watched:
+    """How closely a neighbor is watched."""
+
+    interval: float | None
+    """Silence after which it is asked; None: only when packets to it go unanswered."""
+
+
+class Discovery:
+    """Everything Neighbor Discovery does between a node and its neighbors."""
+
+    def __init__(self, cache: NeighborCache, outbox: Outbox, self_: Self, wanted: Encapsulation) -> None:
+        self.cache = cache
+        self.outbox = outbox
+        self.self = self_
+        self.solicitations = Solicitations(cache, outbox, self_)
+        self.sizes = Sizes(self.solicitations)
+        self.encapsulations = Encapsulations(self.solicitations, wanted)
+        self._watched: dict[IPv6Address, Watched] = {}
+        self._checks: Timers[IPv6Address] = Timers()
+        self.when_failed: Callable[[Neighbor, float], None] = lambda _neighbor, _now: None
+        """A neighbor has no usable path any more."""
+        self.when_observed: Callable[[Neighbor, Observed, float], None] = lambda _neighbor, _observed, _now: None
+        """A neighbor told which link-layer address it sees us at (spec CLI-10)."""
+
+    # --- watching
+
+    def watch(self, neighbor: Neighbor, interval: float | None, now: float) -> None:
+        """Ask the neighbor after `interval` seconds of silence, and when packets to it go unanswered (CLI-9)."""
+        self._watched[neighbor.address] = Watched(interval)
+        self._checks.set(neighbor.address, now + SOON)
+
+    def forget(self, neighbor: Neighbor) -> None:
+        """Stop everything about a neighbor."""
+        self._watched.pop(neighbor.address, None)
+        self._checks.cancel(neighbor.address)
+        self.solicitations.forget(neighbor)
+
+    def solicit(self, neighbor: Neighbor, path: Path, now: float) -> None:
+        """Ask whether the neighbor is reachable over a path."""
+        if not self.solicitations.waiting_for(path.lladdr):
+            path.reachability = Reachability.PROBING
+            answered, lost = partial(self._reached, path), partial(self._lost, path)
+            self.solicitations.send(neighbor, path.lladdr, now, answered=answered, lost=lost)
+
+    def next_timer(self) -> float | None:
+        """When `handle_timer` has something to do."""
+        parts = (self.solicitations, self.sizes, self.encapsulations)
+        due = [*(part.next_timer() for part in parts), self._checks.next()]
+        return min((each for each in due if each is not None), default=None)
+
+    def handle_timer(self, now: float) -> None:
+        """Repeat, probe, watch."""
+        self.solicitations.handle_timer(now)
+        self.sizes.handle_timer(now)
+        self.encapsulations.handle_timer(now)
+        for address in list(self._checks.take(now)):
+            neighbor, watched = self.cache.get(address), self._watched.get(address)
+            if neighbor and watched:
+                self._check(neighbor, watched, now)
+                self._checks.set(address, now + SOON)
+
+    def _check(self, neighbor: Neighbor, watched: Watched, now: float) -> None:
+        path = neighbor.path
+        if path is None:
+            return
+        silence = now - path.last_received
+        unanswered = path.last_sent > path.last_received and silence >= KEEPALIVE_TIME
+        if unanswered or (watched.interval is not None and silence >= watched.interval):
+            self.solicit(neighbor, path, now)
+
+    def _reached(self, path: Path, solicitation: Solicitation, answer: Answer, now: float) -> None:
+        path.reachability = Reachability.REACHABLE
+        path.last_received = now
+
+    def _lost(self, path: Path, solicitation: Solicitation, now: float) -> None:
+        neighbor = solicitation.neighbor
+        if path not in neighbor.paths:
+            return
+        path.reachability = Reachability.FAILED
+        self.cache.changed()
+        self.outbox.say("path-failed", neighbor=neighbor.address, lladdr=str(path.lladdr))
+        self.encapsulations.fall_back(neighbor, path, now)
+        if neighbor.path is None:
+            self.when_failed(neighbor, now)
+
+    def unusable(self, lladdr: LinkLayerAddress, now: float, *, protocol: bool) -> None:
+        """The underlay says that packets to this address do not arrive (spec §2.8)."""
+        for neighbor in self.cache.at_ip(lladdr.ip):
+            for path in [each for each in neighbor.paths if each.lladdr.encapsulation is lladdr.encapsulation]:
+                if not protocol:
+                    self.solicit(neighbor, path, now)
+                elif self.encapsulations.fall_back(neighbor, path, now) is False and neighbor.path is None:
+                    self.when_failed(neighbor, now)
+
+    # --- messages
+
+    def receive(self, control: Control, inner: Inner, message: NdMessage, now: float) -> str | None:
+        """Take a solicitation or advertisement; the name of a counter when it was dropped."""
+        if inner.hop_limit != ND_HOP_LIMIT:
+            return "nd_hop_limit"
+        if isinstance(message, NeighborSolicitation):
+            return self._solicited(control, inner, message, now)
+        if isinstance(message, NeighborAdvertisement):
+            return self._advertised(control, inner, message, now)
+        return "nd_unexpected"
+
+    def _solicited(self, control: Control, inner: Inner, message: NeighborSolicitation, now: float) -> str | None:
+        for_us = message.target == self.self.address or (self.self.router and message.target == ANYCAST)
+        if not for_us or self.self.address is None:
+            return "nd_not_for_us"
+        neighbor = control.neighbor
+        if neighbor is None or neighbor.address != inner.source:
+            neighbor = self._newly_encapsulated(control.lladdr, inner.source)
+            if neighbor is None:
+                return "origin_fail"
+            if not self.solicitations.waiting_for(control.lladdr):
+                self._prove(neighbor, control, inner, message, now)
+                return None
+        self._advertise(control, inner, message)
+        return None
+
+    def _newly_encapsulated(self, lladdr: LinkLayerAddress, source: IPv6Address) -> Neighbor | None:
+        """The neighbor whose underlay address this is, when it tries another encapsulation (spec §2.10, ENC-11)."""
+        neighbor = self.cache.get(source)
+        if neighbor is None or lladdr.encapsulation is Encapsulation.UDP or neighbor.type is NeighborType.DYNAMIC:
+            return None
+        same = [path for path in neighbor.paths if path.lladdr.ip == lladdr.ip and not path.nat]
+        return neighbor if same else None
+
+    def _prove(
+        self, neighbor: Neighbor, control: Control, inner: Inner, message: NeighborSolicitation, now: float
+    ) -> None:
+        """Answer once the neighbor has answered us there: nobody is taken at the word of a source address."""
+
+        def proven(solicitation: Solicitation, answer: Answer, at: float) -> None:
+            base = next(path for path in neighbor.paths if path.lladdr.ip == control.lladdr.ip)
+            path = admit(self.solicitations, neighbor, base, control.lladdr)
+            path.last_received = at
+            self._advertise(control, inner, message)
+
+        self.solicitations.send(neighbor, control.lladdr, now, answered=proven)
+
+    def _advertise(self, control: Control, inner: Inner, message: NeighborSolicitation) -> None:
+        own = self.self.address
+        assert own
+        nonce = next((option for option in message.options if isinstance(option, Nonce)), None)
+        lladdr = control.lladdr
+        seen = Observed(lladdr.encapsulation, lladdr.ipv6_form, lladdr.port, control.size)
+        options: tuple[Option, ...] = (*self.self.lladdrs(lladdr, target=True), seen)
+        if nonce:
+            options = (nonce, *options)
+        answer = NeighborAdvertisement(own, self.self.router, True, False, options)
+        packet = push_discovery(answer, own, inner.source)
+        self.outbox.do(SendControl(packet, lladdr, atomic=control.atomic))
+
+    def _advertised(self, control: Control, inner: Inner, message: NeighborAdvertisement, now: float) -> str | None:
+        nonce = next((option.value for option in message.options if isinstance(option, Nonce)), None)
+        observed = next((option for option in message.options if isinstance(option, Observed)), None)
+        solicitation = self.solicitations.match(nonce, control.lladdr) if nonce else None
+        if solicitation is None:
+            return self._hinted(control, inner, observed, now)
+        if inner.source != solicitation.neighbor.address or message.target != inner.source:
+            return "nd_wrong_source"
+        solicitation.answered(solicitation, Answer(observed, control.atomic), now)
+        if observed:
+            self.when_observed(solicitation.neighbor, observed, now)
+        return None
+
+    def _hinted(self, control: Control, inner: Inner, observed: Observed | None, now: float) -> str | None:
+        """An unsolicited word of a router about where it sees us (spec SRV-9, CLI-10); it is no proof of anything."""
+        neighbor = control.neighbor
+        if neighbor is None or not neighbor.router or observed is None or neighbor.address != inner.source:
+            return "nd_unknown_nonce"
+        self.when_observed(neighbor, observed, now)
+        return None

@@ -1,0 +1,84 @@
+"""What the cores of AERO are told, and what they want done."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from ipaddress import IPv6Address
+
+from agents.aero.dataplane.sink import Control
+from agents.aero.lladdr import LinkLayerAddress, Underlay
+from agents.aero.neighbors import Inner, Neighbor, Path
+
+
+@dataclass(frozen=True)
+class Controlled:
+    """A control packet arrived on the AERO link."""
+
+    control: Control
+
+
+@dataclass(frozen=True)
+class Stranger:
+    """Data of an inner source came from a link-layer address that nobody has (spec SRV-9)."""
+
+    lladdr: LinkLayerAddress
+    source: Inner
+    size: int
+    """Octets of the packet: an answer must not be larger."""
+
+
+@dataclass(frozen=True)
+class PathWanted:
+    """The size of a path began to matter: it has probes to send (spec §3.5)."""
+
+    neighbor: Neighbor
+    path: Path
+
+
+@dataclass(frozen=True)
+class TooBig:
+    """The underlay said that a packet of ours to `ip` does not fit (spec §2.8)."""
+
+    ip: Underlay
+    mtu: int
+    """Octets of the outer packet; 0 where an old router named none."""
+
+
+@dataclass(frozen=True)
+class Unreachable:
+    """The underlay said that a packet of ours to `lladdr` did not arrive (spec §2.8)."""
+
+    lladdr: LinkLayerAddress
+    protocol: bool
+    """True: the protocol itself is not known there, so minimal encapsulation is unusable at once."""
+
+
+@dataclass(frozen=True)
+class DhcpAnswer:
+    """The DHCPv6 server sent something to the relay."""
+
+    data: bytes
+    source: IPv6Address
+
+
+@dataclass(frozen=True)
+class SendControl:
+    """Send an inner control packet to one link-layer address, never fragmented."""
+
+    packet: bytes
+    lladdr: LinkLayerAddress
+    df: bool = False
+    pad: int = 0
+    """Zero octets behind the inner packet (spec §3.6)."""
+    atomic: bool = False
+    """Behind a Fragment Header, whole (spec FRAG-14)."""
+
+
+@dataclass(frozen=True)
+class ToDhcpServer:
+    """Send a Relay-forward to the DHCPv6 server."""
+
+    data: bytes
+
+
+Notice = Controlled | Stranger | PathWanted | TooBig | Unreachable | DhcpAnswer
