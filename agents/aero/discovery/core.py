@@ -14,7 +14,7 @@ from agents.aero.discovery.base import Answer, Self, Solicitation, Solicitations
 from agents.aero.discovery.encapsulations import Encapsulations, admit
 from agents.aero.discovery.sizes import Sizes
 from agents.aero.inner_packets import Inner, push_discovery
-from agents.aero.lladdr import Encapsulation, LinkLayerAddress
+from agents.aero.lladdr import Encapsulation, LinkLayerAddress, Underlay
 from agents.aero.neighbors import Neighbor, NeighborCache, NeighborType, Path, Reachability
 from agents.aero.notices import SendControl
 from agents.core import Outbox
@@ -111,6 +111,12 @@ class Discovery:
         self.encapsulations.fall_back(neighbor, path, now)
         if neighbor.path is None:
             self.when_failed(neighbor, now)
+
+    def too_big(self, ip: Underlay, mtu: int, now: float) -> None:
+        """The underlay says that a packet to this address does not fit (spec §2.8); 0 names no size."""
+        for neighbor in self.cache.at_ip(ip):
+            for path in [each for each in neighbor.paths if each.lladdr.ip == ip]:
+                self.sizes.too_big(neighbor, path, mtu, now)
 
     def unusable(self, lladdr: LinkLayerAddress, now: float, *, protocol: bool) -> None:
         """The underlay says that packets to this address do not arrive (spec §2.8)."""

@@ -1,0 +1,275 @@
+"""The AERO Server's core: five doors over relay, leases and Neighbor Discovery (spec SRV-*, LDRA-*)."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter, OrderedDict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from ipaddress import IPv6Address
+from typing import Any
+
+from agents.aero.addresses import Prefix, unmapped
+from agents.aero.config import ServerConfig
+from agents.aero.constants import ALL_DHCP_SERVERS, DHCP_CLIENT_PORT, DHCP_SERVER_PORT
+from agents.aero.dataplane.sink import Control
+from agents.aero.dhcp_auth import Verifier
+from agents.aero.discovery.core import Discovery
+from agents.aero.inner_packets import UDP, Inner, pull_discovery, pull_inner, pull_udp, push_discovery, push_udp
+from agents.aero.lladdr import Encapsulation, LinkLayerAddress
+from agents.aero.neighbors import Neighbor, NeighborCache, NeighborType
+from agents.aero.notices import (
+    Controlled,
+    DhcpAnswer,
+    Notice,
+    PathWanted,
+    SendControl,
+    Stranger,
+    ToDhcpServer,
+    TooBig,
+    Unreachable,
+)
+from agents.aero.server.ldra import Ldra, Refused, client_message
+from agents.aero.server.leases import Conflict, Leases
+from agents.aero.server.limits import Limits
+from agents.aero.underlay_links import UnderlayLinks
+from agents.core import Event, Outbox
+from agents.plain import PlainError, plain
+from agents.wire.dhcpv6 import Message, MessageType
+from agents.wire.dhcpv6_options import ClientId, IaPd
+from agents.wire.errors import DecodeError
+from agents.wire.nd import ICMPV6, NeighborAdvertisement
+from agents.wire.nd_options import LinkLayerOption, Observed
+
+REQUESTS_KEPT = 8192
+"""Client messages whose answers are still expected."""
+HINT_INTERVAL = 1.0
+SECRET_OCTETS = 16
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A client message that was relayed: what its answer is an answer to."""
+
+    type: int
+    prefixes: tuple[Prefix, ...]
+
+
+class ServerCore:
+    """An AERO Server without sockets, kernel or clock."""
+
+    def __init__(self, config: ServerConfig) -> None:
+        self.config = config
+        self.cache = NeighborCache()
+        self.counters: Counter[str] = Counter()
+        self.router = True
+        self._outbox = Outbox()
+        self._links = UnderlayLinks(config.links)
+        wanted = Encapsulation[config.dataplane.encapsulation.upper()]
+        self._discovery = Discovery(self.cache, self._outbox, self, wanted)
+        self._secret = os.urandom(SECRET_OCTETS)
+        self._ldra = Ldra(config.dhcp, self._secret)
+        self._leases = Leases(self.cache, self._outbox, self._links.mtu)
+        self._leases.when_added = self._client_added
+        self._leases.when_removed = self._discovery.forget
+        self._limits = Limits(config.rate_per_address, config.rate_total)
+        self._verifier = Verifier({bytes.fromhex(duid): bytes.fromhex(key) for duid, key in config.auth_keys.items()})
+        self._asked: OrderedDict[tuple[bytes, int], Asked] = OrderedDict()
+        self._hinted: dict[IPv6Address, float] = {}
+
+    # --- who we are, for Neighbor Discovery
+
+    @property
+    def address(self) -> IPv6Address:
+        """AERO address."""
+        return self.config.address
+
+    def lladdrs(self, toward: LinkLayerAddress, *, target: bool) -> tuple[LinkLayerOption, ...]:
+        """Our link-layer address in the encapsulation and IP version of a neighbor's."""
+        return self._links.options(toward, target=target)
+
+    # --- doors
+
+    def receive(self, message: Notice, source: Any, now: float) -> None:
+        """Take a control packet, an answer of the DHCPv6 server, or a word of the underlay."""
+        match message:
+            case Controlled():
+                self._receive_control(message.control, now)
+            case DhcpAnswer():
+                self._receive_answer(message, now)
+            case Stranger():
+                self._hint(message.lladdr, self.cache.owner(message.source), message.size, now)
+            case PathWanted():
+                self._discovery.sizes.wanted(message.neighbor, message.path, now)
+            case TooBig():
+                self._discovery.too_big(message.ip, message.mtu, now)
+            case Unreachable():
+                self._discovery.unusable(message.lladdr, now, protocol=message.protocol)
+
+    def handle_timer(self, now: float) -> None:
+        """Leases, solicitations, probes."""
+        self._leases.handle_timer(now)
+        self._discovery.handle_timer(now)
+
+    def next_timer(self) -> float | None:
+        """When `handle_timer` has something to do."""
+        due = (self._leases.next_timer(), self._discovery.next_timer())
+        return min((t for t in due if t is not None), default=None)
+
+    def actions(self) -> Iterator[Any]:
+        """What to do now, in order."""
+        return self._outbox.actions()
+
+    def events(self) -> Iterator[Event]:
+        """What happened since the last call."""
+        return self._outbox.events()
+
+    def inspect(self) -> dict[str, Any]:
+        """Clients and counters."""
+        return {
+            "role": "server",
+            "name": self.config.name,
+            "address": str(self.config.address),
+            "neighbors": [describe(neighbor) for neighbor in self.cache],
+            "counters": dict(self.counters),
+        }
+
+    def saved_state(self) -> dict[str, Any]:
+        """The relay's secret; entries come back with the Clients' next Renew (spec SRV-12)."""
+        return {"secret": self._secret.hex()}
+
+    def restore(self, saved: dict[str, Any], now: float) -> None:
+        """Take up saved state (PlainError if unfit)."""
+        try:
+            self._secret = bytes.fromhex(saved["secret"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise PlainError(f"saved state: secret: {error}") from error
+        self._ldra = Ldra(self.config.dhcp, self._secret)
+
+    # --- control packets
+
+    def _receive_control(self, control: Control, now: float) -> None:
+        try:
+            inner = pull_inner(control.packet)
+            if inner.next_header == UDP and inner.destination == ALL_DHCP_SERVERS:
+                self._relay(control, inner, now)
+            elif inner.next_header == ICMPV6 and (message := pull_discovery(inner)):
+                dropped = self._discovery.receive(control, inner, message, now)
+                if dropped:
+                    self._drop(dropped, control.lladdr)
+                if dropped == "origin_fail":
+                    self._hint(control.lladdr, self.cache.get(inner.source), len(control.packet), now)
+            else:
+                self._drop("control_unexpected", control.lladdr)
+        except DecodeError:
+            self._drop("control_malformed", control.lladdr)
+        except Refused as refused:
+            self._drop(str(refused), control.lladdr)
+
+    def _relay(self, control: Control, inner: Inner, now: float) -> None:
+        datagram = pull_udp(inner)
+        if datagram.destination_port != DHCP_SERVER_PORT:
+            raise Refused("dhcp_port")
+        if not self._limits.allow(control.lladdr, now):
+            raise Refused("dhcp_rate")
+        forward = self._ldra.forward(datagram.payload, inner.source, control.lladdr)
+        message = client_message(datagram.payload)
+        if message:
+            self._admit(message, control.lladdr)
+        self._outbox.do(ToDhcpServer(forward))
+
+    def _admit(self, message: Message, lladdr: LinkLayerAddress) -> None:
+        """Judge what must be judged before the DHCPv6 server sees it (spec SRV-13, §9 "Release forged")."""
+        refusal = self._verifier.refusal(message)
+        if refusal:
+            raise Refused(refusal)
+        client = message.first(ClientId)
+        if client is None:
+            return
+        entry = self._leases.of(client.duid)
+        foreign = entry is not None and entry.path_at(lladdr) is None
+        if message.type == MessageType.RELEASE and foreign and not self.config.auth_keys:
+            raise Refused("release_origin")
+        prefixes = [unmapped(each.prefix) for association in message.every(IaPd) for each in association.prefixes]
+        self._asked[client.duid, message.transaction] = Asked(message.type, tuple(prefixes))
+        if len(self._asked) > REQUESTS_KEPT:
+            self._asked.popitem(last=False)
+
+    def _receive_answer(self, answer: DhcpAnswer, now: float) -> None:
+        try:
+            relayed = self._ldra.accept(answer.data, answer.source)
+        except Refused as refused:
+            self._drop(str(refused))
+            return
+        message = client_message(relayed.payload)
+        if message and message.type == MessageType.REPLY:
+            try:
+                self._take_up(message, relayed.lladdr, now)
+            except Conflict as conflict:
+                self._drop("lease_conflict", relayed.lladdr)
+                self._outbox.say("lease-refused", reason=str(conflict))
+                return
+        packet = push_udp(self.address, relayed.peer, DHCP_SERVER_PORT, DHCP_CLIENT_PORT, relayed.payload)
+        self._outbox.do(SendControl(packet, relayed.lladdr))
+
+    def _take_up(self, reply: Message, lladdr: LinkLayerAddress, now: float) -> None:
+        """Entry first, announcement next, the Reply to the Client last (spec SRV-2)."""
+        client = reply.first(ClientId)
+        asked = self._asked.pop((client.duid, reply.transaction), None) if client else None
+        if client and asked and asked.type == MessageType.RELEASE:
+            self._leases.released(client.duid, list(asked.prefixes), now)
+        elif asked:
+            self._leases.granted(reply, lladdr, now)
+
+    def _client_added(self, client: Neighbor, now: float) -> None:
+        path = client.path
+        if path:
+            self._discovery.watch(client, None, now)
+            self._discovery.encapsulations.improve(client, now)
+
+    # --- hints
+
+    def _hint(self, lladdr: LinkLayerAddress, client: Neighbor | None, size: int, now: float) -> None:
+        """Tell a Client that it is seen at a link-layer address that is not in its entry (spec SRV-9)."""
+        if client is None or client.type is not NeighborType.STATIC:
+            return
+        if now - self._hinted.get(client.address, float("-inf")) < HINT_INTERVAL:
+            return
+        seen = Observed(lladdr.encapsulation, lladdr.ipv6_form, lladdr.port, size)
+        message = NeighborAdvertisement(self.address, router=True, override=False, options=(seen,))
+        packet = push_discovery(message, self.address, client.address)
+        if len(packet) > size:
+            return
+        self._hinted = {a: t for a, t in self._hinted.items() if now - t < HINT_INTERVAL}
+        self._hinted[client.address] = now
+        self.counters["hints"] += 1
+        self._outbox.do(SendControl(packet, lladdr))
+
+    def _drop(self, counter: str, lladdr: LinkLayerAddress | None = None) -> None:
+        self.counters[counter] += 1
+        if self.counters[counter] <= 3:  # the counters tell the rest: a flood must not fill the log
+            self._outbox.say("dropped", reason=counter, lladdr=str(lladdr) if lladdr else None)
+
+
+def describe(neighbor: Neighbor) -> dict[str, Any]:
+    """A neighbor cache entry for `inspect`."""
+    return {
+        "address": str(neighbor.address),
+        "type": neighbor.type.value,
+        "router": neighbor.router,
+        "prefixes": {str(prefix): ends for prefix, ends in neighbor.prefixes.items()},
+        "duid": neighbor.duid.hex(),
+        "paths": [
+            {
+                "lladdr": str(path.lladdr),
+                "preference": path.preference,
+                "nat": path.nat,
+                "reachability": plain(path.reachability),
+                "state": path.size.state.value,
+                "mtu": path.size.mtu,
+                "proven": path.size.proven,
+                "fragments": path.fragments,
+            }
+            for path in neighbor.paths
+        ],
+    }

@@ -1,0 +1,50 @@
+"""This node's own link-layer addresses and interface MTUs, as its neighbors and its paths need to know them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from agents.aero.config import UnderlayLink
+from agents.aero.lladdr import LinkLayerAddress, Underlay
+from agents.wire.nd_options import LinkLayerOption
+
+DEFAULT_MTU = 1500
+
+
+class UnderlayLinks:
+    """The configured underlay interfaces; the shell tells their MTUs."""
+
+    def __init__(self, links: Sequence[UnderlayLink]) -> None:
+        self._links = tuple(links)
+        self._mtus: dict[str, int] = {}
+
+    def learn_mtu(self, interface: str, mtu: int) -> None:
+        """The MTU of an interface, octets."""
+        self._mtus[interface] = mtu
+
+    def toward(self, lladdr: LinkLayerAddress) -> tuple[UnderlayLink, Underlay] | None:
+        """The preferred link with an address of the neighbor's IP version, and that address."""
+        for link in sorted(self._links, key=lambda link: -link.preference):
+            for address in link.addresses:
+                if address.version == lladdr.ip.version and link.preference:
+                    return link, address
+        return None
+
+    def mtu(self, lladdr: LinkLayerAddress) -> int:
+        """MTU of the interface that a path to this address begins at."""
+        found = self.toward(lladdr)
+        return self._mtus.get(found[0].interface, DEFAULT_MTU) if found else DEFAULT_MTU
+
+    def own(self, toward: LinkLayerAddress) -> LinkLayerAddress | None:
+        """The link-layer address that a neighbor sees if nothing on the way changes it."""
+        found = self.toward(toward)
+        kind = toward.encapsulation
+        return LinkLayerAddress(kind, found[1], kind.port) if found else None
+
+    def options(self, toward: LinkLayerAddress, *, target: bool) -> tuple[LinkLayerOption, ...]:
+        """It as S/TLLAO (spec §6.2)."""
+        found, own = self.toward(toward), self.own(toward)
+        if found is None or own is None:
+            return ()
+        link = found[0]
+        return (LinkLayerOption(target, own.encapsulation, own.ipv6_form, own.port, link.link_id, link.preference),)
