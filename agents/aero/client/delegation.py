@@ -1,0 +1,316 @@
+"""One identity association for prefix delegation, from Solicit to Release (RFC 8415 §18.2; spec CLI-2, -3, -8, -12)."""
+
+from __future__ import annotations
+
+import enum
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from ipaddress import IPv6Network
+
+from agents.aero.addresses import Prefix, in_use_elsewhere, mapped, unmapped
+from agents.aero.client.retransmission import REBIND, RELEASE, RENEW, REQUEST, SOLICIT, Retransmission
+from agents.wire.dhcpv6 import Message, MessageType
+from agents.wire.dhcpv6_options import (
+    LINK_LAYER_ADDRESS,
+    SOL_MAX_RT,
+    ClientId,
+    ClientLinkLayer,
+    ElapsedTime,
+    IaPd,
+    IaPrefix,
+    Option,
+    OptionRequest,
+    RapidCommit,
+    ServerId,
+    StatusCode,
+    Unknown,
+)
+
+IPV6_IAID, IPV4_IAID = 1, 4
+"""Which kind of prefix an association is for (spec §6.9)."""
+SUCCESS, NO_BINDING, NO_PREFIX, USE_MULTICAST = 0, 3, 6, 5
+ONCE_A_SECOND = 1.0
+
+
+class Phase(enum.Enum):
+    """Where an association is in its life."""
+
+    IDLE = "idle"
+    SOLICITING = "soliciting"
+    REQUESTING = "requesting"
+    BOUND = "bound"
+    RENEWING = "renewing"
+    REBINDING = "rebinding"
+    RELEASING = "releasing"
+
+
+_MESSAGES = {
+    Phase.SOLICITING: (MessageType.SOLICIT, SOLICIT),
+    Phase.REQUESTING: (MessageType.REQUEST, REQUEST),
+    Phase.RENEWING: (MessageType.RENEW, RENEW),
+    Phase.REBINDING: (MessageType.REBIND, REBIND),
+    Phase.RELEASING: (MessageType.RELEASE, RELEASE),
+}
+
+
+@dataclass
+class Lease:
+    """What the association holds."""
+
+    prefixes: dict[Prefix, float] = field(default_factory=dict)
+    """Each with the Unix time at which it ends."""
+    server: bytes = b""
+    """DUID of the DHCPv6 server."""
+    t1: float = 0.0
+    t2: float = 0.0
+    seen: ClientLinkLayer | None = None
+    """Our link-layer address as the Server sees it; None where the Reply did not tell (spec CLI-6)."""
+
+    @property
+    def ends(self) -> float:
+        """When the last prefix ends."""
+        return max(self.prefixes.values(), default=0.0)
+
+
+class Delegation:
+    """Asks for, keeps and gives back the prefixes of one association; sans-IO."""
+
+    def __init__(
+        self,
+        duid: bytes,
+        iaid: int,
+        send: Callable[[Message, float], None],
+        changed: Callable[[Delegation, float], None],
+        gave_up: Callable[[Delegation, float], None],
+    ) -> None:
+        """`send` transmits; `changed` is told of every Reply that was taken and of every prefix that ended;
+        `gave_up` of a request that nobody answered."""
+        self.iaid = iaid
+        self.phase = Phase.IDLE
+        self.lease = Lease()
+        self._duid = duid
+        self._send = send
+        self._changed = changed
+        self._gave_up = gave_up
+        self._transaction = 0
+        self._retransmission: Retransmission | None = None
+        self._hint: tuple[Prefix, ...] = ()
+        self._solicit = SOLICIT
+        self._offer: Message | None = None
+        self._renewed_at = float("-inf")
+
+    # --- what the Client wants
+
+    def attach(self, now: float) -> None:
+        """Solicit anew, hinting at the prefixes held before (spec CLI-11, §6.9)."""
+        self._hint = tuple(self.lease.prefixes) or self._hint
+        self._start(Phase.SOLICITING, now)
+
+    def renew(self, now: float) -> None:
+        """Renew at once, e.g. because the link-layer address changed; at most once a second (spec CLI-10)."""
+        if self.phase in (Phase.BOUND, Phase.RENEWING, Phase.REBINDING) and now - self._renewed_at >= ONCE_A_SECOND:
+            self._renewed_at = now
+            self._start(Phase.RENEWING, now)
+
+    def release(self, now: float) -> None:
+        """Give the prefixes back (spec CLI-17)."""
+        if self.lease.prefixes:
+            self._start(Phase.RELEASING, now)
+
+    # --- time
+
+    def next_timer(self) -> float | None:
+        """When something is due."""
+        due = [self._retransmission.due] if self._retransmission else []
+        if self.phase is Phase.BOUND:
+            due.append(self.lease.t1)
+        if self.phase is Phase.RENEWING:
+            due.append(self.lease.t2)
+        due += self.lease.prefixes.values()
+        return min(due, default=None)
+
+    def handle_timer(self, now: float) -> None:
+        """Renew, rebind, expire, send again."""
+        self._expire(now)
+        if self.phase is Phase.BOUND and now >= self.lease.t1:
+            self._start(Phase.RENEWING, now)
+        elif self.phase is Phase.RENEWING and now >= self.lease.t2:
+            self._start(Phase.REBINDING, now)
+        elif self._retransmission and self._retransmission.due <= now:
+            self._again(self._retransmission, now)
+
+    def _expire(self, now: float) -> None:
+        ended = [prefix for prefix, ends in self.lease.prefixes.items() if ends <= now]
+        if not ended:
+            return
+        for prefix in ended:
+            del self.lease.prefixes[prefix]
+        if not self.lease.prefixes and self.phase is not Phase.SOLICITING:
+            self._hint = tuple(ended)
+            self._start(Phase.SOLICITING, now)
+        self._changed(self, now)
+
+    def _again(self, retransmission: Retransmission, now: float) -> None:
+        if not retransmission.exhausted:
+            self._transmit(now)
+        elif self.phase is Phase.RELEASING:
+            self._stop(Phase.IDLE)
+        else:
+            self._start(Phase.SOLICITING, now)
+            self._gave_up(self, now)
+
+    @property
+    def unanswered(self) -> int:
+        """Transmissions of the present message without an answer."""
+        return self._retransmission.sent if self._retransmission else 0
+
+    # --- messages
+
+    def receive(self, message: Message, now: float) -> str | None:
+        """Take an answer from our Server; the name of a counter when it is dropped (spec §11)."""
+        client, server = message.first(ClientId), message.first(ServerId)
+        if self._retransmission is None or message.transaction != self._transaction:
+            return "dhcp_transaction"
+        if client is None or client.duid != self._duid:
+            return "dhcp_client_id"
+        if server is None:
+            return "dhcp_server_id"
+        if message.type == MessageType.ADVERTISE and self.phase is Phase.SOLICITING:
+            return self._advertised(message, now)
+        if message.type == MessageType.REPLY:
+            return self._replied(message, server, now)
+        return "dhcp_type"
+
+    def _advertised(self, message: Message, now: float) -> str | None:
+        if self._failed(message) or not self._granted(message, now):
+            return "dhcp_no_prefix"  # the Solicit goes on
+        self._offer = message
+        self._start(Phase.REQUESTING, now)
+        return None
+
+    def _replied(self, message: Message, server: ServerId, now: float) -> str | None:
+        if self.phase is Phase.RELEASING:
+            self.lease = Lease()
+            self._stop(Phase.IDLE)
+            self._changed(self, now)
+            return None
+        if self._failed(message):
+            return self._refused(message, now)
+        granted = self._granted(message, now)
+        revoked = [unmapped(each.prefix) for each in self._prefixes(message) if not each.valid]
+        for prefix in revoked:
+            self.lease.prefixes.pop(prefix, None)
+        if granted is None:
+            if revoked:
+                self._changed(self, now)
+            return "dhcp_no_prefix"
+        self._take(granted, server, message, now)
+        return None
+
+    def _refused(self, message: Message, now: float) -> str | None:
+        code = self._status(message)
+        if code == NO_BINDING:
+            self._start(Phase.SOLICITING, now)
+        return "dhcp_refused"
+
+    def _take(self, granted: _Granted, server: ServerId, message: Message, now: float) -> None:
+        kept = {prefix: ends for prefix, ends in self.lease.prefixes.items() if prefix not in granted.prefixes}
+        prefixes = {**kept, **granted.prefixes} if self.phase is not Phase.SOLICITING else granted.prefixes
+        seen = message.first(ClientLinkLayer)
+        self.lease = Lease(prefixes, server.duid, now + granted.t1, now + granted.t2, seen)
+        maximum = next((o.data for o in message.every(Unknown) if o.code == SOL_MAX_RT and len(o.data) == 4), None)
+        if maximum and 60 <= int.from_bytes(maximum, "big") <= 86400:
+            self._solicit = SOLICIT.capped(int.from_bytes(maximum, "big"))
+        self._stop(Phase.BOUND)
+        self._changed(self, now)
+
+    # --- reading
+
+    def _associations(self, message: Message) -> list[IaPd]:
+        return [each for each in message.every(IaPd) if each.iaid == self.iaid]
+
+    def _prefixes(self, message: Message) -> list[IaPrefix]:
+        return [prefix for association in self._associations(message) for prefix in association.prefixes]
+
+    def _status(self, message: Message) -> int:
+        whole = message.first(StatusCode)
+        codes = [whole.code if whole else SUCCESS, *(each.status for each in self._associations(message))]
+        return next((code for code in codes if code not in (SUCCESS, USE_MULTICAST)), SUCCESS)
+
+    def _failed(self, message: Message) -> bool:
+        return self._status(message) != SUCCESS
+
+    def _granted(self, message: Message, now: float) -> _Granted | None:
+        """Prefixes that can be used, with their times; None when there is none (spec CLI-8, §11)."""
+        for association in self._associations(message):
+            usable = {
+                unmapped(each.prefix): each for each in association.prefixes if each.valid and self._usable(each.prefix)
+            }
+            if not usable or (association.t1 > association.t2 > 0):
+                continue
+            shortest = min(each.valid for each in usable.values())
+            t2 = association.t2 or int(0.8 * min(each.preferred or each.valid for each in usable.values()))
+            t2 = min(t2, shortest - 1) or 1
+            t1 = min(association.t1 or t2 * 5 // 8, t2) or 1
+            return _Granted({prefix: now + each.valid for prefix, each in usable.items()}, t1, t2)
+        return None
+
+    def _usable(self, network: IPv6Network) -> bool:
+        prefix = unmapped(network)
+        wanted = 4 if self.iaid == IPV4_IAID else 6
+        fits = prefix.prefixlen <= 64 if wanted == 6 else prefix.prefixlen >= 8
+        return prefix.version == wanted and fits and not in_use_elsewhere(prefix)
+
+    # --- sending
+
+    def _start(self, phase: Phase, now: float) -> None:
+        self.phase = phase
+        self._transaction = random.getrandbits(24)
+        schedule = self._solicit if phase is Phase.SOLICITING else _MESSAGES[phase][1]
+        self._retransmission = Retransmission(schedule, now)
+        self._transmit(now)
+
+    def _stop(self, phase: Phase) -> None:
+        self.phase = phase
+        self._retransmission = None
+        self._offer = None
+
+    def _transmit(self, now: float) -> None:
+        assert self._retransmission
+        self._send(self._compose(now), now)
+        self._retransmission.note_sent(now)
+
+    def _compose(self, now: float) -> Message:
+        kind = _MESSAGES[self.phase][0]
+        assert self._retransmission
+        options: list[Option] = [ClientId(self._duid)]
+        server = self._server_id()
+        if server and self.phase in (Phase.REQUESTING, Phase.RENEWING, Phase.RELEASING):
+            options.append(server)
+        options.append(ElapsedTime(self._retransmission.elapsed(now)))
+        if self.phase is Phase.SOLICITING:
+            options.append(RapidCommit())
+        options.append(IaPd(self.iaid, options=self._wanted()))
+        if self.phase is not Phase.RELEASING:
+            options.append(OptionRequest((LINK_LAYER_ADDRESS, SOL_MAX_RT)))
+        return Message(kind, self._transaction, tuple(options))
+
+    def _server_id(self) -> ServerId | None:
+        if self._offer:
+            return self._offer.first(ServerId)
+        return ServerId(self.lease.server) if self.lease.server else None
+
+    def _wanted(self) -> tuple[Option, ...]:
+        if self._offer:
+            return tuple(self._prefixes(self._offer))
+        prefixes = self._hint if self.phase is Phase.SOLICITING else tuple(self.lease.prefixes)
+        return tuple(IaPrefix(mapped(prefix)) for prefix in prefixes)
+
+
+@dataclass(frozen=True)
+class _Granted:
+    prefixes: dict[Prefix, float]
+    t1: int
+    """Seconds from now."""
+    t2: int
