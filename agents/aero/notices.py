@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from ipaddress import IPv6Address
 
 from agents.aero.dataplane.sink import Control
+from agents.aero.items import Item
 from agents.aero.lladdr import LinkLayerAddress, Underlay
 from agents.aero.neighbors import Inner, Neighbor, Path
 
@@ -79,6 +80,20 @@ class ToDhcpServer:
     """Send a Relay-forward to the DHCPv6 server."""
 
     data: bytes
+
+
+@dataclass(frozen=True)
+class Install:
+    """Make the kernel hold these items, in this order."""
+
+    items: tuple[Item, ...]
+
+
+@dataclass(frozen=True)
+class Remove:
+    """Make the kernel hold no such items, removed in this order."""
+
+    items: tuple[Item, ...]
 
 
 Notice = Controlled | Stranger | PathWanted | TooBig | Unreachable | DhcpAnswer

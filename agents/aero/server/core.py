@@ -13,6 +13,7 @@ from agents.aero.addresses import Prefix, unmapped
 from agents.aero.config import ServerConfig
 from agents.aero.constants import ALL_DHCP_SERVERS, DHCP_CLIENT_PORT, DHCP_SERVER_PORT
 from agents.aero.dataplane.sink import Control
+from agents.aero.describing import describe
 from agents.aero.dhcp_auth import Verifier
 from agents.aero.discovery.core import Discovery
 from agents.aero.inner_packets import UDP, Inner, pull_discovery, pull_inner, pull_udp, push_discovery, push_udp
@@ -34,7 +35,7 @@ from agents.aero.server.leases import Conflict, Leases
 from agents.aero.server.limits import Limits
 from agents.aero.underlay_links import UnderlayLinks
 from agents.core import Event, Outbox
-from agents.plain import PlainError, plain
+from agents.plain import PlainError
 from agents.wire.dhcpv6 import Message, MessageType
 from agents.wire.dhcpv6_options import ClientId, IaPd
 from agents.wire.errors import DecodeError
@@ -249,27 +250,3 @@ class ServerCore:
         self.counters[counter] += 1
         if self.counters[counter] <= 3:  # the counters tell the rest: a flood must not fill the log
             self._outbox.say("dropped", reason=counter, lladdr=str(lladdr) if lladdr else None)
-
-
-def describe(neighbor: Neighbor) -> dict[str, Any]:
-    """A neighbor cache entry for `inspect`."""
-    return {
-        "address": str(neighbor.address),
-        "type": neighbor.type.value,
-        "router": neighbor.router,
-        "prefixes": {str(prefix): ends for prefix, ends in neighbor.prefixes.items()},
-        "duid": neighbor.duid.hex(),
-        "paths": [
-            {
-                "lladdr": str(path.lladdr),
-                "preference": path.preference,
-                "nat": path.nat,
-                "reachability": plain(path.reachability),
-                "state": path.size.state.value,
-                "mtu": path.size.mtu,
-                "proven": path.size.proven,
-                "fragments": path.fragments,
-            }
-            for path in neighbor.paths
-        ],
-    }

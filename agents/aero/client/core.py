@@ -1,0 +1,332 @@
+"""The AERO Client's core: five doors over its delegations, its Server, and what its kernel must hold (spec CLI-*)."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from ipaddress import IPv6Address
+from typing import Any
+
+from agents.aero.addresses import PRE_ATTACH, Prefix, aero_address
+from agents.aero.client.delegation import IPV4_IAID, IPV6_IAID, Delegation, Phase
+from agents.aero.client.models import plan
+from agents.aero.config import ClientConfig
+from agents.aero.constants import (
+    ALL_DHCP_SERVERS,
+    DHCP_CLIENT_PORT,
+    DHCP_SERVER_PORT,
+    SERVER_KEEPALIVE,
+    SERVER_KEEPALIVE_NAT,
+)
+from agents.aero.dataplane.sink import Control
+from agents.aero.describing import describe
+from agents.aero.dhcp_auth import sign
+from agents.aero.discovery.core import Discovery
+from agents.aero.inner_packets import UDP, Inner, pull_discovery, pull_inner, pull_udp, push_udp
+from agents.aero.items import Plan, difference
+from agents.aero.lladdr import Encapsulation, LinkLayerAddress, underlay_of
+from agents.aero.neighbors import Neighbor, NeighborCache, NeighborType, Path
+from agents.aero.notices import (
+    Controlled,
+    Install,
+    Notice,
+    PathWanted,
+    Remove,
+    SendControl,
+    TooBig,
+    Unreachable,
+)
+from agents.aero.underlay_links import UnderlayLinks
+from agents.core import Event, Outbox
+from agents.plain import plain
+from agents.wire.dhcpv6 import Message, pull_dhcpv6, push_dhcpv6
+from agents.wire.errors import DecodeError
+from agents.wire.nd import ICMPV6
+from agents.wire.nd_options import LinkLayerOption, Observed
+
+PATIENCE = 3
+"""Solicits without an answer after which the next Server of the list is tried."""
+IAIDS = {"ipv6": IPV6_IAID, "ipv4": IPV4_IAID}
+
+
+@dataclass
+class _Choice:
+    """The Server in use or being tried."""
+
+    lladdr: LinkLayerAddress
+    number: int
+    neighbor: Neighbor | None = None
+
+
+class ClientCore:
+    """An AERO Client without sockets, kernel or clock."""
+
+    def __init__(self, config: ClientConfig) -> None:
+        self.config = config
+        self.cache = NeighborCache()
+        self.counters: Counter[str] = Counter()
+        self.links = UnderlayLinks(config.links)
+        self.seen: LinkLayerAddress | None = None
+        """Our link-layer address as the Server sees it (spec CLI-6)."""
+        self.nat = False
+        self._outbox = Outbox()
+        wanted = Encapsulation[config.dataplane.encapsulation.upper()]
+        self._discovery = Discovery(self.cache, self._outbox, self, wanted)
+        self._discovery.when_failed = self._server_failed
+        self._discovery.when_observed = self._observed
+        self._delegations = [self._delegation(IAIDS[family]) for family in config.families]
+        self._choices = self._candidates()
+        self._choice: _Choice | None = None
+        self._plan: Plan = {}
+        self._answering = PRE_ATTACH
+        """AERO address of the Server whose answer is being read."""
+
+    def _delegation(self, iaid: int) -> Delegation:
+        duid = bytes.fromhex(self.config.duid)
+        return Delegation(duid, iaid, self._send_dhcp, self._lease_changed, self._gave_up)
+
+    def _candidates(self) -> list[LinkLayerAddress]:
+        """Each Server of the list by its first address that we have a link for (spec CLI-1)."""
+        found = []
+        for server in self.config.servers:
+            lladdrs = [LinkLayerAddress(Encapsulation.UDP, ip, Encapsulation.UDP.port) for ip in server.addresses]
+            found += [lladdr for lladdr in lladdrs if self.links.toward(lladdr)][:1]
+        return found
+
+    # --- who we are, for Neighbor Discovery
+
+    @property
+    def prefixes(self) -> dict[Prefix, float]:
+        """Delegated prefixes and the end of their leases, Unix time."""
+        return {prefix: ends for each in self._delegations for prefix, ends in each.lease.prefixes.items()}
+
+    @property
+    def address(self) -> IPv6Address | None:
+        """Our AERO address, of the IPv6 prefix if there is one."""
+        prefixes = sorted(self.prefixes, key=lambda prefix: -prefix.version)
+        return aero_address(prefixes[0]) if prefixes else None
+
+    @property
+    def router(self) -> bool:
+        """Whether advertisements say so."""
+        return self.config.model != "host"
+
+    def lladdrs(self, toward: LinkLayerAddress, *, target: bool) -> tuple[LinkLayerOption, ...]:
+        """Our link-layer addresses, as S/TLLAO."""
+        return self.links.options(toward, target=target)
+
+    # --- doors
+
+    def start(self, now: float) -> None:
+        """Attach to the first Server of the list."""
+        self._reconcile(now)
+        self._attach(0, now)
+
+    def stop(self, now: float) -> None:
+        """Give everything back, one Release a delegation (spec CLI-17)."""
+        for each in self._delegations:
+            each.release(now)
+
+    def receive(self, message: Notice, source: Any, now: float) -> None:
+        """Take a control packet or a word of the underlay."""
+        match message:
+            case Controlled():
+                self._receive_control(message.control, now)
+            case PathWanted():
+                self._discovery.sizes.wanted(message.neighbor, message.path, now)
+            case TooBig():
+                self._discovery.too_big(message.ip, message.mtu, now)
+            case Unreachable():
+                self._discovery.unusable(message.lladdr, now, protocol=message.protocol)
+            case _:
+                pass
+
+    def handle_timer(self, now: float) -> None:
+        """Leases, solicitations, probes."""
+        for each in self._delegations:
+            due = each.next_timer()
+            if due is not None and due <= now:
+                each.handle_timer(now)
+        self._discovery.handle_timer(now)
+        if self._unanswered() >= PATIENCE and len(self._choices) > 1 and self._choice:
+            self._attach(self._choice.number + 1, now)
+
+    def next_timer(self) -> float | None:
+        """When `handle_timer` has something to do."""
+        due = [*(each.next_timer() for each in self._delegations), self._discovery.next_timer()]
+        return min((t for t in due if t is not None), default=None)
+
+    def actions(self) -> Iterator[Any]:
+        """What to do now, in order."""
+        return self._outbox.actions()
+
+    def events(self) -> Iterator[Event]:
+        """What happened since the last call."""
+        return self._outbox.events()
+
+    def inspect(self) -> dict[str, Any]:
+        """Leases, Server, kernel items, counters."""
+        return {
+            "role": "client",
+            "name": self.config.name,
+            "model": self.config.model,
+            "address": str(self.address),
+            "prefixes": {str(prefix): ends for prefix, ends in self.prefixes.items()},
+            "lladdr": str(self.seen),
+            "nat": self.nat,
+            "server": str(self._choice.lladdr) if self._choice else None,
+            "delegations": {each.iaid: plain(each.phase) for each in self._delegations},
+            "neighbors": [describe(neighbor) for neighbor in self.cache],
+            "items": [f"{kind} {name}".strip() for kind, name in self._plan],
+            "counters": dict(self.counters),
+        }
+
+    # --- Servers
+
+    def _attach(self, number: int, now: float) -> None:
+        """Solicit at a Server of the list, with the prefixes held so far as hints (spec CLI-11)."""
+        if not self._choices:
+            self._outbox.say("no-server", reason="no Server of the list has an address of a link's IP version")
+            return
+        number %= len(self._choices)
+        self._choice = _Choice(self._choices[number], number)
+        self._outbox.say("attaching", server=str(self._choice.lladdr))
+        for each in self._delegations:
+            each.attach(now)
+
+    def _unanswered(self) -> int:
+        soliciting = [each.unanswered for each in self._delegations if each.phase is Phase.SOLICITING]
+        return min(soliciting, default=0)
+
+    def _gave_up(self, delegation: Delegation, now: float) -> None:
+        self._outbox.say("request-unanswered", iaid=delegation.iaid)
+
+    def _server_failed(self, neighbor: Neighbor, now: float) -> None:
+        """Three solicitations without an answer: on to the next Server (spec CLI-11)."""
+        if self._choice is None or self._choice.neighbor is not neighbor:
+            return
+        self._outbox.say("server-failed", server=str(self._choice.lladdr))
+        number = self._choice.number
+        self._drop_server(neighbor)
+        self._attach(number + 1, now)
+        self._reconcile(now)
+
+    def _drop_server(self, neighbor: Neighbor) -> None:
+        self._discovery.forget(neighbor)
+        self.cache.remove(neighbor.address)
+
+    def _take_server(self, address: IPv6Address, now: float) -> None:
+        """The static entry of the Server that answered (spec CLI-4)."""
+        assert self._choice
+        known = self.cache.get(address)
+        if known and self._choice.neighbor is known:
+            return
+        for other in [each for each in self.cache if each.type is NeighborType.STATIC]:
+            self._drop_server(other)
+        path = Path.to(self._choice.lladdr, self.links.mtu(self._choice.lladdr), last_received=now)
+        server = Neighbor(address, NeighborType.STATIC, router=True, paths=[path])
+        self.cache.add(server)
+        self.cache.default = server
+        self._choice.neighbor = server
+        self._outbox.say("attached", server=address, lladdr=str(self._choice.lladdr))
+
+    def _watch(self, now: float) -> None:
+        """Keep the Server in sight, find out what fits, and which encapsulation it takes."""
+        server = self._choice.neighbor if self._choice else None
+        if server is None or server.path is None:
+            return
+        self._discovery.watch(server, SERVER_KEEPALIVE_NAT if self.nat else SERVER_KEEPALIVE, now)
+        self._discovery.sizes.begin(server, server.path, now, base=True)
+        if not self.nat:  # spec ENC-11
+            self._discovery.encapsulations.improve(server, now)
+
+    # --- DHCPv6
+
+    def _send_dhcp(self, message: Message, now: float) -> None:
+        if self._choice is None:
+            return
+        if self.config.auth_key:
+            message = sign(message, bytes.fromhex(self.config.auth_key), int(now * 65536))
+        source = self.address or PRE_ATTACH
+        payload = push_dhcpv6(message)
+        packet = push_udp(source, ALL_DHCP_SERVERS, DHCP_CLIENT_PORT, DHCP_SERVER_PORT, payload)
+        self._outbox.do(SendControl(packet, self._choice.lladdr))
+
+    def _receive_control(self, control: Control, now: float) -> None:
+        try:
+            inner = pull_inner(control.packet)
+            if inner.next_header == UDP:
+                dropped = self._receive_dhcp(control, inner, now)
+            elif inner.next_header == ICMPV6 and (message := pull_discovery(inner)):
+                dropped = self._discovery.receive(control, inner, message, now)
+            else:
+                dropped = "control_unexpected"
+        except DecodeError:
+            dropped = "control_malformed"
+        if dropped:
+            self.counters[dropped] += 1
+
+    def _receive_dhcp(self, control: Control, inner: Inner, now: float) -> str | None:
+        """An answer counts only from where the request went (spec CLI-3)."""
+        datagram = pull_udp(inner)
+        if datagram.destination_port != DHCP_CLIENT_PORT or self._choice is None:
+            return "dhcp_port"
+        if control.lladdr != self._choice.lladdr:
+            return "dhcp_origin"
+        message = pull_dhcpv6(datagram.payload)
+        if not isinstance(message, Message):
+            return "dhcp_type"
+        self._answering = inner.source
+        refusals = [each.receive(message, now) for each in self._delegations]
+        return None if None in refusals else refusals[0]
+
+    def _lease_changed(self, delegation: Delegation, now: float) -> None:
+        """A Reply was taken, or a prefix ended."""
+        if delegation.phase is Phase.BOUND and self._choice:
+            new = self._choice.neighbor is None
+            self._take_server(self._answering, now)
+            self._learn_lladdr(delegation)
+            if new:
+                self._watch(now)
+        self._outbox.say("prefixes", prefixes=[str(prefix) for prefix in self.prefixes], iaid=delegation.iaid)
+        self.cache.changed()
+        self._reconcile(now)
+
+    def _learn_lladdr(self, delegation: Delegation) -> None:
+        """What the Server sees of us; behind a NAT it differs from what we have (spec CLI-6)."""
+        assert self._choice
+        own = self.links.own(self._choice.lladdr)
+        told = delegation.lease.seen
+        if told is None or own is None:
+            self._outbox.say("lladdr-unknown", reason="the Reply holds no usable option 79")
+            self.seen = self.seen or own
+            return
+        seen = LinkLayerAddress(Encapsulation.UDP, underlay_of(told.ip), told.port)
+        if seen != self.seen:
+            self._outbox.say("lladdr", seen=str(seen), own=str(own), nat=seen != own)
+        self.seen, self.nat = seen, seen != own
+
+    def _observed(self, neighbor: Neighbor, observed: Observed, now: float) -> None:
+        """The Server sees us elsewhere than it was told: tell it, by Renew (spec CLI-10)."""
+        if self._choice is None or neighbor is not self._choice.neighbor or self.seen is None:
+            return
+        if observed.encapsulation != Encapsulation.UDP:
+            return
+        lladdr = LinkLayerAddress(Encapsulation.UDP, underlay_of(observed.ip), observed.port)
+        if lladdr != self.seen:
+            self._outbox.say("rebinding-noticed", seen=str(lladdr), known=str(self.seen))
+            for each in self._delegations:
+                each.renew(now)
+
+    # --- kernel
+
+    def _reconcile(self, now: float) -> None:
+        attached = self._choice is not None and self._choice.neighbor is not None
+        new = plan(self.config, self.prefixes, attached=attached, now=now)
+        install, remove = difference(self._plan, new)
+        self._plan = new
+        if remove:
+            self._outbox.do(Remove(tuple(remove)))
+        if install:
+            self._outbox.do(Install(tuple(install)))

@@ -1,0 +1,186 @@
+"""Client and Server cores: attach, keep, notice a NAT, fail over, give back (spec CLI-*, SRV-*)."""
+
+from __future__ import annotations
+
+from ipaddress import IPv6Address, IPv6Network, ip_network
+
+import pytest
+from aero_domain import START, DhcpServer, Link, Nat
+
+from agents.aero.lladdr import Encapsulation
+
+FIRST = IPv6Network("2001:db8:1000:2000::/56")
+
+
+@pytest.mark.requirement("CLI-2", "CLI-4", "SRV-2")
+def test_attach_with_rapid_commit():
+    link = Link()
+    server = link.add_server(1)
+    client = link.add_client(1, [server])
+    link.start(client)
+    link.run(0.1)
+    assert list(client.core.prefixes) == [FIRST]
+    assert client.core.address == IPv6Address("fe80::2001:db8:1000:2000")
+    home = client.core.cache.get(IPv6Address("fe80::1"))
+    assert client.core.cache.default is home
+    (entry,) = server.core.cache
+    assert (entry.address, entry.path.lladdr) == (client.core.address, client.core.seen)
+    assert not client.core.nat
+    assert ("default", "6") in client.items
+    assert ("black-hole", str(FIRST)) in client.items
+
+
+@pytest.mark.requirement("CLI-2")
+def test_attach_after_an_advertise():
+    link = Link()
+    dhcp = DhcpServer(b"s")
+    dhcp.rapid = False
+    client = link.add_client(1, [link.add_server(1, dhcp)])
+    link.start(client)
+    link.run(0.2)
+    assert list(client.core.prefixes) == [FIRST]
+
+
+def test_both_families_are_one_neighbor_of_the_server():
+    link = Link()
+    server = link.add_server(1)
+    client = link.add_client(1, [server], families=("ipv6", "ipv4"))
+    link.start(client)
+    link.run(0.2)
+    (entry,) = server.core.cache
+    assert set(entry.prefixes) == {FIRST, ip_network("192.0.2.16/28")} == set(client.core.prefixes)
+    assert entry.address == client.core.address
+
+
+@pytest.mark.requirement("CLI-6", "CLI-10", "SRV-3", "SRV-9", "MOB-2")
+def test_nat_is_seen_and_its_rebinding_repaired():
+    link = Link()
+    server = link.add_server(1)
+    nat = Nat("10.1.1.2", "198.51.100.1", 40001)
+    client = link.add_client(1, [server], nat=nat)
+    link.start(client)
+    link.run(0.1)
+    assert client.core.nat
+    assert client.core.seen.port == 40001
+    nat.port = 40777
+    link.run(30.0)
+    (entry,) = server.core.cache
+    assert [path.lladdr.port for path in entry.paths] == [40777]
+    assert client.core.seen.port == 40777
+
+
+@pytest.mark.requirement("CLI-8")
+def test_renewed_before_it_ends():
+    link = Link()
+    server = link.add_server(1)
+    client = link.add_client(1, [server])
+    link.start(client)
+    link.run(1000.0)
+    assert client.core.prefixes[FIRST] > START + 1000.0
+    assert server.core.cache.get(client.core.address)
+
+
+@pytest.mark.requirement("CLI-8", "CLI-12", "SRV-5")
+def test_a_lease_that_nobody_extends_ends_on_both_sides():
+    link = Link()
+    server = link.add_server(1)
+    client = link.add_client(1, [server])
+    link.start(client)
+    link.run(1.0)
+    server.dhcp.silent = True
+    link.run(299.0)
+    assert client.core.prefixes
+    link.run(301.0)
+    assert not client.core.prefixes
+    assert len(server.core.cache) == 0
+    assert not [key for key in client.items if key[0] in ("address", "default", "black-hole")]
+    server.dhcp.silent = False
+    link.run(500.0)
+    assert list(client.core.prefixes) == [FIRST]
+
+
+@pytest.mark.requirement("CLI-11")
+def test_failed_server_is_left_for_the_next():
+    link = Link()
+    first, second = link.add_server(1), link.add_server(2)
+    client = link.add_client(1, [first, second])
+    link.start(client)
+    link.run(1.0)
+    prefix = list(client.core.prefixes)
+    first.up = False
+    link.run(45.0)
+    assert link.said("server-failed")
+    assert client.core.cache.default.address == IPv6Address("fe80::2")
+    assert list(client.core.prefixes) == prefix
+    assert second.core.cache.get(client.core.address)
+
+
+@pytest.mark.requirement("CLI-1", "CLI-11")
+def test_silent_first_server_at_start():
+    link = Link()
+    first, second = link.add_server(1), link.add_server(2)
+    first.up = False
+    client = link.add_client(1, [first, second])
+    link.start(client)
+    link.run(20.0)
+    assert client.core.cache.default.address == IPv6Address("fe80::2")
+
+
+@pytest.mark.requirement("CLI-17", "SRV-5")
+def test_everything_is_given_back_at_the_end():
+    link = Link()
+    server = link.add_server(1)
+    client = link.add_client(1, [server])
+    link.start(client)
+    link.run(1.0)
+    link.stop(client)
+    link.run(2.0)
+    assert len(server.core.cache) == 0
+    assert not client.core.prefixes
+
+
+@pytest.mark.requirement("ENC-10")
+def test_minimal_encapsulation_once_both_sides_proved_it():
+    link = Link()
+    server = link.add_server(1)
+    client = link.add_client(1, [server], encapsulation="minimal")
+    link.start(client)
+    link.run(1.0)
+    assert client.core.cache.default.path.lladdr.encapsulation is Encapsulation.MINIMAL
+    (entry,) = server.core.cache
+    kinds = {path.lladdr.encapsulation for path in entry.paths}
+    assert kinds == {Encapsulation.UDP, Encapsulation.MINIMAL}
+    assert entry.path.lladdr.encapsulation is Encapsulation.UDP  # the Server was not asked to use it
+
+
+@pytest.mark.requirement("ENC-11")
+def test_no_minimal_encapsulation_from_behind_a_nat():
+    link = Link()
+    server = link.add_server(1)
+    client = link.add_client(1, [server], nat=Nat("10.1.1.2", "198.51.100.1"), encapsulation="minimal")
+    link.start(client)
+    link.run(5.0)
+    assert {action.lladdr.encapsulation for action in client.sent} == {Encapsulation.UDP}
+
+
+@pytest.mark.requirement("ENC-9")
+def test_blocked_encapsulation_is_not_used():
+    link = Link()
+    server = link.add_server(1)
+    link.lose = lambda sender, receiver, packet: False
+    client = link.add_client(1, [server], encapsulation="minimal")
+    original = link._at
+    link._at = lambda lladdr: None if lladdr.encapsulation is Encapsulation.MINIMAL else original(lladdr)
+    link.start(client)
+    link.run(20.0)
+    assert client.core.cache.default.path.lladdr.encapsulation is Encapsulation.UDP
+
+
+@pytest.mark.requirement("FRAG-3")
+def test_size_of_the_path_is_found_at_attach():
+    link = Link()
+    server = link.add_server(1)
+    client = link.add_client(1, [server])
+    link.start(client)
+    link.run(1.0)
+    assert client.core.cache.default.path.size.proven == 1500
