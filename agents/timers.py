@@ -10,6 +10,10 @@ from typing import Generic, TypeVar
 K = TypeVar("K", bound=Hashable)
 
 
+SLACK = 64
+"""Outdated times kept before they are cleared out."""
+
+
 class Timers(Generic[K]):
     """At most one pending time per key; setting a key again replaces it."""
 
@@ -23,6 +27,9 @@ class Timers(Generic[K]):
         entry = (due, next(self._order))
         self._due[key] = entry
         heapq.heappush(self._heap, (*entry, key))
+        if len(self._heap) > 2 * len(self._due) + SLACK:  # a key set again and again leaves its old times behind
+            self._heap = [(*entry, key) for key, entry in self._due.items()]
+            heapq.heapify(self._heap)
 
     def cancel(self, key: K) -> None:
         """Forget `key`; nothing happens when it was not set."""

@@ -119,6 +119,10 @@ class GatewayConfig:
     tunnel: Literal["auto", "seg6", "ip6tnl"] = "auto"
     dflag_profile: DflagProfile = "rfc8885"
     """D flag positions used towards the CMD."""
+    dgw_support: bool = True
+    """False: updates with the D flag are refused (129), own ones go out without it (spec AMB-6)."""
+    accept_legacy: bool = False
+    """Take updates without the D flag as plain ones of RFC 5213; False: refuse them (129)."""
     repository_port: int = 5213
     timing: Timing = field(default_factory=Timing)
     advertisements: AdvertisementPolicy = field(default_factory=AdvertisementPolicy)
@@ -144,5 +148,9 @@ class CmdConfig:
     profiles: tuple[Profile, ...]
     control: str
     state: str
+    dgw_support: bool = True
+    """False: updates with the D flag are refused (129, spec AMB-6)."""
+    accept_legacy: bool = False
+    """Take updates without the D flag as plain ones of RFC 5213; False: refuse them (129)."""
     repository_port: int = 5213
     timing: Timing = field(default_factory=Timing)

@@ -12,6 +12,9 @@ from agents.core import Outbox
 from agents.dgw.actions import Send
 from agents.dgw.config import Timing
 
+REMEMBERED = 32
+"""Sequence numbers kept per exchange: those of the last quarter of an hour at the longest interval."""
+
 Compose = Callable[[float], tuple[int, bytes]]
 """Given `now`, the sequence number and octets of the next transmission (fresh timestamp each time)."""
 
@@ -29,8 +32,10 @@ class Exchange:
     """The sender's own note, handed back with the answer."""
     tries: int | None = None
     """Give up after this many transmissions; None goes on at the longest interval."""
-    sequences: list[int] = field(default_factory=list)
-    """Sequence numbers sent so far: an answer to any of them counts."""
+    sends: int = 0
+    """Transmissions so far."""
+    sequences: deque[int] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
+    """The last sequence numbers sent: an answer to any of them counts."""
     refused: set[IPv6Network] = field(default_factory=set)
     """Prefixes that a corrective answer took back: a late copy of the first answer must not bring them again."""
     due: float = 0.0
@@ -56,6 +61,7 @@ class Pacer:
     def record(self, peer: IPv6Address, now: float) -> None:
         """A message to `peer` left at `now`."""
         self._last = now
+        self._sent = {peer: sent for peer, sent in self._sent.items() if now - sent[-1] < 1.0}
         if self._rate:
             self._sent.setdefault(peer, deque(maxlen=self._rate)).append(now)
 
@@ -69,12 +75,19 @@ class Exchanges:
         self._pacer = Pacer(timing.rate, spacing)
         self._waiting: list[Exchange] = []
         self._refused: dict[IPv6Address, float] = {}
+        self._halted: set[tuple[IPv6Address, str]] = set()
 
     def __iter__(self) -> Any:
         return iter(self._waiting)
 
+    def __contains__(self, exchange: Exchange) -> bool:
+        return exchange in self._waiting
+
     def start(self, exchange: Exchange, now: float, due: float | None = None) -> None:
         """Send the update now or when `due`, as soon as the rate allows, and repeat it until it is answered."""
+        if (exchange.peer, exchange.mn_id) in self._halted:
+            self._outbox.say("update-withheld", peer=exchange.peer, mn_id=exchange.mn_id, purpose=exchange.purpose)
+            return
         exchange.due = now if due is None else due
         self._waiting.append(exchange)
         self.handle_timer(now)
@@ -112,9 +125,32 @@ class Exchanges:
         """Forget all exchanges about this node except those with purpose `keep` (spec HO-15, RETX-3)."""
         self._waiting = [e for e in self._waiting if e.mn_id != mn_id or (keep and e.purpose == keep)]
 
+    def halt(self, exchange: Exchange, reason: str) -> None:
+        """Tell this peer nothing more about this node until an administrator says so (R5213 §6.9.1.2-6, RETX-10)."""
+        self.finish(exchange)
+        self._halted.add((exchange.peer, exchange.mn_id))
+        self._outbox.say("halted", peer=exchange.peer, mn_id=exchange.mn_id, reason=reason)
+
+    def resume(self) -> int:
+        """An administrator acted: updates go out again when there is a reason for them; how many were halted."""
+        count = len(self._halted)
+        self._halted.clear()
+        return count
+
+    @property
+    def halted(self) -> list[str]:
+        """Peer and node of each halted exchange."""
+        return sorted(f"{peer} {mn_id}" for peer, mn_id in self._halted)
+
+    def paused(self, now: float) -> list[IPv6Address]:
+        """Peers left alone because they do not know the Mobility Header (`no_more` of spec §4)."""
+        return sorted(peer for peer, until in self._refused.items() if until > now)
+
     def refuse(self, peer: IPv6Address, now: float) -> None:
         """The peer cannot read our messages now: leave it alone for a while (RFC 6275 §11.3.5, spec §10)."""
         self._outbox.say("peer-without-mobility", peer=peer)
+        if not any(exchange.peer == peer for exchange in self._waiting):
+            return  # about an answer of ours: nothing is repeated to it
         self._refused[peer] = now + self._timing.refused_pause
         for exchange in self._waiting:
             if exchange.peer == peer:
@@ -125,13 +161,14 @@ class Exchanges:
         self._refused.pop(peer, None)
 
     def _transmit(self, exchange: Exchange, now: float) -> None:
-        count = len(exchange.sequences)
+        count = exchange.sends
         if exchange.tries is not None and count >= exchange.tries:
             self._outbox.say("gave-up", peer=exchange.peer, mn_id=exchange.mn_id, purpose=exchange.purpose)
             self._waiting.remove(exchange)
             return
         sequence, message = exchange.compose(now)
         exchange.sequences.append(sequence)
+        exchange.sends += 1
         exchange.due = now + min(self._timing.initial_timeout * 2**count, self._timing.max_timeout)
         self._pacer.record(exchange.peer, now)
         self._outbox.do(Send(exchange.peer, message))

@@ -31,6 +31,8 @@ from agents.kernel.reaper import Reaper
 from agents.kernel.routing import ROUTE_METRIC, Hop, Place, Route, Rule
 
 POOL_METRIC = 4096
+MAX_STATIONS = 4096
+"""Link-local addresses remembered: more than a cell holds, but not all that a station can invent."""
 ANCHOR_METRIC = 64
 """Below the 256 of a DLIF's connected route, which may still be there (spec HO-5)."""
 UPLINK_PREFERENCE = 1000
@@ -157,7 +159,10 @@ class Executor:
 
     def learn(self, link_local: IPv6Address, mac: str) -> None:
         """Remember a mobile node's link-layer address, so that its first advertisement need not ask for it."""
+        self._macs.pop(link_local, None)
         self._macs[link_local] = mac
+        if len(self._macs) > MAX_STATIONS:
+            del self._macs[next(iter(self._macs))]  # the one not heard of for the longest time
 
     def advertise(self, advertisements: Iterable[Advertisement]) -> None:
         """Have radvd advertise exactly this from now on; an advertisement leaves at once on every DLIF named."""

@@ -53,12 +53,15 @@ def complete_identity(mac: str | None, link_local: IPv6Address | None) -> Identi
         link_local = None
     if mac is None and link_local is not None:
         mac = mac_of(link_local)
-    if mac is None:
+    if mac is None or not usable_mac(mac):
         return None
     return Identity(mac, link_local or link_local_of(mac))
 
 
 def usable_mac(mac: str) -> bool:
     """Six octets, unicast, not all zero (spec §10)."""
-    octets = mac_octets(mac)
+    try:
+        octets = mac_octets(mac)
+    except ValueError:
+        return False
     return len(octets) == 6 and not octets[0] & 1 and any(octets)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from ipaddress import IPv6Address, IPv6Network
 
 from agents.dgw.identity import Identity, complete_identity, mac_octets
 from agents.dgw.records import AnchorRecord
-from agents.wire.mobility import BindingAck, BindingUpdate
-from agents.wire.mobility_codes import PBU_FLAGS, AccessType, AckFlag, Handoff, Status, UpdateFlag
-from agents.wire.mobility_lists import AnchorGroup, in_send_order
+from agents.wire.mobility import RECOMMENDED_OCTETS, BindingAck, BindingUpdate, encoded_length
+from agents.wire.mobility_codes import PBU_FLAGS, AccessType, AckFlag, Status, UpdateFlag
+from agents.wire.mobility_lists import AnchorGroup, in_send_order, without_distributed
 from agents.wire.mobility_messages import lifetime_units
 from agents.wire.mobility_options import (
     AccessTechnology,
@@ -43,6 +44,16 @@ def group_identity(group: AnchorGroup) -> Identity | None:
     return complete_identity(mac, link_local)
 
 
+def unusable_identity(group: AnchorGroup) -> str | None:
+    """What of a group's options 69 and 70 cannot be used, for the log; None when nothing is wrong (spec §10)."""
+    wrong = []
+    if group.link_local and not group.link_local.usable:
+        wrong.append(f"link-local address {group.link_local.address}")
+    if group.link_layer and not group.link_layer.usable:
+        wrong.append(f"link-layer address {group.link_layer.text}")
+    return ", ".join(wrong) or None
+
+
 def group_local_prefixes(group: AnchorGroup) -> tuple[IPv6Network, ...]:
     """The well-formed Local Prefix options of an anchor group."""
     return tuple(option.network for option in group.local if not option.bad_length)
@@ -53,23 +64,27 @@ def compose_update(
     mn_id: str,
     mac: str | None,
     prefixes: Iterable[IPv6Network],
-    handoff: Handoff,
+    handoff: int,
     access: int = AccessType.ETHERNET,
     sequence: int,
     timestamp: int,
     lifetime: int,
     extra: Iterable[Option] = (),
+    distributed: bool = True,
 ) -> BindingUpdate:
-    """A PBU with flags A, P, D; `lifetime` in seconds, `timestamp` in 1/65536 s, `extra` the options 65-70."""
+    """A PBU with flags A, P, D; `lifetime` in seconds, `timestamp` in 1/65536 s, `extra` the options 65-70.
+
+    Without `distributed` it is a plain one of RFC 5213: no D, no options 65-70.
+    """
     options: list[Option] = [MobileNodeIdentifier.of(mn_id)]
     options += [HomeNetworkPrefix.of(prefix) for prefix in prefixes]
     options += [HandoffIndicator(handoff), AccessTechnology(access)]
     if mac:
         options.append(LinkLayerIdentifier(mac_octets(mac)))
-    options += [Timestamp(timestamp), *extra]
+    options += [Timestamp(timestamp), *(extra if distributed else without_distributed(extra))]
     return BindingUpdate(
         sequence=sequence,
-        flags=PBU_FLAGS,
+        flags=PBU_FLAGS if distributed else PBU_FLAGS & ~UpdateFlag.DISTRIBUTED,
         lifetime_units=lifetime_units(lifetime),
         options=in_send_order(options),
     )
@@ -84,7 +99,10 @@ def compose_ack(
     sequence: int | None = None,
     timestamp: int | None = None,
 ) -> BindingAck:
-    """The accepting answer to a PBU; sequence and timestamp are the PBU's unless given."""
+    """The accepting answer to a PBU; sequence and timestamp are the PBU's unless given.
+
+    A sender that did not set D is told nothing in options 65-70: it must not look at them (RFC 8885 §4.3, §4.4).
+    """
     options = _echoed(update)
     options += [HomeNetworkPrefix.of(prefix) for prefix in prefixes]
     echoed = update.first(Timestamp)
@@ -95,7 +113,7 @@ def compose_ack(
         flags=_ack_flags(update),
         sequence=update.sequence if sequence is None else sequence,
         lifetime_units=lifetime_units(lifetime),
-        options=in_send_order([*options, *extra]),
+        options=in_send_order([*options, *(extra if update.distributed else without_distributed(extra))]),
     )
 
 
@@ -105,8 +123,8 @@ def compose_rejection(
     """The rejecting answer: all prefixes of the request, or one all-zero one (spec HO-8, RETX-7, RETX-8)."""
     options = _echoed(update)
     if status == Status.MISSING_MN_IDENTIFIER_OPTION:
-        options.append(MobileNodeIdentifier(b""))
-    options += update.every(HomeNetworkPrefix) or (HomeNetworkPrefix.all_zero(),)
+        options = [MobileNodeIdentifier(b""), *(o for o in options if not isinstance(o, MobileNodeIdentifier))]
+    prefixes = update.every(HomeNetworkPrefix) or (HomeNetworkPrefix.all_zero(),)
     sequence, timestamp = update.sequence, update.first(Timestamp)
     if status in (Status.TIMESTAMP_MISMATCH, Status.TIMESTAMP_LOWER_THAN_PREV_ACCEPTED):
         timestamp = Timestamp(now_ticks)
@@ -114,13 +132,18 @@ def compose_rejection(
         sequence, timestamp = last_sequence, None
     if timestamp:
         options.append(timestamp)
-    return BindingAck(
+    answer = BindingAck(
         status=status,
         flags=_ack_flags(update),
         sequence=sequence,
         lifetime_units=0,
-        options=in_send_order(options),
+        options=in_send_order([*options, *prefixes]),
     )
+    # Aligned, the prefixes of a crammed request could exceed what a Mobility Header can hold: name some of them.
+    while len(prefixes) > 1 and encoded_length(answer) > RECOMMENDED_OCTETS:
+        prefixes = prefixes[: len(prefixes) // 2]
+        answer = replace(answer, options=in_send_order([*options, *prefixes]))
+    return answer
 
 
 def anchor_options(record: AnchorRecord) -> tuple[Option, ...]:
@@ -146,6 +169,19 @@ def same_request(update: BindingUpdate, ack: BindingAck) -> bool:
     return all(update.first(kind) == ack.first(kind) for kind in ECHOED)
 
 
+def granted_prefixes(
+    ack: BindingAck, group: AnchorGroup | None, named: Iterable[IPv6Network] = ()
+) -> tuple[set[IPv6Network], bool]:
+    """The prefixes an answer speaks of, and whether its two ways to say so differ (spec AMB-12).
+
+    `named` (option 67) or else option 22 is authoritative, option 65 of the same anchor should say the same; the
+    union counts.  Prefixes of a bad length are left out.
+    """
+    told = set(named) or {o.network for o in ack.every(HomeNetworkPrefix) if not o.bad_length}
+    anchored = {o.network for o in group.anchored if not o.bad_length} if group else set()
+    return told | anchored, bool(anchored) and anchored != told
+
+
 def care_of_address(update: BindingUpdate, source: IPv6Address) -> IPv6Address:
     """P-CoA of a direct PBU: option 3 when present, else the packet's source (RFC 6275 §6.2.5)."""
     option = update.first(AlternateCareOfAddress)
@@ -159,6 +195,6 @@ def _echoed(update: BindingUpdate) -> list[Option]:
 
 def _ack_flags(update: BindingUpdate) -> AckFlag:
     flags = AckFlag.PROXY if UpdateFlag.PROXY in update.flags else AckFlag(0)
-    if UpdateFlag.DISTRIBUTED in update.flags:
+    if update.distributed:
         flags |= AckFlag.DISTRIBUTED
     return flags

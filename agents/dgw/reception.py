@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from ipaddress import IPv6Address
 
 from agents.core import Outbox
@@ -14,27 +15,39 @@ from agents.wire.errors import DecodeError, DecodeErrorKind
 from agents.wire.mobility import (
     BindingAck,
     BindingError,
+    BindingRefreshRequest,
     BindingUpdate,
     MobilityMessage,
     icmpv6_pointer,
     pull_mobility,
     push_mobility,
 )
-from agents.wire.mobility_codes import BindingErrorStatus, DFlagProfile
+from agents.wire.mobility_codes import AckFlag, BindingErrorStatus, DFlagProfile
 
 IPV6_HEADER = 40
 """Octets of the fixed IPv6 header."""
 ERROR_INTERVAL = 0.1
 """Seconds between two error answers to one source: a flood of garbage gets few of them (RFC 6275 §9.2)."""
+ERROR_SOURCES = 64
+"""Sources that get an error answer within ERROR_INTERVAL: a flood under invented addresses gets few, too."""
 
 
 class Reception:
     """Decodes datagrams with the D flag profile of their sender, answers the undecodable, counts all."""
 
-    def __init__(self, address: IPv6Address, profile_of: Callable[[IPv6Address], DFlagProfile], outbox: Outbox) -> None:
+    def __init__(
+        self,
+        address: IPv6Address,
+        profile_of: Callable[[IPv6Address], DFlagProfile],
+        outbox: Outbox,
+        *,
+        distributed: bool = True,
+    ) -> None:
+        """`distributed`: D-GW support is on; without it no answer carries the D flag (spec AMB-6)."""
         self._address = address
         self._profile_of = profile_of
         self._outbox = outbox
+        self._distributed = distributed
         self._last_error: dict[IPv6Address, float] = {}
         self.counters: dict[str, int] = {}
 
@@ -64,11 +77,19 @@ class Reception:
         self.counters[counter] = self.counters.get(counter, 0) + 1
         self._outbox.say("dropped", reason=reason, source=source)
 
+    def note(self, message: BindingError | BindingRefreshRequest, source: IPv6Address) -> None:
+        """Count a message that reports or asks something and changes nothing (spec §10)."""
+        if isinstance(message, BindingError):
+            self.drop(f"Binding Error {message.status}", source, "binding-error")
+        else:
+            self.drop("Binding Refresh Request", source, "refresh-request")
+
     def reject(self, update: BindingUpdate, rejected: Rejected, source: IPv6Address, now: float) -> BindingAck:
-        """Count a rejected update; its answer, to be sent to `source`."""
+        """Count a rejected update; its answer, to be sent to `source`, marked as a gateway's only if this is one."""
         self.counters["rejected"] = self.counters.get("rejected", 0) + 1
         self._outbox.say("binding-rejected", status=int(rejected.status), reason=rejected.reason, peer=source)
-        return compose_rejection(update, rejected.status, now_ticks=ticks(now), last_sequence=rejected.last_sequence)
+        answer = compose_rejection(update, rejected.status, now_ticks=ticks(now), last_sequence=rejected.last_sequence)
+        return answer if self._distributed else replace(answer, flags=answer.flags & ~AckFlag.DISTRIBUTED)
 
     def _answer(self, error: DecodeError, datagram: MobilityDatagram, now: float) -> None:
         source = datagram.source
@@ -79,6 +100,8 @@ class Reception:
         if now - self._last_error.get(source, float("-inf")) < ERROR_INTERVAL:
             return
         self._last_error = {s: t for s, t in self._last_error.items() if now - t < ERROR_INTERVAL}
+        if len(self._last_error) >= ERROR_SOURCES:
+            return
         self._last_error[source] = now
         if unknown_type:
             message = BindingError(status=BindingErrorStatus.UNKNOWN_MH_TYPE)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from ipaddress import IPv6Address, IPv6Network
 
 from agents.dgw.config import Profile
@@ -14,6 +15,7 @@ from agents.wire.mobility_options import (
     HandoffIndicator,
     HomeNetworkPrefix,
     MobileNodeIdentifier,
+    ServingMaar,
     Timestamp,
 )
 
@@ -32,14 +34,33 @@ class Rejected(Exception):
         self.last_sequence = last_sequence
 
 
-def check_form(update: BindingUpdate) -> str:
-    """The MN-ID of an update whose flags and option set are in order."""
+@dataclass(frozen=True)
+class Support:
+    """Which kinds of Proxy Binding Update a node takes (spec §10, AMB-6)."""
+
+    distributed: bool = True
+    """D=1: from gateways and CMDs."""
+    legacy: bool = False
+    """D=0: plain RFC 5213, options 65-70 ignored."""
+
+
+def check_flags(update: BindingUpdate, support: Support) -> BindingUpdate:
+    """The update as its receiver may read it: P must be set, D as the node supports it (131, 129)."""
     if UpdateFlag.PROXY not in update.flags:
         if UpdateFlag.HOME_REGISTRATION in update.flags:
             raise Rejected(Status.HOME_REGISTRATION_NOT_SUPPORTED, "plain home registration")
         raise Ignored("Binding Update without P and H")
-    if UpdateFlag.DISTRIBUTED not in update.flags:
+    if update.distributed:
+        if not support.distributed:
+            raise Rejected(Status.ADMINISTRATIVELY_PROHIBITED, "distributed-gateway support is switched off")
+        return update
+    if not support.legacy:
         raise Rejected(Status.ADMINISTRATIVELY_PROHIBITED, "D flag not set")
+    return update.without_distributed()
+
+
+def check_identifier(update: BindingUpdate) -> str:
+    """The MN-ID of an update without repeated options (128, 160)."""
     if update.duplicates:
         raise Rejected(Status.REASON_UNSPECIFIED, f"option {update.duplicates[0]} came twice")
     identifier = update.first(MobileNodeIdentifier)
@@ -48,10 +69,14 @@ def check_form(update: BindingUpdate) -> str:
     return identifier.text
 
 
-def check_sender(source: IPv6Address, allowed: set[IPv6Address]) -> None:
-    """Only configured peers may send updates (spec SEC-4)."""
+def check_sender(
+    update: BindingUpdate, source: IPv6Address, allowed: Collection[IPv6Address], relays: Collection[IPv6Address] = ()
+) -> None:
+    """Only configured peers may send updates, and only `relays` on behalf of another (option 68; spec SEC-4)."""
     if source not in allowed:
         raise Rejected(Status.MAG_NOT_AUTHORIZED_FOR_PROXY_REG, f"{source} is not a peer")
+    if source not in relays and update.first(ServingMaar):
+        raise Rejected(Status.MAG_NOT_AUTHORIZED_FOR_PROXY_REG, f"option 68 from {source}")
 
 
 def check_service(mn_id: str, profiles: Mapping[str, Profile]) -> Profile:

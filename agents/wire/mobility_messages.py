@@ -86,6 +86,11 @@ class BindingUpdate(Message):
     options_offset: ClassVar[int] = 12
 
     @property
+    def distributed(self) -> bool:
+        """D: the sender is a D-GW or CMD."""
+        return UpdateFlag.DISTRIBUTED in self.flags
+
+    @property
     def lifetime_seconds(self) -> int:
         """Lifetime asked for, in seconds."""
         return self.lifetime_units * LIFETIME_UNIT
@@ -110,6 +115,11 @@ class BindingAck(Message):
     def accepted(self) -> bool:
         """Status below 128."""
         return self.status < 128
+
+    @property
+    def distributed(self) -> bool:
+        """D: the sender supports D-GW operation."""
+        return AckFlag.DISTRIBUTED in self.flags
 
     @property
     def lifetime_seconds(self) -> int:

@@ -109,7 +109,8 @@ class ProxyAnswers(_Answers):
 
     def refused(self, session: Session, transaction: Transaction, record: AnchorRecord, status: int) -> None:
         """Take back what was promised for this anchor (spec CMD-PROXY-2)."""
-        session.taken_back.append(record)
+        if record not in session.taken_back:
+            session.taken_back.append(record)
         self._base.send(correction(transaction.update, record, status), transaction.source)
 
     def waited_long(self, session: Session, transaction: Transaction) -> None:
@@ -123,8 +124,62 @@ class ProxyAnswers(_Answers):
             self._base.send(correction(update, record, status), source)
 
 
+class PlainAnswers(_Answers):
+    """A gateway that does not set D is answered at once, and told of no anchor (RFC 5213, spec §10)."""
+
+    def begun(self, session: Session, transaction: Transaction) -> None:
+        """Anchors are told where the node is all the same: it is with them no more (spec HO-12)."""
+        transaction.collected.clear()
+        self._answer(session, transaction)
+
+    def agreed(self, session: Session, transaction: Transaction, record: AnchorRecord) -> None:
+        """Nothing the gateway could use."""
+
+    def refused(self, session: Session, transaction: Transaction, record: AnchorRecord, status: int) -> None:
+        """Nothing was promised."""
+
+    def refreshed(self, session: Session, update: BindingUpdate, source: IPv6Address) -> None:
+        """Confirm its own prefix again."""
+        self._send(session, update, source, [])
+
+
+class ByUpdate:
+    """The configured mode for those who set D in their updates, plain answers for the others."""
+
+    def __init__(self, mode: Answering, plain: Answering) -> None:
+        self._mode = mode
+        self._plain = plain
+
+    def _for(self, update: BindingUpdate) -> Answering:
+        return self._mode if update.distributed else self._plain
+
+    def begun(self, session: Session, transaction: Transaction) -> None:
+        """A registration came."""
+        self._for(transaction.update).begun(session, transaction)
+
+    def agreed(self, session: Session, transaction: Transaction, record: AnchorRecord) -> None:
+        """An anchor acknowledged."""
+        self._for(transaction.update).agreed(session, transaction, record)
+
+    def refused(self, session: Session, transaction: Transaction, record: AnchorRecord, status: int) -> None:
+        """An anchor rejected."""
+        self._for(transaction.update).refused(session, transaction, record, status)
+
+    def waited_long(self, session: Session, transaction: Transaction) -> None:
+        """T_agg passed."""
+        self._for(transaction.update).waited_long(session, transaction)
+
+    def refreshed(self, session: Session, update: BindingUpdate, source: IPv6Address) -> None:
+        """Asked again."""
+        self._for(update).refreshed(session, update, source)
+
+
 def answering(base: CmdBase) -> Answering:
-    """The mode of this CMD's configuration."""
+    """How this CMD answers each update."""
+    return ByUpdate(_mode(base), PlainAnswers(base))
+
+
+def _mode(base: CmdBase) -> Answering:
     if base.config.mode == "locator":
         return LocatorAnswers(base)
     if base.config.mode == "proxy":

@@ -11,6 +11,7 @@ from agents.dgw.config import CmdConfig, Peer, Profile
 from agents.dgw.exchanges import Exchanges
 from agents.dgw.freshness import Stamper
 from agents.dgw.reception import Reception
+from agents.dgw.validation import Support
 from agents.timers import Timers
 from agents.wire.mobility import BindingUpdate, MobilityMessage, push_mobility
 from agents.wire.mobility_codes import DFlagProfile
@@ -26,7 +27,8 @@ class CmdBase:
         self.timers: Timers[tuple[str, str]] = Timers()
         self.exchanges = Exchanges(config.timing, self.outbox, config.timing.spacing)
         self.stamper = Stamper()
-        self.reception = Reception(config.address, self.dflag_profile, self.outbox)
+        self.reception = Reception(config.address, self.dflag_profile, self.outbox, distributed=config.dgw_support)
+        self.support = Support(config.dgw_support, config.accept_legacy)
         self.gateways: dict[IPv6Address, Peer] = {peer.address: peer for peer in config.gateways}
         self.profiles: dict[str, Profile] = {profile.mn_id: profile for profile in config.profiles}
 

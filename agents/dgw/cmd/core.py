@@ -51,7 +51,7 @@ class CmdCore:
         elif isinstance(message, BindingAck):
             self._informing.on_ack(message, datagram.source, now)
         else:
-            self._base.reception.drop(type(message).__name__, datagram.source)
+            self._base.reception.note(message, datagram.source)
 
     def _receive_request(self, datagram: RepositoryDatagram) -> None:
         answer = None
@@ -93,11 +93,17 @@ class CmdCore:
             "sessions": plain(self._base.state.sessions),
             "repository": plain(self._repository.entries),
             "exchanges": [
-                {"peer": str(e.peer), "mn_id": e.mn_id, "purpose": e.purpose, "sent": len(e.sequences)}
+                {"peer": str(e.peer), "mn_id": e.mn_id, "purpose": e.purpose, "sent": e.sends}
                 for e in self._base.exchanges
             ],
+            "halted": self._base.exchanges.halted,
+            "legacy_peers": sorted(map(str, self._base.state.legacy_peers)),
             "counters": dict(self._base.reception.counters),
         }
+
+    def resume(self) -> int:
+        """An administrator looked into what was halted; how much that was (spec §10, RETX-10)."""
+        return self._base.exchanges.resume()
 
     def saved_state(self) -> dict[str, Any]:
         """What must survive a restart, as JSON-able data."""

@@ -13,7 +13,7 @@ from agents.dgw.exchanges import Exchange
 from agents.dgw.messages import compose_update, group_identity, group_local_prefixes, same_request
 from agents.dgw.records import AnchorRecord
 from agents.wire.mobility import BindingAck, BindingUpdate
-from agents.wire.mobility_codes import AccessType, AckFlag, Handoff, Status
+from agents.wire.mobility_codes import AccessType, Handoff, Status
 from agents.wire.mobility_options import (
     AccessTechnology,
     AnchoredPrefix,
@@ -86,13 +86,13 @@ class Informing:
         extra = [AnchoredPrefix.of(session.serving.prefix), ServingMaar(session.serving.address)]
 
         def compose(at: float) -> tuple[int, bytes]:
-            repeated = bool(exchange.sequences)
+            repeated = bool(exchange.sends)
             stamp = original.raw if original and not repeated else self._base.stamper.timestamp(at)
             relayed = compose_update(
                 mn_id=session.mn_id,
                 mac=session.mac,
                 prefixes=[record.prefix],
-                handoff=Handoff(handoff.value) if handoff else Handoff.UNKNOWN,
+                handoff=handoff.value if handoff else Handoff.UNKNOWN,
                 access=technology.value if technology else AccessType.ETHERNET,
                 sequence=update.sequence,
                 timestamp=stamp,
@@ -115,22 +115,30 @@ class Informing:
         if exchange is None or session is None:
             base.reception.drop("acknowledgement that matches no update", source)
             return
-        base.exchanges.finish(exchange)
+        if ack.distributed and not base.config.dgw_support:
+            base.outbox.say("unsupported-answer", mn_id=session.mn_id, peer=source)
+            base.reception.drop("acknowledgement with the D flag, which is not supported here", source, "unsupported")
+            return
         if not same_request(exchange.context, ack):
+            base.exchanges.halt(exchange, "answered with something else than was asked")
             base.reception.drop("acknowledgement of something else than was asked", source, "mismatch")
-        elif exchange.purpose == "delete":
+            return
+        base.exchanges.finish(exchange)
+        if exchange.purpose == "delete":
             self._deleted(session, source)
         else:
             self._collect(session, exchange, ack, now)
 
     def _collect(self, session: Session, exchange: Exchange, ack: BindingAck, now: float) -> None:
-        source = exchange.peer
+        base, source = self._base, exchange.peer
         transaction = self._transactions.get(session.mn_id)
         record = session.anchor(source)
         if transaction is None or record is None:
             return
         transaction.waiting.discard(source)
-        if ack.accepted and AckFlag.DISTRIBUTED in ack.flags:
+        granting = ack.lifetime_units or not transaction.update.lifetime_units
+        if ack.accepted and ack.distributed and granting:
+            base.state.legacy_peers.discard(source)
             session.untold.discard(source)
             self._answering.agreed(session, transaction, self._learn(session, record, ack))
         elif ack.status in (Status.TIMESTAMP_LOWER_THAN_PREV_ACCEPTED, Status.TIMESTAMP_MISMATCH):
@@ -139,10 +147,15 @@ class Informing:
             due = now + self._base.config.timing.max_timeout if ours else now
             transaction.waiting.add(source)
             self._relay(session, transaction, record, now, again=True, due=due)
+        elif ack.accepted:  # by a plain LMA, which makes no tunnels for us, or for no time at all (spec §10)
+            if not ack.distributed and source not in base.state.legacy_peers:
+                base.state.legacy_peers.add(source)
+                base.outbox.say("legacy-peer", peer=source)
+            self._refused(session, transaction, record, Status.ADMINISTRATIVELY_PROHIBITED)
         else:
             self._refused(session, transaction, record, ack.status)
         if not transaction.waiting:
-            self._base.timers.cancel(("aggregate", session.mn_id))
+            base.timers.cancel(("aggregate", session.mn_id))
 
     def _refused(self, session: Session, transaction: Transaction, record: AnchorRecord, status: int) -> None:
         self._base.outbox.say("anchor-refused", mn_id=session.mn_id, anchor=record.address, status=status)

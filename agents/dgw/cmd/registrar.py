@@ -9,20 +9,21 @@ from agents.dgw.cmd.base import CmdBase
 from agents.dgw.cmd.informing import Informing
 from agents.dgw.cmd.state import Session
 from agents.dgw.freshness import Freshness
-from agents.dgw.messages import compose_ack, group_identity, group_local_prefixes
+from agents.dgw.messages import care_of_address, compose_ack, group_identity, group_local_prefixes
 from agents.dgw.records import AnchorRecord
 from agents.dgw.validation import (
     Ignored,
     Rejected,
-    check_form,
+    check_flags,
     check_freshness,
+    check_identifier,
     check_options,
     check_sender,
     check_service,
 )
 from agents.wire.mobility import BindingUpdate
 from agents.wire.mobility_codes import Status
-from agents.wire.mobility_options import LinkLayerIdentifier, ServingMaar, Timestamp
+from agents.wire.mobility_options import LinkLayerIdentifier, Timestamp
 
 
 class Registrar:
@@ -37,6 +38,7 @@ class Registrar:
         """Take a PBU: register and relay, refresh, de-register, reject or ignore (spec §10)."""
         base = self._base
         try:
+            update = check_flags(update, base.support)
             mn_id, prefix = self._check(update, source, now)
         except Ignored as ignored:
             base.reception.drop(str(ignored), source)
@@ -44,6 +46,8 @@ class Registrar:
         except Rejected as rejected:
             base.send(base.reception.reject(update, rejected, source, now), source)
             return
+        if update.distributed:
+            base.state.legacy_peers.discard(source)
         if update.lifetime_units:
             self._register(mn_id, prefix, update, source, now)
         else:
@@ -51,8 +55,8 @@ class Registrar:
 
     def _check(self, update: BindingUpdate, source: IPv6Address, now: float) -> tuple[str, IPv6Network]:
         base = self._base
-        mn_id = check_form(update)
-        check_sender(source, set(base.gateways))
+        mn_id = check_identifier(update)
+        check_sender(update, source, base.gateways)
         session = base.state.sessions.get(mn_id)
         if session is None and not update.lifetime_units:
             raise Ignored(f"de-registration of {mn_id}, which has no session")
@@ -62,8 +66,8 @@ class Registrar:
         prefixes = check_options(update)
         if any(not prefix.subnet_of(base.gateways[source].pool) for prefix in prefixes):
             raise Rejected(Status.NOT_AUTHORIZED_FOR_HOME_NETWORK_PREFIX, f"prefix outside the pool of {source}")
-        if update.first(ServingMaar):
-            raise Rejected(Status.MAG_NOT_AUTHORIZED_FOR_PROXY_REG, f"option 68 from gateway {source}")
+        if care_of_address(update, source) != source:  # gateways are authorised by address (spec SEC-4)
+            raise Rejected(Status.INVALID_CARE_OF_ADDRESS, f"care-of address other than the sender's, {source}")
         same = session is not None and session.serving.address == source
         if same and session and set(prefixes) != {session.serving.prefix}:
             raise Rejected(Status.BCE_PBU_PREFIX_SET_DO_NOT_MATCH, "prefix set differs from the registered one")

@@ -24,6 +24,7 @@ def run_cmd(config: CmdConfig) -> None:
 
     shell = Shell(core, perform)
     signalling.connect(shell)
+    shell.on_request("resume", lambda request: {"resumed": core.resume()})
     shell.after_each_turn(lambda: state.save(core.saved_state()))
     saved = state.load()
     if saved is not None:

@@ -47,3 +47,5 @@ class CmdState:
     """By MN-ID."""
     sequence: int = 0
     """Last sequence number used for updates of its own."""
+    legacy_peers: set[IPv6Address] = field(default_factory=set)
+    """Answered an update with the D flag without it: they make no tunnels for us (spec §10)."""

@@ -10,8 +10,9 @@ from agents.dgw.messages import care_of_address, compose_ack, own_options
 from agents.dgw.validation import (
     Ignored,
     Rejected,
-    check_form,
+    check_flags,
     check_freshness,
+    check_identifier,
     check_options,
     check_sender,
     check_service,
@@ -31,12 +32,15 @@ class Anchoring:
         """Take a PBU: act and acknowledge, reject with a status, or ignore (spec §10)."""
         base = self._base
         try:
+            update = check_flags(update, base.support)
             node, own, care_of = self._check(update, source, now)
         except Ignored as ignored:
             base.reception.drop(str(ignored), source)
         except Rejected as rejected:
             base.send(base.reception.reject(update, rejected, source, now), source)
         else:
+            if update.distributed:
+                base.state.legacy_peers.discard(source)
             timestamp = update.first(Timestamp)
             node.freshness.accept(timestamp.raw if timestamp else None, update.sequence)
             if update.lifetime_units:
@@ -48,8 +52,8 @@ class Anchoring:
         self, update: BindingUpdate, source: IPv6Address, now: float
     ) -> tuple[MobileNode, OwnBinding, IPv6Address]:
         base = self._base
-        mn_id = check_form(update)
-        check_sender(source, {*base.peers, base.config.cmd})
+        mn_id = check_identifier(update)
+        check_sender(update, source, {*base.peers, base.config.cmd}, relays={base.config.cmd})
         node = base.state.nodes.get(mn_id)
         if node is None or node.own is None:
             raise _unknown(update, mn_id)
@@ -66,12 +70,10 @@ class Anchoring:
         return node, node.own, care_of
 
     def _care_of(self, update: BindingUpdate, source: IPv6Address) -> IPv6Address:
-        """The tunnel end: option 68, only from the CMD (spec CMD-5, SEC-4), else the sender itself."""
+        """The tunnel end: option 68, which only a CMD may send (spec CMD-5), else the sender itself."""
         serving = update.first(ServingMaar)
         if serving is None:
             care_of = care_of_address(update, source)
-        elif source != self._base.config.cmd:
-            raise Rejected(Status.MAG_NOT_AUTHORIZED_FOR_PROXY_REG, f"option 68 from {source}")
         else:
             care_of = serving.address
             if not serving.usable:
@@ -154,15 +156,18 @@ class Anchoring:
         base.timers.set(("expire", node.mn_id), node.expires)
         base.reconcile(now)
 
-    def forget(self, node: MobileNode, now: float) -> None:
-        """Delete the entry; the prefix rests until no host can still be using it (spec DEREG-7, §4)."""
+    def forget(self, node: MobileNode, now: float, *, refused: bool = False) -> None:
+        """Delete the entry; the prefix rests until no host can still be using it (spec DEREG-7, §4).
+
+        One that was `refused` rests as well: it is not to be asked for again (spec RETX-10).
+        """
         base = self._base
         base.exchanges.cancel(node.mn_id, keep="deregister")
         base.timers.cancel(("expire", node.mn_id))
         base.timers.cancel(("refresh", node.mn_id))
         if node.own:
             rest = max(base.config.timing.quarantine, base.config.timing.lifetime)
-            base.state.pool.release(node.own.prefix, now + rest if node.own.advertised else None)
+            base.state.pool.release(node.own.prefix, now + rest if node.own.advertised or refused else None)
             base.outbox.say("binding-deleted", mn_id=node.mn_id, prefix=node.own.prefix)
         base.state.nodes.pop(node.mn_id, None)
         for callback in base.when_forgotten:

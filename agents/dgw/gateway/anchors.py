@@ -6,8 +6,11 @@ from ipaddress import IPv6Address, IPv6Network
 
 from agents.dgw.gateway.base import GatewayBase
 from agents.dgw.gateway.state import AnchorBinding, MobileNode
-from agents.dgw.identity import Identity, own_identity
+from agents.dgw.identity import Identity, own_identity, usable_mac
+from agents.dgw.messages import group_identity, unusable_identity
 from agents.dgw.records import AnchorRecord
+from agents.wire.mobility_lists import AnchorGroup
+from agents.wire.mobility_options import ServingMaar
 
 FRESH_SLOTS = 0x8000
 """First slot number of identities made up for anchors that told none; pools count from below."""
@@ -17,7 +20,8 @@ def expect_anchor(base: GatewayBase, node: MobileNode, record: AnchorRecord) -> 
     """The binding for this record, made if needed; None when the record cannot be of another gateway."""
     config = base.config
     peer = base.owner(record.prefix)
-    if record.address == config.address or record.prefix.subnet_of(config.pool) or peer is None:
+    ours = record.address == config.address or record.prefix.subnet_of(config.pool)
+    if ours or peer is None or not ServingMaar(record.address).usable:
         base.outbox.say("anchor-ignored", mn_id=node.mn_id, prefix=record.prefix, peer=record.address)
         return None
     anchor = node.anchor(record.prefix)
@@ -26,9 +30,19 @@ def expect_anchor(base: GatewayBase, node: MobileNode, record: AnchorRecord) -> 
         anchor = AnchorBinding(record.prefix, record.address, slot, f"{node.name}{peer.name}")
         node.anchors.append(anchor)
     anchor.address = record.address
-    anchor.identity = record.identity or anchor.identity
+    anchor.identity = _usable(base, node, anchor, record.identity) or anchor.identity
     anchor.local_prefixes = record.local_prefixes or anchor.local_prefixes
     return anchor
+
+
+def told_identity(base: GatewayBase, node: MobileNode, group: AnchorGroup | None) -> Identity | None:
+    """The DLIF identity that an answer tells; what of it cannot be used is logged (spec §10, DLIF-7)."""
+    if group is None:
+        return None
+    wrong = unusable_identity(group)
+    if wrong:
+        base.outbox.say("identity-ignored", mn_id=node.mn_id, reason=wrong)
+    return group_identity(group)
 
 
 def activate(
@@ -64,7 +78,10 @@ def anchors_at(node: MobileNode, address: IPv6Address) -> list[AnchorBinding]:
 
 def _usable(base: GatewayBase, node: MobileNode, anchor: AnchorBinding, identity: Identity | None) -> Identity | None:
     """The identity, unless its link-layer address is already on the access link for another node (spec §10)."""
-    if identity is None:
+    if identity is None or identity == anchor.identity:
+        return identity
+    if not usable_mac(identity.mac) or not identity.link_local.is_link_local:
+        base.outbox.say("identity-ignored", mn_id=node.mn_id, reason=f"{identity.mac} {identity.link_local}")
         return None
     for other in base.state.nodes.values():
         taken = [a.identity.mac for a in other.anchors if a.identity and a is not anchor]
@@ -73,4 +90,8 @@ def _usable(base: GatewayBase, node: MobileNode, anchor: AnchorBinding, identity
         if identity.mac in taken:
             base.outbox.say("identity-ignored", mn_id=node.mn_id, mac=identity.mac, taken_by=other.mn_id)
             return None
+    station = base.profiles_by_mac.get(identity.mac)
+    if station:
+        base.outbox.say("identity-ignored", mn_id=node.mn_id, mac=identity.mac, taken_by=station.mn_id)
+        return None
     return identity

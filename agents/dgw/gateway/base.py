@@ -16,6 +16,7 @@ from agents.dgw.gateway.state import GatewayState, MobileNode
 from agents.dgw.pool import PrefixPool
 from agents.dgw.reception import Reception
 from agents.dgw.records import AnchorRecord
+from agents.dgw.validation import Support
 from agents.timers import Timers
 from agents.wire.mobility import MobilityMessage, push_mobility
 from agents.wire.mobility_codes import DFlagProfile
@@ -33,7 +34,8 @@ class GatewayBase:
         self.exchanges = Exchanges(config.timing, self.outbox)
         self.advertiser = Advertiser(config, self.outbox)
         self.stamper = Stamper()
-        self.reception = Reception(config.address, self.dflag_profile, self.outbox)
+        self.reception = Reception(config.address, self.dflag_profile, self.outbox, distributed=config.dgw_support)
+        self.support = Support(config.dgw_support, config.accept_legacy)
         self.peers: dict[IPv6Address, Peer] = {peer.address: peer for peer in config.peers}
         self.profiles: dict[str, Profile] = {profile.mn_id: profile for profile in config.profiles}
         self.profiles_by_mac = {profile.mac: profile for profile in config.profiles}

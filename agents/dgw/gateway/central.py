@@ -8,15 +8,14 @@ from __future__ import annotations
 from ipaddress import IPv6Address
 
 from agents.dgw.exchanges import Exchange
-from agents.dgw.gateway.anchors import activate, expect_anchor
+from agents.dgw.gateway.anchors import activate, expect_anchor, told_identity
 from agents.dgw.gateway.base import GatewayBase
-from agents.dgw.gateway.registration import extend, start_update
+from agents.dgw.gateway.registration import extend, granted, start_update
 from agents.dgw.gateway.state import BindingState, MobileNode
-from agents.dgw.messages import group_identity, group_local_prefixes, own_options
+from agents.dgw.messages import granted_prefixes, group_local_prefixes, own_options
 from agents.dgw.records import AnchorRecord
 from agents.wire.mobility import BindingAck
 from agents.wire.mobility_codes import Handoff
-from agents.wire.mobility_options import HomeNetworkPrefix
 
 
 class RelayRegistration:
@@ -79,7 +78,7 @@ class RelayRegistration:
         if node.own and node.own.state is BindingState.TEMP:
             node.own.state = BindingState.LOCAL
             base.outbox.say("registered", mn_id=node.mn_id, prefix=node.own.prefix)
-        extend(base, node, ack.lifetime_seconds, now)
+        extend(base, node, granted(exchange, ack), now)
         self._take_up_groups(node, exchange, ack)
 
     def _take_up_groups(self, node: MobileNode, exchange: Exchange, ack: BindingAck) -> None:
@@ -87,12 +86,18 @@ class RelayRegistration:
         for group in ack.groups:
             if group.previous is None or group.previous.bad_length:
                 continue
-            if group.previous.network in exchange.refused:
-                continue
-            record = AnchorRecord(group.previous.maar, group.previous.network)
-            anchor = expect_anchor(base, node, record)
-            if anchor:
-                activate(base, node, anchor, group_identity(group), group_local_prefixes(group))
+            prefixes, differ = granted_prefixes(ack, group, [group.previous.network])
+            if differ:
+                base.outbox.say("prefixes-differ", mn_id=node.mn_id, peer=group.previous.maar)
+            for prefix in prefixes - exchange.refused:
+                anchor = expect_anchor(base, node, AnchorRecord(group.previous.maar, prefix))
+                if anchor:
+                    identity = told_identity(base, node, group)
+                    activate(base, node, anchor, identity, group_local_prefixes(group))
+
+    def requested(self, node: MobileNode, source: IPv6Address) -> bool:
+        """Only the CMD was told of it."""
+        return source == self._base.config.cmd
 
     def rejected(self, node: MobileNode, exchange: Exchange, ack: BindingAck, now: float) -> None:
         """The CMD refuses the node: nothing of it is advertised or forwarded (spec ATT-9)."""
@@ -131,11 +136,13 @@ class LocatorRegistration(RelayRegistration):
         super().acknowledged(node, exchange, ack, source, now)
         if source == self._base.config.cmd or exchange.purpose != "register":
             return
-        groups = [group for group in ack.groups if group.previous is None]
-        for option in ack.every(HomeNetworkPrefix):
-            anchor = (
-                None if option.bad_length else expect_anchor(self._base, node, AnchorRecord(source, option.network))
-            )
+        base = self._base
+        group = next((group for group in ack.groups if group.previous is None), None)
+        prefixes, differ = granted_prefixes(ack, group)
+        if differ:
+            base.outbox.say("prefixes-differ", mn_id=node.mn_id, peer=source)
+        for prefix in prefixes:
+            anchor = expect_anchor(base, node, AnchorRecord(source, prefix))
             if anchor:
-                identity = group_identity(groups[0]) if groups else None
-                activate(self._base, node, anchor, identity, group_local_prefixes(groups[0]) if groups else ())
+                identity = told_identity(base, node, group)
+                activate(base, node, anchor, identity, group_local_prefixes(group) if group else ())

@@ -84,9 +84,9 @@ class GatewayCore:
             case BindingAck():
                 self._serving.on_ack(message, datagram.source, now)
             case BindingError():
-                self._base.reception.drop(f"Binding Error {message.status}", datagram.source, "binding-error")
+                self._base.reception.note(message, datagram.source)
             case BindingRefreshRequest():
-                self._base.reception.drop("Binding Refresh Request", datagram.source, "refresh-request")
+                self._serving.on_refresh_request(message, datagram.source, now)
 
     def _receive_stations(self, message: Stations, now: float) -> None:
         for node in list(self._base.state.nodes.values()):
@@ -145,11 +145,16 @@ class GatewayCore:
             "pool": plain(base.state.pool),
             "items": [f"{kind} {name}" for kind, name in base.plan],
             "exchanges": [
-                {"peer": str(e.peer), "mn_id": e.mn_id, "purpose": e.purpose, "sent": len(e.sequences)}
-                for e in base.exchanges
+                {"peer": str(e.peer), "mn_id": e.mn_id, "purpose": e.purpose, "sent": e.sends} for e in base.exchanges
             ],
+            "halted": base.exchanges.halted,
+            "legacy_peers": sorted(map(str, base.state.legacy_peers)),
             "counters": dict(base.reception.counters),
         }
+
+    def resume(self) -> int:
+        """An administrator looked into what was halted; how much that was (spec §10, RETX-10)."""
+        return self._base.exchanges.resume()
 
     def saved_state(self) -> dict[str, Any]:
         """What must survive a restart, as JSON-able data (spec §4, last lines)."""

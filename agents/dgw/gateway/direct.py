@@ -6,15 +6,15 @@ from functools import partial
 from ipaddress import IPv6Address, IPv6Network
 
 from agents.dgw.exchanges import Exchange
-from agents.dgw.gateway.anchors import activate, anchors_at, drop_anchor, expect_anchor
+from agents.dgw.gateway.anchors import activate, anchors_at, drop_anchor, expect_anchor, told_identity
 from agents.dgw.gateway.base import GatewayBase
-from agents.dgw.gateway.registration import extend, start_update
+from agents.dgw.gateway.registration import extend, granted, start_update
 from agents.dgw.gateway.state import BindingState, MobileNode
-from agents.dgw.messages import group_identity, group_local_prefixes
+from agents.dgw.messages import granted_prefixes, group_local_prefixes
 from agents.dgw.repository import Entry, RepositoryClient
 from agents.wire.mobility import BindingAck
 from agents.wire.mobility_codes import Handoff, Status
-from agents.wire.mobility_options import AnchoredPrefix, HomeNetworkPrefix
+from agents.wire.mobility_options import AnchoredPrefix
 
 
 class DirectRegistration:
@@ -101,15 +101,22 @@ class DirectRegistration:
         """The anchor agreed: its prefixes work here from now on (spec HO-6, HO-9)."""
         if exchange.purpose != "anchor":
             return
-        groups = [group for group in ack.groups if group.previous is None]
-        identity = group_identity(groups[0]) if groups else None
-        local_prefixes = group_local_prefixes(groups[0]) if groups else ()
-        granted = {option.network for option in ack.every(HomeNetworkPrefix) if not option.bad_length}
+        group = next((group for group in ack.groups if group.previous is None), None)
+        identity = told_identity(self._base, node, group)
+        local_prefixes = group_local_prefixes(group) if group else ()
+        prefixes, differ = granted_prefixes(ack, group)
+        if differ:
+            self._base.outbox.say("prefixes-differ", mn_id=node.mn_id, peer=source)
         for anchor in anchors_at(node, exchange.peer):
-            if anchor.prefix in granted:
+            if anchor.prefix in prefixes:
                 activate(self._base, node, anchor, identity, local_prefixes)
-        if node.expires is not None and ack.lifetime_seconds < node.expires - now:
-            extend(self._base, node, ack.lifetime_seconds, now)
+        lifetime = granted(exchange, ack)
+        if node.expires is not None and lifetime < node.expires - now:
+            extend(self._base, node, lifetime, now)
+
+    def requested(self, node: MobileNode, source: IPv6Address) -> bool:
+        """An anchor whose prefix the node keeps."""
+        return any(anchor.active for anchor in anchors_at(node, source))
 
     def rejected(self, node: MobileNode, exchange: Exchange, ack: BindingAck, now: float) -> None:
         """Only this anchor's prefixes are lost; an anchor that knows nothing of them is forgotten."""

@@ -41,6 +41,9 @@ class Registration(Protocol):
     ) -> None:
         """An accepting answer to one of our updates."""
 
+    def requested(self, node: MobileNode, source: IPv6Address) -> bool:
+        """Whether a Binding Refresh Request from this sender can be about the node: it registered there."""
+
     def rejected(self, node: MobileNode, exchange: Exchange, ack: BindingAck, now: float) -> None:
         """A rejecting answer that repeating cannot mend."""
 
@@ -72,6 +75,7 @@ def start_update(
             timestamp=base.stamper.timestamp(at),
             lifetime=base.config.timing.lifetime if lifetime is None else lifetime,
             extra=extra,
+            distributed=base.config.dgw_support,
         )
         exchange.context = update
         return sequence, base.push(update, peer)
@@ -79,6 +83,12 @@ def start_update(
     exchange = Exchange(peer, node.mn_id, purpose, compose, tries=tries)
     base.exchanges.start(exchange, now)
     return exchange
+
+
+def granted(exchange: Exchange, ack: BindingAck) -> int:
+    """Lifetime in seconds that an answer grants: never more than was asked for (spec §2.1)."""
+    asked: int = exchange.context.lifetime_seconds
+    return min(ack.lifetime_seconds, asked)
 
 
 def extend(base: GatewayBase, node: MobileNode, lifetime: float, now: float) -> None:

@@ -7,17 +7,19 @@ from ipaddress import IPv6Address
 from agents.dgw.exchanges import Exchange
 from agents.dgw.freshness import ticks
 from agents.dgw.gateway.anchoring import Anchoring
-from agents.dgw.gateway.anchors import drop_anchor
+from agents.dgw.gateway.anchors import anchors_at, drop_anchor
 from agents.dgw.gateway.base import GatewayBase
 from agents.dgw.gateway.registration import Registration
 from agents.dgw.gateway.state import BindingState, MobileNode, OwnBinding
 from agents.dgw.identity import own_identity
 from agents.dgw.messages import same_request
 from agents.dgw.pool import PoolEmpty
-from agents.wire.mobility import BindingAck
-from agents.wire.mobility_codes import AckFlag, Handoff, Status
+from agents.wire.mobility import BindingAck, BindingRefreshRequest
+from agents.wire.mobility_codes import Handoff, Status
 from agents.wire.mobility_options import HomeNetworkPrefix, MobileNodeIdentifier
 
+MAX_REFUSED = 64
+"""Prefixes that one registration remembers as taken back; a node has far fewer anchors."""
 QUIET_AFTER = 0.05
 """Seconds from a node's leaving to the end of its RAs: the new gateway's update, which says more, comes first."""
 
@@ -143,19 +145,45 @@ class Serving:
         if exchange is None or node is None:
             base.reception.drop("acknowledgement that matches no update", source)
             return
+        if ack.distributed and not base.config.dgw_support:
+            # RFC 8885 §4.2 asks both to ignore it and for an error: the error stays here (spec AMB-6).
+            base.outbox.say("unsupported-answer", mn_id=node.mn_id, peer=source)
+            base.reception.drop("acknowledgement with the D flag, which is not supported here", source, "unsupported")
+            return
         if not same_request(exchange.context, ack):
-            base.exchanges.finish(exchange)
+            if exchange in base.exchanges:
+                base.exchanges.halt(exchange, "answered with something else than was asked")
             base.reception.drop("acknowledgement of something else than was asked", source, "mismatch")
             return
-        if ack.accepted and AckFlag.DISTRIBUTED not in ack.flags:
-            base.exchanges.finish(exchange)
-            base.state.legacy_peers.add(source)
-            base.outbox.say("legacy-peer", peer=source)
-            return
-        if ack.accepted:
-            self._accepted(node, exchange, ack, source, now)
+        if ack.distributed:
+            base.state.legacy_peers.discard(source)
+        else:
+            ack = ack.without_distributed()
+        granting = ack.lifetime_units or not exchange.context.lifetime_units
+        if ack.accepted and granting:
+            self._take_acceptance(node, exchange, ack, source, now)
         else:
             self._rejected(node, exchange, ack, now)
+
+    def _take_acceptance(
+        self, node: MobileNode, exchange: Exchange, ack: BindingAck, source: IPv6Address, now: float
+    ) -> None:
+        """An accepting answer; without the D flag it comes from a plain LMA, which makes no tunnels for us (spec §10).
+
+        The own prefix needs no help from there: once the registration is confirmed, it is served as always.
+        """
+        base = self._base
+        if base.config.dgw_support and not ack.distributed:
+            if source not in base.state.legacy_peers:
+                base.state.legacy_peers.add(source)
+                base.outbox.say("legacy-peer", peer=source)
+            if exchange.purpose == "anchor":
+                base.exchanges.finish(exchange)
+                for anchor in anchors_at(node, source):
+                    drop_anchor(base, node, anchor, "legacy peer")
+                base.reconcile(now)
+                return
+        self._accepted(node, exchange, ack, source, now)
 
     def _find_exchange(self, ack: BindingAck, source: IPv6Address) -> Exchange | None:
         identifier = ack.first(MobileNodeIdentifier)
@@ -205,11 +233,14 @@ class Serving:
             exchange.due = now + base.config.timing.max_timeout  # until the clocks agree again
         else:
             base.exchanges.finish(exchange)
+            if ack.status == Status.PROXY_REG_NOT_ENABLED:
+                base.exchanges.halt(exchange, "service is off for the node")  # spec RETX-10
             self._registration.rejected(node, exchange, ack, now)
             if exchange.purpose == "deregister":
                 self._teardown(node, now)
             elif not node.serving:
-                self._anchoring.forget(node, now)
+                refused = ack.status == Status.NOT_AUTHORIZED_FOR_HOME_NETWORK_PREFIX
+                self._anchoring.forget(node, now, refused=refused)
             else:
                 base.reconcile(now)
         base.exchanges.handle_timer(now)
@@ -221,10 +252,26 @@ class Serving:
         named = {option.network for option in ack.every(HomeNetworkPrefix) if not option.bad_length}
         if not named or node.own.prefix in named:
             return False
-        exchange.refused |= named
+        if len(exchange.refused) < MAX_REFUSED:
+            exchange.refused |= {prefix for prefix in named if self._base.owner(prefix)}
         for anchor in [anchor for anchor in node.anchors if anchor.prefix in named]:
             drop_anchor(self._base, node, anchor, f"status {ack.status}")
         return True
+
+    def on_refresh_request(self, request: BindingRefreshRequest, source: IPv6Address, now: float) -> None:
+        """A peer wants to hear of a node again: the one it names, or the only one it can mean (RFC 6275 §11.7.4)."""
+        identifier = request.first(MobileNodeIdentifier)
+        meant = [
+            node
+            for node in self._base.served_nodes()
+            if node.attached
+            and (identifier is None or node.mn_id == identifier.text)
+            and self._registration.requested(node, source)
+        ]
+        self._base.reception.note(request, source)
+        if len(meant) == 1 and self._base.exchanges.find(source, meant[0].mn_id) is None:
+            self._base.outbox.say("refresh-requested", mn_id=meant[0].mn_id, peer=source)
+            self.refresh(meant[0], now)
 
     def refresh(self, node: MobileNode, now: float) -> None:
         """Half the lifetime has passed (spec ATT-14)."""

@@ -50,6 +50,7 @@ class GatewayShell:
         self._shell.on_request("disassociated", self._disassociated)
         self._shell.on_request("stations", self._stations)
         self._shell.on_request("dropped", lambda request: {"dropped": self._executor.dropped()})
+        self._shell.on_request("resume", lambda request: {"resumed": self._core.resume()})
         self._shell.after_each_turn(lambda: self._state.save(self._core.saved_state()))
 
     def run(self) -> None:

@@ -28,6 +28,7 @@ from agents.dgw.cmd.core import CmdCore
 from agents.dgw.config import AdvertisementPolicy, CmdConfig, GatewayConfig, Peer, Profile, RadvdFiles, Timing
 from agents.dgw.gateway.core import GatewayCore
 from agents.wire.mobility import pull_mobility
+from agents.wire.mobility_codes import DFlagProfile
 
 START = 1_760_000_000.0
 CMD = IPv6Address("2001:db8:c:9::2")
@@ -42,8 +43,8 @@ def mac(number):
     return f"02:00:00:00:00:{0x10 + number:02x}"
 
 
-def peer(index):
-    return Peer(f"dgw{index}", index, address(index), IPv6Network(POOLS[index]))
+def peer(index, dflag_profile="rfc8885"):
+    return Peer(f"dgw{index}", index, address(index), IPv6Network(POOLS[index]), dflag_profile)
 
 
 def profiles(count=3):
@@ -87,16 +88,33 @@ def cmd_config(mode, **changes):
 
 
 class Domain:
-    """Three gateways and a CMD, connected."""
+    """Three gateways and a CMD, connected; those with an index in `draft03` put their D flag where the draft had it.
 
-    def __init__(self, mode, delay=0.001, timing=None, gateway_changes=None):
+    `only` changes the configuration of single gateways, by index.
+    """
+
+    def __init__(self, mode, delay=0.001, timing=None, gateway_changes=None, cmd_changes=None, only=None, draft03=()):
         changes = dict(gateway_changes or {})
         if timing:
             changes["timing"] = timing
         self.mode, self.delay, self.now = mode, delay, START
-        self.configs = {address(i): gateway_config(i, mode, **changes) for i in POOLS}
+        self.draft03 = {address(i) for i in draft03}
+        self.configs = {
+            address(i): gateway_config(
+                i,
+                mode,
+                **{
+                    "peers": tuple(peer(j, self._profile(i, j)) for j in POOLS if j != i),
+                    "dflag_profile": self._profile(i),
+                    **changes,
+                    **(only or {}).get(i, {}),
+                },
+            )
+            for i in POOLS
+        }
         self.cores = {a: GatewayCore(c) for a, c in self.configs.items()}
-        self.cores[CMD] = CmdCore(cmd_config(mode, **({"timing": timing} if timing else {})))
+        changes = {"gateways": tuple(peer(i, self._profile(i)) for i in POOLS), **(cmd_changes or {})}
+        self.cores[CMD] = CmdCore(cmd_config(mode, **changes, **({"timing": timing} if timing else {})))
         self.kernel = {a: {} for a in self.cores}
         self.advertised = dict.fromkeys(self.cores, ())
         self.wire = []
@@ -108,6 +126,14 @@ class Domain:
         self.radio_loses_ras = False
         self._queue = []
         self._count = itertools.count()
+
+    def _profile(self, *indices):
+        return "draft03" if {address(i) for i in indices} & self.draft03 else "rfc8885"
+
+    def pull(self, octets, source, destination):
+        """The message, decoded as its receiver decodes it."""
+        profile = DFlagProfile.DRAFT03 if {source, destination} & self.draft03 else DFlagProfile.RFC8885
+        return pull_mobility(octets, source, destination, profile=profile)
 
     def gateway(self, index):
         return self.cores[address(index)]
@@ -164,7 +190,7 @@ class Domain:
         for action in core.actions():
             match action:
                 case Send():
-                    decoded = pull_mobility(action.message, node, action.destination)
+                    decoded = self.pull(action.message, node, action.destination)
                     self.wire.append((self.now, node, action.destination, decoded))
                     datagram = MobilityDatagram(action.message, node, action.destination)
                     self._deliver(node, action.destination, action.message, datagram)
