@@ -315,7 +315,7 @@ def spoil_answers(domain, source, change):
     """Have every PBA from `source` altered under way."""
 
     def rule(now, sender, destination, octets):
-        if sender != source:
+        if sender != source or octets[:1] != b"\x3b":  # a look-up is no Mobility Header
             return None
         message = pull_mobility(octets, sender, destination)
         if not isinstance(message, BindingAck):

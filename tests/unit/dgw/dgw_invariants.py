@@ -1,0 +1,91 @@
+"""What must hold of a D-GW core between any two messages, whatever came before."""
+
+import json
+
+from agents.dgw.cmd.state import CmdState
+from agents.dgw.gateway.plan import items
+from agents.dgw.gateway.state import BindingState, GatewayState
+from agents.dgw.repository import Repository
+from agents.plain import build
+
+PER_EXCHANGE = 64
+
+
+def check(core, kernel):
+    """AssertionError when the core contradicts itself, or the kernel that followed its actions."""
+    if core.inspect()["role"] == "gateway":
+        check_gateway(core, kernel)
+    else:
+        check_cmd(core)
+    check_bounds(core._base)
+
+
+def check_gateway(core, kernel):
+    base, config = core._base, core.config
+    pool, nodes = base.state.pool, base.state.nodes
+    profiles = {profile.mn_id for profile in config.profiles}
+    assert set(nodes) <= profiles
+    owned = {pool.slot(node.own.prefix): mn_id for mn_id, node in nodes.items() if node.own}
+    assert pool.allocated == owned, "every allocated prefix has its binding, every binding its prefix"
+    assert not set(pool.quarantine) & set(pool.allocated)
+    assert base.plan == items(nodes.values(), config), "the plan is what the bindings call for"
+    assert kernel == base.plan, "the kernel holds what the plan says"
+    slots = [anchor.slot for node in nodes.values() for anchor in node.anchors]
+    assert len(slots) == len(set(slots))
+    macs = [item.mac for (kind, _), item in kernel.items() if kind == "dlif"]
+    assert len(macs) == len(set(macs)), "no link-layer address twice on the access link"
+    for node in nodes.values():
+        check_node(base, node)
+    check_exchanges(base, {*base.peers, config.cmd}, profiles)
+    served = {node.mn_id for node in nodes.values() if node.serving}
+    assert {e.mn_id for e in base.exchanges if e.purpose != "deregister"} <= served, "RETX-3"
+    build(GatewayState, json.loads(json.dumps(core.saved_state())), "saved state")
+
+
+def check_node(base, node):
+    assert not node.attached or node.serving
+    assert node.serving or not node.anchors
+    if node.own is None:
+        return
+    remote = node.own.state is BindingState.REMOTE
+    assert remote == (node.own.care_of is not None)
+    assert not remote or (not node.serving and node.own.care_of in base.peers)
+    assert all(anchor.prefix != node.own.prefix for anchor in node.anchors)
+
+
+def check_exchanges(base, peers, mn_ids):
+    waiting = [(e.peer, e.mn_id, e.purpose) for e in base.exchanges]
+    assert len(waiting) == len(set(waiting)), "one exchange with a peer about a node and purpose"
+    assert {peer for peer, _, _ in waiting} <= peers
+    assert {mn_id for _, mn_id, _ in waiting} <= mn_ids
+
+
+def check_cmd(core):
+    base = core._base
+    for mn_id, session in base.state.sessions.items():
+        assert mn_id in base.profiles
+        addresses = [record.address for record in session.anchors]
+        assert session.serving.address not in addresses, "CMD-7"
+        assert len(addresses) == len(set(addresses))
+        assert session.untold <= set(addresses)
+        for record in (session.serving, *session.anchors):
+            assert record.prefix.subnet_of(base.gateways[record.address].pool), "CMD-3"
+    check_exchanges(base, set(base.gateways), set(base.profiles))
+    saved = json.loads(json.dumps(core.saved_state()))
+    build(CmdState, saved["state"], "saved state")
+    build(Repository, saved["repository"], "saved repository")
+
+
+def check_bounds(base):
+    """Nothing grows with the number of messages or of senders."""
+    exchanges, reception = base.exchanges, base.reception
+    assert len(reception._last_error) <= 64
+    assert len(reception.counters) <= 20
+    assert len(exchanges._refused) <= 8
+    assert len(exchanges._pacer._sent) <= 8
+    assert len(exchanges._halted) <= 8 * len(base.profiles)
+    for exchange in exchanges:
+        assert len(exchange.sequences) <= PER_EXCHANGE
+        assert len(exchange.refused) <= 2 * PER_EXCHANGE
+    assert len(base.timers._heap) <= 2 * len(base.timers._due) + PER_EXCHANGE
+    assert len(base.state.legacy_peers) <= 8

@@ -1,0 +1,225 @@
+"""Ten thousand random and mutated messages per role leave a core alive, its state consistent, its memory flat."""
+
+import gc
+import random
+import tracemalloc
+from dataclasses import replace
+from ipaddress import IPv6Address, IPv6Network
+
+import pytest
+from dgw_domain import CMD, Domain, address, mac
+from dgw_fuzz import PREFIXES, Fuzzer
+from dgw_invariants import check
+from test_dgw_bad_input import update
+
+from agents.dgw.actions import (
+    Adopt,
+    Associated,
+    Disassociated,
+    Install,
+    MobilityDatagram,
+    NeighborSeen,
+    PeerRefused,
+    Remove,
+    RepositoryDatagram,
+    RouterSolicited,
+    Send,
+)
+from agents.dgw.messages import compose_ack
+from agents.wire.mobility import BindingAck, BindingUpdate, pull_mobility, push_mobility
+from agents.wire.mobility_options import HandoffIndicator, HomeNetworkPrefix
+
+ADDRESSES = (address(1), address(2), address(3), CMD)
+MN_IDS = ("mn1@dmm.example", "mn2@dmm.example", "x@y")
+MESSAGES = 10_000
+ROLES = {"gateway": 2, "anchor": 1, "cmd": None}
+
+
+class Target:
+    """One core of a domain in which mn1 went from D-GW1 to D-GW2, from now on left to a hostile network."""
+
+    def __init__(self, role, mode, seed):
+        self.domain = Domain(mode)
+        for cell in (1, 2):
+            self.domain.attach(1, cell)
+            self.domain.run(1)
+        self.address = CMD if role == "cmd" else address(ROLES[role])
+        self.core, self.now = self.domain.cores[self.address], self.domain.now
+        self.kernel = self.domain.kernel[self.address]
+        self.random = random.Random(seed)
+        self.fuzzer = Fuzzer(self.random, self.address, ADDRESSES, PREFIXES, MN_IDS)
+
+    def feed(self, notice):
+        """The answers to one notice; every action is carried out, every message sent must be readable."""
+        self.core.receive(notice, None, self.now)
+        answers = self.drain()
+        self.now += self.random.choice([0.0001, 0.01, 0.2])
+        due = self.core.next_timer()
+        if due is not None and due <= self.now:
+            self.core.handle_timer(self.now)
+            self.drain()
+        return answers
+
+    def drain(self):
+        sent = []
+        for action in self.core.actions():
+            match action:
+                case Send():
+                    sent.append(pull_mobility(action.message, self.address, action.destination))
+                case Install():
+                    self.kernel.update({item.key: item for item in action.items})
+                case Remove():
+                    for item in action.items:
+                        del self.kernel[item.key]
+                case Adopt():
+                    self.kernel = {item.key: item for item in action.items}
+        for _ in self.core.events():
+            pass
+        return sent
+
+    def message(self):
+        """A fuzzed message and its sender: an update, an answer to what waits, something small, or noise."""
+        source, r = self.fuzzer.source(), self.random.random()
+        waiting = list(self.core._base.exchanges)
+        if r < 0.45:
+            self.domain.now = self.now
+            prefix = self.random.choice(PREFIXES)
+            changes = {"prefixes": [prefix], "sequence": self.random.randrange(65536)}
+            if self.address == CMD:
+                pools = {p.address: p.pool for p in self.domain.configs[address(3)].peers}
+                inside = [p for p in PREFIXES if source in pools and p.subnet_of(pools[source])]
+                changes["prefixes"] = [self.random.choice(inside or PREFIXES)]
+            message = self.fuzzer.mutate(update(self.domain, **changes))
+        elif r < 0.85 and waiting:
+            exchange = self.random.choice(waiting)
+            source = exchange.peer
+            message = self.fuzzer.mutate(self.fuzzer.answer(exchange))
+        elif r < 0.92:
+            message = self.fuzzer.small()
+        else:
+            message = None
+        return MobilityDatagram(self.fuzzer.octets(message, source), source, self.address)
+
+    def stir(self):
+        """What keeps a gateway busy: nodes come and go, invented stations and repository answers appear."""
+        if self.address == CMD:
+            self.feed(RepositoryDatagram(self.random.randbytes(30), self.fuzzer.source(), 5213))
+            return
+        number = self.random.choice([1, 1, 2])
+        self.feed(self.random.choice([Associated, Associated, Disassociated])(mac(number)))
+        invented = self.random.randbytes(6).hex(":")
+        link_local = IPv6Address(b"\xfe\x80" + bytes(6) + self.random.randbytes(8))
+        self.feed(RouterSolicited(invented, link_local))
+        self.feed(NeighborSeen(mac(1), link_local))
+        self.feed(PeerRefused(self.fuzzer.source()))
+        self.feed(RepositoryDatagram(b'{"id": %d, "entry": {}}' % self.random.randrange(99), CMD, 5213))
+
+
+@pytest.mark.requirement("SC-BADINPUT")
+@pytest.mark.parametrize(
+    ("role", "mode"),
+    [
+        ("gateway", "relay"),
+        ("gateway", "direct"),
+        ("anchor", "direct"),
+        ("anchor", "locator"),
+        ("cmd", "relay"),
+        ("cmd", "proxy"),
+    ],
+)
+def test_random_and_mutated_messages(role, mode):
+    target = Target(role, mode, f"{role} {mode}")
+    accepted = answered = 0
+    for number in range(MESSAGES // 2):
+        if number % 40 == 0:
+            target.stir()
+            check(target.core, target.kernel)
+        answers = target.feed(target.message())
+        acks = [message for message in answers if isinstance(message, BindingAck)]
+        answered += bool(answers)
+        accepted += any(ack.accepted for ack in acks)
+    check(target.core, target.kernel)
+    assert answered > 500, "else the messages were too bad to prove anything"
+    assert accepted > 20
+    assert target.core.inspect()["counters"]["rejected"] > 500
+
+
+@pytest.mark.requirement("SC-BADINPUT")
+@pytest.mark.parametrize(("role", "mode"), [("gateway", "relay"), ("anchor", "direct"), ("cmd", "relay")])
+def test_memory_stays_flat(role, mode):
+    """Every sender, node and station is a new one: nothing may be kept of them"""
+    target = Target(role, mode, 1)
+    for _ in range(600):
+        target.feed(target.message())
+    target.stir()
+    tracemalloc.start()
+    try:
+        sizes = []
+        for _ in range(3):
+            for number in range(400):
+                if number % 40 == 0:
+                    target.stir()
+                target.feed(target.message())
+            gc.collect()
+            sizes.append(tracemalloc.get_traced_memory()[0])
+    finally:
+        tracemalloc.stop()
+    assert sizes[2] - sizes[1] < 60_000, sizes
+
+
+@pytest.mark.requirement("SC-BADINPUT", "HO-8")
+def test_a_crammed_request_gets_an_answer_that_fits():
+    """A hundred unaligned prefixes fit into a request; aligned in the answer they would not"""
+    target = Target("anchor", "direct", 2)
+    target.domain.now = target.now
+    good = update(target.domain)
+    prefixes = [HomeNetworkPrefix(p.network_address, 48) for p in PREFIXES] * 16
+    options = bytearray(32)
+    options[:] = b""
+    for option in (*[o for o in good.options if not isinstance(o, HomeNetworkPrefix)], *prefixes):
+        data = option.push_data()
+        options += bytes((option.type, len(data))) + data
+    options += bytes(-(12 + len(options)) % 8)
+    head = bytes((59, (12 + len(options)) // 8 - 1, 5, 0, 0, 0)) + bytes.fromhex("00018210004b")
+    assert len(head) + len(options) <= 2048
+    [ack] = target.feed(MobilityDatagram(head + bytes(options), address(2), address(1)))
+    assert ack.status == 155
+    assert 1 < len(ack.every(HomeNetworkPrefix)) < len(prefixes)
+
+
+@pytest.mark.requirement("SC-BADINPUT", "CMD-4")
+def test_an_unknown_handoff_indicator_is_relayed_as_it_came():
+    target = Target("cmd", "relay", 3)
+    target.domain.now = target.now
+    odd = update(target.domain, prefixes=[PREFIXES[3]], handoff=77)
+    sent = target.feed(MobilityDatagram(push_mobility(odd, address(3), CMD), address(3), CMD))
+    told = [m for m in sent if isinstance(m, BindingUpdate)]
+    assert told
+    assert {m.first(HandoffIndicator).value for m in told} == {77}
+
+
+@pytest.mark.requirement("SC-BADINPUT")
+def test_a_flood_of_errors_under_invented_addresses_gets_few_answers():
+    target = Target("anchor", "direct", 4)
+    octets = bytearray(push_mobility(update(target.domain), address(2), address(1)))
+    octets[2] = 64
+    answers = 0
+    for number in range(2000):
+        source = IPv6Address((0x20010DB8 << 96) + number + 1)
+        target.core.receive(MobilityDatagram(bytes(octets), source, address(1)), None, target.now)
+        answers += len(target.drain())
+    assert 1 < answers <= 64
+    assert target.core.inspect()["counters"]["unknown-type"] == 2000
+
+
+@pytest.mark.requirement("SC-BADINPUT")
+def test_a_registration_remembers_few_prefixes_as_taken_back():
+    """Corrections without end for one registration (spec CMD-PROXY-2)"""
+    target = Target("gateway", "relay", 5)
+    answered = target.core._serving._answered["mn1@dmm.example"]
+    for number in range(1000):
+        ack = compose_ack(answered.context, lifetime=0, prefixes=[])
+        named = HomeNetworkPrefix.of(IPv6Network((PREFIXES[0].network_address + (number + 5 << 64), 64)))
+        ack = replace(ack, status=155, options=(*ack.options, named))
+        target.feed(MobilityDatagram(push_mobility(ack, CMD, address(2)), CMD, address(2)))
+    assert 1 < len(answered.refused) <= 64
