@@ -29,6 +29,7 @@ from captures.records import (
     RouterAdvertisement,
 )
 
+NOBODY: frozenset[IPv6Address] = frozenset()
 PREFERENCES = {0: "medium", 1: "high", 2: "reserved", 3: "low"}
 IP_COLUMNS = ("ipv6.src", "ipv6.dst", "ipv6.nxt", "ipv6.hlim", "ipv6.plen")
 PREFIX_INFORMATION, ROUTE_INFORMATION = 3, 24
@@ -46,16 +47,22 @@ def inside(where: IPv6Address, network: IPv6Network) -> bool:
     return where in network
 
 
-def decode_all(directory: Path, captures: Iterable[tuple[str, str, str]]) -> list[Capture]:
-    """Decode (file, node, interface) captures of a run directory, as many at a time as there are CPUs."""
+def decode_all(
+    directory: Path, captures: Iterable[tuple[str, str, str]], draft03: frozenset[IPv6Address] = NOBODY
+) -> list[Capture]:
+    """Decode (file, node, interface) captures of a run directory, as many at a time as there are CPUs.
+
+    `draft03`: nodes that have the D flag where the seed draft drew it (spec AMB-5).
+    """
     with ThreadPoolExecutor(max_workers=os.cpu_count() or 2) as pool:
         waiting = [
-            pool.submit(decode_file, directory / file, file, node, interface) for file, node, interface in captures
+            pool.submit(decode_file, directory / file, file, node, interface, draft03)
+            for file, node, interface in captures
         ]
         return [one.result() for one in waiting]
 
 
-def decode_file(path: Path, file: str, node: str, interface: str) -> Capture:
+def decode_file(path: Path, file: str, node: str, interface: str, draft03: frozenset[IPv6Address] = NOBODY) -> Capture:
     """Decode one capture; `file` is the name records carry. CaptureError when it cannot be read."""
     capture = Capture(file, node, interface)
     try:
@@ -65,20 +72,20 @@ def decode_file(path: Path, file: str, node: str, interface: str) -> Capture:
     try:
         if len(raw):
             for row in tshark.rows(path):
-                _add(capture, row, raw)
+                _add(capture, row, raw, draft03)
     finally:
         raw.close()
     return capture
 
 
-def _add(capture: Capture, row: tshark.Row, raw: Frames) -> None:
+def _add(capture: Capture, row: tshark.Row, raw: Frames, draft03: frozenset[IPv6Address]) -> None:
     number = int(row["frame.number"])
     packet = _packet(capture.file, row, raw, number)
     if packet.ethertype == MARKER_ETHERTYPE:
         return
     capture.packets.append(packet)
     if packet.protocol == MOBILITY:
-        message = mobility.read(packet, raw[number])
+        message = mobility.read(packet, raw[number], draft03)
         _cross_check(message, row)
         capture.mobility.append(message)
     elif packet.icmp_type == ROUTER_ADVERTISEMENT and not packet.tunnelled:
@@ -149,6 +156,8 @@ def _upper(row: tshark.Row, protocol: int) -> dict[str, int]:
     if protocol == ICMPV6:
         return {
             "icmp_type": _first(row["icmpv6.type"], -1),
+            "icmp_code": _first(row["icmpv6.code"], -1),
+            "icmp_pointer": _first(row["icmpv6.pointer"], -1),
             "icmp_id": _first(row["icmpv6.echo.identifier"], -1),
             "icmp_sequence": _first(row["icmpv6.echo.sequence_number"], -1),
         }
@@ -163,7 +172,9 @@ def _udp_sequence(packet: Packet, row: tshark.Row, frame: bytes) -> int:
 
 
 def _cross_check(message: MobilityMessage, row: tshark.Row) -> None:
-    """Two independent decoders must agree on every field both know."""
+    """Two independent decoders must agree on every field both know; the layers read updates and answers only."""
+    if message.kind not in ("PBU", "PBA", "BU", "BA"):
+        return
     seen = {
         "sequence": row["mip6.bu.seqnr"] or row["mip6.ba.seqnr"],
         "lifetime": row["mip6.bu.lifetime"] or row["mip6.ba.lifetime"],
@@ -172,7 +183,8 @@ def _cross_check(message: MobilityMessage, row: tshark.Row) -> None:
     }
     for name, text in seen.items():
         mine = getattr(message, name)
-        if text and message.malformed is None and str(mine) != text:
+        # Of an option that came twice, tshark tells both, the scapy layer the last.
+        if text and "|" not in text and message.malformed is None and str(mine) != text:
             raise CaptureError(
                 f"{message.file} frame {message.number}: tshark reads {name} {text}, the scapy layer {mine}"
             )

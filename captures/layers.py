@@ -27,6 +27,13 @@ ANCHORED, LOCAL, PREVIOUS_MAAR, SERVING_MAAR, DLIF_LINK_LOCAL, DLIF_LINK_LAYER =
 
 BU_ACK, BU_HOME, BU_PROXY, BU_D = 0x8000, 0x4000, 0x0200, 0x0010
 BA_PROXY, BA_D = 0x20, 0x02
+BU_D_DRAFT, BA_D_DRAFT = 0x0100, 0x10
+"""Where the seed draft drew the D flag: later RFC 5844's F, RFC 5845's T (spec AMB-5)."""
+
+
+def d_flags(draft03: bool) -> tuple[int, int]:
+    """Masks of the D flag in a PBU and in a PBA."""
+    return (BU_D_DRAFT, BA_D_DRAFT) if draft03 else (BU_D, BA_D)
 
 
 class Option(Packet):

@@ -25,8 +25,11 @@ class _Collected:
     malformed: str | None = None
 
 
-def read(packet: Packet, frame: bytes) -> MobilityMessage:
-    """Read the message of a frame that holds a Mobility Header right behind its IPv6 header."""
+def read(packet: Packet, frame: bytes, draft03: frozenset[IPv6Address] = frozenset()) -> MobilityMessage:
+    """Read the message of a frame that holds a Mobility Header right behind its IPv6 header.
+
+    Between two nodes of which one is in `draft03` the D flag is where the seed draft drew it (spec AMB-5).
+    """
     layer = packet.inner
     start = ETHERNET + IPV6_HEADER * len(packet.layers)
     message = frame[start : start + layer.payload_length]
@@ -40,6 +43,7 @@ def read(packet: Packet, frame: bytes) -> MobilityMessage:
         kind="MH",
         checksum_valid=_checksum_valid(layer.source, layer.destination, message),
         payload_proto=message[0] if message else -1,
+        octets=message,
     )
     if len(message) < 8:
         return replace(base, malformed=f"{len(message)} octets are no Mobility Header")
@@ -49,12 +53,15 @@ def read(packet: Packet, frame: bytes) -> MobilityMessage:
         problem = f"Header Len says {length} octets, {len(message)} present"
     header = layers.dissect(message[:length])
     if isinstance(header, layers.MobilityHeader):
-        kind = {layers.BRR: "BRR", layers.BE: "BE"}.get(message[2], f"MH{message[2]}")
+        names = {layers.BRR: "BRR", layers.BU: "BU", layers.BA: "BA", layers.BE: "BE"}
+        kind = names.get(message[2], f"MH{message[2]}")
+        if message[2] in (layers.BU, layers.BA):
+            problem = problem or f"Header Len {message[1]} is too short for a {kind}"
         return replace(base, kind=kind, malformed=problem)
-    return _binding(base, header, problem)
+    return _binding(base, header, problem, layers.d_flags(bool(draft03 & {layer.source, layer.destination})))
 
 
-def _binding(base: MobilityMessage, header: Any, problem: str | None) -> MobilityMessage:
+def _binding(base: MobilityMessage, header: Any, problem: str | None, d_flags: tuple[int, int]) -> MobilityMessage:
     update = isinstance(header, layers.BindingUpdate)
     flags = int(header.flags)
     proxy = bool(flags & (layers.BU_PROXY if update else layers.BA_PROXY))
@@ -66,7 +73,7 @@ def _binding(base: MobilityMessage, header: Any, problem: str | None) -> Mobilit
         flags=flags,
         acknowledge=update and bool(flags & layers.BU_ACK),
         proxy=proxy,
-        distributed=bool(flags & (layers.BU_D if update else layers.BA_D)),
+        distributed=bool(flags & (d_flags[0] if update else d_flags[1])),
         status=-1 if update else int(header.status),
         lifetime=int(header.lifetime),
         options=tuple(found.types),

@@ -53,6 +53,9 @@ class Packet:
     icmp_type: int = -1
     icmp_id: int = -1
     icmp_sequence: int = -1
+    icmp_code: int = -1
+    icmp_pointer: int = -1
+    """Of a Parameter Problem (RFC 4443 §3.4)."""
     tcp_sequence: int = 0
     tcp_length: int = 0
     tcp_flags: int = 0
@@ -139,6 +142,8 @@ class MobilityMessage:
     """Options 69 and 70 outside any anchor group: the sender's own DLIF."""
     malformed: str | None = None
     """Why the message could not be read to its end, else None."""
+    octets: bytes = b""
+    """The message as it was on the wire, from Payload Proto to the end of the packet."""
 
     @property
     def lifetime_seconds(self) -> int:

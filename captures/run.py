@@ -11,6 +11,7 @@ from ipaddress import IPv6Address, IPv6Network
 from pathlib import Path
 from typing import Any
 
+from captures import layers
 from captures.decode import decode_all, inside
 from captures.pcapng import CaptureError
 from captures.records import Capture, MobilityMessage, Packet, RouterAdvertisement
@@ -29,6 +30,8 @@ class Gateway:
     wan: str
     phy: str
     local_prefixes: tuple[IPv6Network, ...] = ()
+    dflag_profile: str = "rfc8885"
+    """Where it has its D flag: "rfc8885" or "draft03" (spec AMB-5)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,12 +111,21 @@ class Run:
         self.cmd_address = IPv6Address(cmd["address"]) if cmd else None
 
     @cached_property
+    def draft03(self) -> frozenset[IPv6Address]:
+        """Gateways that have the D flag where the seed draft drew it."""
+        return frozenset(one.address for one in self.gateways.values() if one.dflag_profile == "draft03")
+
+    def d_flags(self, *ends: IPv6Address) -> tuple[int, int]:
+        """Masks of the D flag in a PBU and in a PBA between two nodes."""
+        return layers.d_flags(bool(self.draft03 & set(ends)))
+
+    @cached_property
     def captures(self) -> dict[tuple[str, str], Capture]:
         """Decoded captures by (node, interface)."""
         found = self._given
         if found is None:
             listed = [(one["file"], one["node"], one["interface"]) for one in self.lab.get("captures", [])]
-            found = decode_all(self.directory, listed)
+            found = decode_all(self.directory, listed, self.draft03)
         return {(capture.node, capture.interface): capture for capture in found}
 
     def capture(self, node: str, interface: str) -> Capture | None:
@@ -269,7 +281,9 @@ def by_pair(packets: Iterable[Packet]) -> dict[tuple[IPv6Address, IPv6Address], 
 
 def _gateway(name: str, facts: Object) -> Gateway:
     local = tuple(IPv6Network(text) for text in facts.get("local_prefixes", []))
-    return Gateway(name, IPv6Address(facts["address"]), IPv6Network(facts["pool"]), facts["wan"], facts["phy"], local)
+    address, pool = IPv6Address(facts["address"]), IPv6Network(facts["pool"])
+    profile = facts.get("dflag_profile", "rfc8885")
+    return Gateway(name, address, pool, facts["wan"], facts["phy"], local, profile)
 
 
 def _attachments(mobile: str, rows: list[list[Any]]) -> list[Attachment]:

@@ -29,6 +29,8 @@ FIELDS = (
     "tcp.len",
     "tcp.flags",
     "icmpv6.type",
+    "icmpv6.code",
+    "icmpv6.pointer",
     "icmpv6.echo.identifier",
     "icmpv6.echo.sequence_number",
     "mip6.mhtype",

@@ -20,14 +20,14 @@ from agents.wire.mobility import (
     MobilityMessage,
     push_mobility,
 )
-from agents.wire.mobility_codes import PBA_FLAGS, Handoff, UpdateFlag
+from agents.wire.mobility_codes import PBA_FLAGS, DFlagProfile, Handoff, UpdateFlag
+from agents.wire.mobility_option_bases import KnownOption
 from agents.wire.mobility_options import (
     AccessTechnology,
     AlternateCareOfAddress,
     AnchoredPrefix,
     HandoffIndicator,
     HomeNetworkPrefix,
-    KnownOption,
     MalformedOption,
     MobileNodeIdentifier,
     Option,
@@ -68,6 +68,8 @@ class Ground:
     now: float
     sequence: int
     lifetime: int = 300
+    profile: DFlagProfile = DFlagProfile.RFC8885
+    """Where the receiver expects the sender's D flag."""
 
     def good(self) -> BindingUpdate:
         """An update that this receiver would accept from its peer."""
@@ -120,7 +122,8 @@ class Row:
 
     def octets(self, ground: Ground) -> bytes:
         """The message as it goes out."""
-        return self.spoil(push_mobility(self.change(ground.good(), ground), ground.source, ground.target))
+        message = self.change(ground.good(), ground)
+        return self.spoil(push_mobility(message, ground.source, ground.target, profile=ground.profile))
 
 
 def without(message: BindingUpdate, *kinds: type[KnownOption]) -> BindingUpdate:
@@ -174,6 +177,13 @@ def _ack(*options: Option) -> Change:
     )
 
 
+def _exchange_d(octets: bytes) -> bytes:
+    """RFC 8885's D flag where the draft had it, and the other way round (spec AMB-5)."""
+    word = int.from_bytes(octets[8:10], "big")
+    word = word & ~0x0110 | (word & 0x0100) >> 4 | (word & 0x0010) << 4
+    return octets[:8] + word.to_bytes(2, "big") + octets[10:]
+
+
 def _neighbour(update: BindingUpdate, ground: Ground) -> BindingUpdate:
     """One prefix more, out of the same pool."""
     following = IPv6Network((int(ground.prefix.network_address) + (0x77 << 64), 64))
@@ -213,10 +223,10 @@ FLAGS = (
     Row("neither P nor H", ALL, None, _flags(ACK), counter="ignored"),
     Row("no D flag", DISTRIBUTED, Reply("ack", 129, 0x20), _flags(ACK | PROXY), requirement="SC-BADINPUT, AMB-6"),
     Row(
-        "D flag in the draft's place",
+        "D flag in its other place",
         DISTRIBUTED,
         Reply("ack", 129, 0x20),
-        _flags(ACK | PROXY | UpdateFlag.FORCE_UDP),
+        spoil=_exchange_d,
         requirement="SC-BADINPUT, AMB-5",
     ),
     Row(

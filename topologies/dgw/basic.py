@@ -20,7 +20,13 @@ class BasicLab(DgwLab):
 
     name = "basic"
     title = "Two distributed gateways, one handover"
-    variants = ({"mode": "relay"}, {"mode": "direct"}, {"mode": "relay", "ra_profile": "lowpref"})
+    variants = (
+        {"mode": "relay"},
+        {"mode": "direct"},
+        {"mode": "relay", "ra_profile": "lowpref"},
+        {"mode": "relay", "dflag_profile": "mixed"},
+        {"mode": "direct", "dflag_profile": "draft03"},
+    )
     stock_variants = ({"mode": "relay", "tunnel": "ip6tnl"},)
 
     def plan(self, options: DgwOptions) -> DgwPlan:

@@ -34,6 +34,11 @@ class DgwOptions:
         ("relay", "locator", "proxy", "direct"),
     )
     tunnel: str = option("auto", "tunnel back end", ("auto", "seg6", "ip6tnl"))
+    dflag_profile: str = option(
+        "rfc8885",
+        "where the D flag is (AMB-5): as published, as the seed draft drew it, or the latter at the last gateway only",
+        ("rfc8885", "draft03", "mixed"),
+    )
     ra_profile: str = option("deprecate", "how anchored prefixes are advertised", ("deprecate", "lowpref"))
     lifetime: int = option(300, "binding lifetime in seconds, a multiple of 4")
     timestamp_window: float = option(0.3, "how far clocks may differ, seconds")
@@ -194,7 +199,14 @@ class DgwPlan:
         """Facts for the checks."""
         return {
             "gateways": {
-                g.name: {"address": g.address, "pool": g.pool, "wan": "wan", "phy": "phy"} for g in self.gateway_list
+                g.name: {
+                    "address": g.address,
+                    "pool": g.pool,
+                    "wan": "wan",
+                    "phy": "phy",
+                    "dflag_profile": self.dflag_profile(g),
+                }
+                for g in self.gateway_list
             },
             "cmd": {"node": "cmd", "address": CMD_ADDRESS, "interface": "eth0"},
             "mobiles": {m.name: {"mn_id": m.mn_id, "mac": m.mac, "interface": "eth0"} for m in self.mobile_list},
@@ -216,7 +228,12 @@ class DgwPlan:
             "wan": "wan",
             "phy": "phy",
             "cmd": CMD_ADDRESS,
-            "peers": [peer_config(peer) for peer in self.gateway_list if peer != gateway],
+            "peers": [
+                {**peer_config(peer), "dflag_profile": self.dflag_profile(gateway, peer)}
+                for peer in self.gateway_list
+                if peer != gateway
+            ],
+            "dflag_profile": self.dflag_profile(gateway),
             "profiles": self.profiles(),
             "radvd": {"config": f"{gateway.files}/radvd.conf", "pid_file": f"{gateway.files}/radvd.pid"},
             "control": f"{gateway.files}/control",
@@ -234,13 +251,22 @@ class DgwPlan:
             "name": "cmd",
             "mode": self.options.mode,
             "address": CMD_ADDRESS,
-            "gateways": [peer_config(gateway) for gateway in self.gateway_list],
+            "gateways": [
+                {**peer_config(gateway), "dflag_profile": self.dflag_profile(gateway)} for gateway in self.gateway_list
+            ],
             "profiles": self.profiles(),
             "control": f"{RUNTIME}/cmd/control",
             "state": f"{RUNTIME}/cmd/state.json",
             "repository_port": REPOSITORY_PORT,
             "timing": self.timing(),
         }
+
+    def dflag_profile(self, *ends: Gateway) -> str:
+        """Where the D flag is in messages of a gateway, or between two of them (spec AMB-5)."""
+        chosen = self.options.dflag_profile
+        if chosen == "mixed":
+            return "draft03" if self.gateway_list[-1] in ends else "rfc8885"
+        return chosen
 
     def profiles(self) -> list[dict[str, Any]]:
         """The mobile nodes' policy profiles."""

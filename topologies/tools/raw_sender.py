@@ -2,8 +2,8 @@
 
 Reads JSON objects, one a line: `{"destination", "protocol", "octets"}` leaves the IPv6 header to the kernel, with
 `"checksum": OFFSET` also the checksum there (else the octets go out as they are), `"hops"` and `"interface"` as
-options; `{"destination", "packet"}` is a whole IPv6 packet, whatever its source says.  Answers each with `sent`.
-Before the first it prints `ready`.
+options; `{"destination", "packet"}` is a whole IPv6 packet, whatever its source says, `{"frame", "interface"}` a
+whole Ethernet frame.  Answers each with `sent`.  Before the first it prints `ready`.
 """
 
 from __future__ import annotations
@@ -25,6 +25,11 @@ class RawSender:
 
     def send(self, order: dict[str, Any]) -> None:
         """Carry out one order (OSError when the kernel refuses)."""
+        if "frame" in order:
+            with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as wire:
+                wire.bind((order["interface"], 0))
+                wire.send(bytes.fromhex(order["frame"]))
+            return
         scope = socket.if_nametoindex(order["interface"]) if "interface" in order else 0
         target = (order["destination"], 0, 0, scope)
         if "packet" in order:

@@ -36,7 +36,7 @@ def signalling(
     exchanges, unmatched = pair(run)
     results = [
         messages.wellformed(ours, others),
-        messages.flags(ours),
+        messages.flags(run, ours),
         messages.options(ours, require_timestamp),
         messages.echo(exchanges, unmatched, set(allow_status)),
         messages.sequences(ours),

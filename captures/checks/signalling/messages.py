@@ -6,9 +6,8 @@ from captures import layers
 from captures.checks.base import Result, Tally, plural
 from captures.exchanges import Exchange, accepting
 from captures.records import MobilityMessage
+from captures.run import Run
 
-UPDATE_FLAGS = layers.BU_ACK | layers.BU_PROXY | layers.BU_D
-ANSWER_FLAGS = layers.BA_PROXY | layers.BA_D
 MANDATORY = {layers.MN_ID: "MN-ID", layers.HNP: "HNP", layers.HANDOFF: "HI", layers.ACCESS: "ATT"}
 SINGLE = (
     layers.MN_ID,
@@ -40,19 +39,28 @@ def wellformed(messages: list[MobilityMessage], others: list[MobilityMessage]) -
     return tally.result(f"{plural(len(messages), 'message')}, every checksum correct", "no PBU or PBA captured")
 
 
-def flags(messages: list[MobilityMessage]) -> Result:
+def flags(run: Run, messages: list[MobilityMessage]) -> Result:
     """A, P and D where they belong, nothing else."""
+    expected = [_flags(False)] * (len(run.draft03) < len(run.gateways) or not run.draft03)
+    expected += [_flags(True)] * bool(run.draft03)
+    where = ", to and from gateways of the draft " if len(expected) > 1 else ""
     tally = Tally(
         "signalling.flags",
-        "ATT-5, CMD-1",
+        "ATT-5, CMD-1, AMB-5",
         "Flags mark distributed-gateway signalling",
-        f"PBU A+P+D = {UPDATE_FLAGS:#06x}, PBA P+D = {ANSWER_FLAGS:#04x}",
+        where.join(f"PBU A+P+D = {update:#06x}, PBA P+D = {answer:#04x}" for update, answer in expected),
     )
     for message in messages:
         tally.see(message)
-        wanted = UPDATE_FLAGS if message.kind == "PBU" else ANSWER_FLAGS
+        update, answer = _flags(bool(run.draft03 & {message.source, message.destination}))
+        wanted = update if message.kind == "PBU" else answer
         tally.demand(message.flags == wanted, f"{message.kind} flags {message.flags:#x}", message)
     return tally.result(f"all {len(messages)} messages carry exactly these flags", "no PBU or PBA captured")
+
+
+def _flags(draft03: bool) -> tuple[int, int]:
+    update, answer = layers.d_flags(draft03)
+    return layers.BU_ACK | layers.BU_PROXY | update, layers.BA_PROXY | answer
 
 
 def options(messages: list[MobilityMessage], require_timestamp: bool) -> Result:

@@ -1,0 +1,135 @@
+"""Bad input (scenario SC-BADINPUT): every row of the fact sheet's §10, from a packet generator to running agents.
+
+    cn1 --- core --- cmd         cn1 is the outsider, dgw3 the peer that sends what it should not
+           /  |  \\
+        dgw1 dgw2 dgw3
+          |    |    |
+       cell1 cell2 cell3         mn1 is at dgw1 (a serving gateway), then at dgw2 (dgw1 is its anchor), then at dgw3
+
+Each probe must be met with the reply that the sheet names, be counted, and leave the receiver's state as it was.
+Afterwards mn1, which talks to cn1 all the time, hands over as if nothing had happened.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from ipaddress import IPv6Address
+from typing import Any
+
+from topologies import traffic
+from topologies.dgw.bad_messages import TOLERATED, Ground, rows_for
+from topologies.dgw.checks import walk_checks
+from topologies.dgw.lab import DgwLab
+from topologies.dgw.plan import CMD_ADDRESS, CORRESPONDENTS, DOMAIN_NAME, DgwOptions, DgwPlan, Gateway, Mobile
+from topologies.dgw.probing import Prober, network
+from topologies.runner import Run
+
+STRANGER = "02:00:00:00:00:99"
+DISABLED = f"mn9@{DOMAIN_NAME}"
+UNFIT = ("signalling", "tunnel", "cmd-interface", "reachability")
+"""Checks of a walk that the probes themselves would fail, or that need pings."""
+SENDERS = {"peer": "dgw3", "cmd": "cmd", "outsider": "cn1"}
+
+
+@dataclass(frozen=True)
+class BadInputPlan(DgwPlan):
+    """A domain that also knows a node whose service is off."""
+
+    def profiles(self) -> list[dict[str, Any]]:
+        """The mobile node, and one that is not served."""
+        off = {"name": "mn9", "mn_id": DISABLED, "mac": Mobile(9).mac, "enabled": False}
+        return [*super().profiles(), off]
+
+
+class BadInputLab(DgwLab):
+    """Every kind of bad input, sent to gateway, anchor and CMD: the named reply, the state unchanged."""
+
+    name = "sc-badinput"
+    title = "Bad input, row by row"
+    variants = ({"mode": "relay"}, {"mode": "direct"}, {"mode": "relay", "dflag_profile": "mixed"})
+
+    def plan(self, options: DgwOptions) -> BadInputPlan:
+        """Size and addresses of the lab."""
+        return BadInputPlan(options, gateways=3, mobiles=1, correspondents=("cn1",))
+
+    def checks(self, options: DgwOptions, slowness: float) -> list[dict[str, Any]]:
+        """The probes, and a walk that suffered nothing from them."""
+        rows = {role: len(rows_for(role)) for role in self._roles(options)}
+        rows["anchor"] += len(rows_for("anchor", TOLERATED))
+        walk = [check for check in walk_checks(slowness) if check["check"] not in UNFIT]
+        return [{"check": "bad-input", "rows": rows, "tunnelled": 3, "solicitations": 1}, *walk]
+
+    def _roles(self, options: DgwOptions) -> tuple[str, ...]:
+        return ("gateway", "anchor") if options.mode == "direct" else ("gateway", "cmd", "anchor")
+
+    def steps(self, options: DgwOptions) -> list[str]:
+        """The script in words."""
+        return [
+            "mn1 attaches to dgw1 and talks to cn1",
+            f"bad messages to {', '.join(self._roles(options)[:-1])}",
+            "mn1 moves to dgw2; bad messages to dgw1, now its anchor; tunnelled packets from strangers",
+            "mn1 moves to dgw3: all is as it should be",
+        ]
+
+    def script(self, run: Run, options: DgwOptions) -> None:
+        """Probe each role, hand over in between."""
+        first, second, third = self.plan(options).gateway_list
+        plan = self.plan(options)
+        prober = Prober(run, {g.name for g in plan.gateway_list if plan.dflag_profile(g) == "draft03"})
+        traffic.echo_server(run, "cn1")
+        run.step("mn1 attaches to dgw1")
+        run.net.attach("mn1", first.cell)
+        address = traffic.address_in(run, "mn1", first.pool)
+        flow = traffic.echo(run, "session-1", "mn1", address, "cn1")
+        traffic.wait_for_progress([flow], 10)
+
+        prober.solicit("mn1", "eth0", STRANGER, first.name)
+        run.step("bad messages to the serving gateway")
+        here = self._ground("gateway", first.address, address)
+        prober.play(rows_for("gateway"), here, first.name, {**SENDERS, "serving": "dgw1"})
+        if options.mode != "direct":
+            run.step("bad messages to the CMD")
+            self._probe_cmd(prober, address, third)
+
+        run.step("mn1 moves to dgw2")
+        run.net.move("mn1", second.cell)
+        new = traffic.echo(run, "session-2", "mn1", traffic.address_in(run, "mn1", second.pool), "cn1")
+        traffic.wait_for_progress([flow, new], 10)
+        run.step("bad messages to the anchor")
+        there = self._ground("anchor", first.address, address)
+        rows = [*rows_for("anchor"), *rows_for("anchor", TOLERATED)]
+        prober.play(rows, there, first.name, {**SENDERS, "serving": "dgw2"})
+        self._probe_tunnels(prober, first, address)
+
+        run.step("mn1 moves to dgw3")
+        run.net.move("mn1", third.cell)
+        traffic.address_in(run, "mn1", third.pool)
+        traffic.wait_for_progress([flow, new], 20)
+        run.step("done")
+
+    def _ground(self, role: str, target: str, address: str) -> Ground:
+        """What a good update to `target` would say: that mn1 has moved, with its prefix of dgw1."""
+        one = IPv6Address(target)
+        return Ground(role, one, one, Mobile(1).mn_id, Mobile(1).mac, network(address), DISABLED, 0.0, 0)
+
+    def _probe_cmd(self, prober: Prober, address: str, sender: Gateway) -> None:
+        """A gateway registers prefixes of its own pool; the serving one, others than it did."""
+        new = network(sender.pool.replace("::/48", ":1::"))
+        for foreign in (True, False):
+            ground = self._ground("cmd", CMD_ADDRESS, str(new.network_address) if foreign else address)
+            rows = [row for row in rows_for("cmd") if (row.sender != "serving") == foreign]
+            prober.play(rows, ground, "cmd", {**SENDERS, "serving": "dgw1"})
+
+    def _probe_tunnels(self, prober: Prober, anchor: Gateway, address: str) -> None:
+        """mn1 is at dgw2: only from there, and only with mn1's source, may packets come out of a tunnel at dgw1."""
+        outside = CORRESPONDENTS["cn1"]
+        rows = (
+            ("unknown outer source", "cn1", (address, outside), "unknown_peer"),
+            ("a gateway without a tunnel", "dgw3", (address, outside), "unknown_peer"),
+            ("inner source of nobody", "dgw2", ("2001:db8:dead::1", outside), "outside_binding"),
+        )
+        for why, node, inner, counter in rows:
+            prober.tunnelled(why, node, anchor.name, anchor.address, inner, counter)
+
+
+LAB = BadInputLab()
