@@ -70,21 +70,21 @@ def compose_update(
     timestamp: int,
     lifetime: int,
     extra: Iterable[Option] = (),
-    distributed: bool = True,
+    flags: UpdateFlag = PBU_FLAGS,
 ) -> BindingUpdate:
-    """A PBU with flags A, P, D; `lifetime` in seconds, `timestamp` in 1/65536 s, `extra` the options 65-70.
+    """A PBU, flags A, P, D unless told; `lifetime` in seconds, `timestamp` in 1/65536 s, `extra` further options.
 
-    Without `distributed` it is a plain one of RFC 5213: no D, no options 65-70.
+    Without D it is a plain one of RFC 5213: options 65-70 are left out.
     """
     options: list[Option] = [MobileNodeIdentifier.of(mn_id)]
     options += [HomeNetworkPrefix.of(prefix) for prefix in prefixes]
     options += [HandoffIndicator(handoff), AccessTechnology(access)]
     if mac:
         options.append(LinkLayerIdentifier(mac_octets(mac)))
-    options += [Timestamp(timestamp), *(extra if distributed else without_distributed(extra))]
+    options += [Timestamp(timestamp), *(extra if UpdateFlag.DISTRIBUTED in flags else without_distributed(extra))]
     return BindingUpdate(
         sequence=sequence,
-        flags=PBU_FLAGS if distributed else PBU_FLAGS & ~UpdateFlag.DISTRIBUTED,
+        flags=flags,
         lifetime_units=lifetime_units(lifetime),
         options=in_send_order(options),
     )

@@ -69,12 +69,14 @@ def check_identifier(update: BindingUpdate) -> str:
     return identifier.text
 
 
-def check_sender(
-    update: BindingUpdate, source: IPv6Address, allowed: Collection[IPv6Address], relays: Collection[IPv6Address] = ()
-) -> None:
-    """Only configured peers may send updates, and only `relays` on behalf of another (option 68; spec SEC-4)."""
+def check_sender(source: IPv6Address, allowed: Collection[IPv6Address]) -> None:
+    """Only configured peers may send updates (spec SEC-4)."""
     if source not in allowed:
         raise Rejected(Status.MAG_NOT_AUTHORIZED_FOR_PROXY_REG, f"{source} is not a peer")
+
+
+def check_relay(update: BindingUpdate, source: IPv6Address, relays: Collection[IPv6Address]) -> None:
+    """Only CMDs and LMAs may send updates on behalf of another, in option 68 (spec SEC-4)."""
     if source not in relays and update.first(ServingMaar):
         raise Rejected(Status.MAG_NOT_AUTHORIZED_FOR_PROXY_REG, f"option 68 from {source}")
 

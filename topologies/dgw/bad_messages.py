@@ -20,7 +20,7 @@ from agents.wire.mobility import (
     MobilityMessage,
     push_mobility,
 )
-from agents.wire.mobility_codes import PBA_FLAGS, DFlagProfile, Handoff, UpdateFlag
+from agents.wire.mobility_codes import PBA_FLAGS, PBU_FLAGS, DFlagProfile, Handoff, UpdateFlag
 from agents.wire.mobility_option_bases import KnownOption
 from agents.wire.mobility_options import (
     AccessTechnology,
@@ -81,7 +81,7 @@ class Ground:
             sequence=self.sequence,
             timestamp=ticks(self.now),
             lifetime=self.lifetime,
-            distributed=self.role in DISTRIBUTED,
+            flags=PBU_FLAGS if self.role in DISTRIBUTED else ACK | PROXY,
         )
 
 

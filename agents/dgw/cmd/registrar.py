@@ -18,6 +18,7 @@ from agents.dgw.validation import (
     check_freshness,
     check_identifier,
     check_options,
+    check_relay,
     check_sender,
     check_service,
 )
@@ -56,7 +57,8 @@ class Registrar:
     def _check(self, update: BindingUpdate, source: IPv6Address, now: float) -> tuple[str, IPv6Network]:
         base = self._base
         mn_id = check_identifier(update)
-        check_sender(update, source, base.gateways)
+        check_sender(source, base.gateways)
+        check_relay(update, source, ())
         session = base.state.sessions.get(mn_id)
         if session is None and not update.lifetime_units:
             raise Ignored(f"de-registration of {mn_id}, which has no session")

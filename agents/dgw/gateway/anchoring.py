@@ -14,6 +14,7 @@ from agents.dgw.validation import (
     check_freshness,
     check_identifier,
     check_options,
+    check_relay,
     check_sender,
     check_service,
 )
@@ -53,7 +54,8 @@ class Anchoring:
     ) -> tuple[MobileNode, OwnBinding, IPv6Address]:
         base = self._base
         mn_id = check_identifier(update)
-        check_sender(update, source, {*base.peers, base.config.cmd}, relays={base.config.cmd})
+        check_sender(source, {*base.peers, base.config.cmd})
+        check_relay(update, source, {base.config.cmd})
         node = base.state.nodes.get(mn_id)
         if node is None or node.own is None:
             raise _unknown(update, mn_id)

@@ -14,7 +14,7 @@ from agents.dgw.gateway.base import GatewayBase
 from agents.dgw.gateway.state import MobileNode
 from agents.dgw.messages import compose_update
 from agents.wire.mobility import BindingAck
-from agents.wire.mobility_codes import Handoff
+from agents.wire.mobility_codes import PBU_FLAGS, Handoff, UpdateFlag
 from agents.wire.mobility_options import Option
 
 
@@ -60,6 +60,7 @@ def start_update(
     lifetime: int | None = None,
     extra: Iterable[Option] = (),
     tries: int | None = None,
+    flags: UpdateFlag = PBU_FLAGS,
 ) -> Exchange:
     """Send a PBU and repeat it with fresh sequence and timestamp until it is answered (spec RETX-4)."""
     prefixes, extra = tuple(prefixes), tuple(extra)
@@ -75,7 +76,7 @@ def start_update(
             timestamp=base.stamper.timestamp(at),
             lifetime=base.config.timing.lifetime if lifetime is None else lifetime,
             extra=extra,
-            distributed=base.config.dgw_support,
+            flags=flags if base.config.dgw_support else flags & ~UpdateFlag.DISTRIBUTED,
         )
         exchange.context = update
         return sequence, base.push(update, peer)

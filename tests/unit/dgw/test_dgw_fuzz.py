@@ -8,7 +8,6 @@ from ipaddress import IPv6Address, IPv6Network
 
 import pytest
 from dgw_domain import CMD, Domain, address, mac
-from dgw_fuzz import PREFIXES, Fuzzer
 from dgw_invariants import check
 from test_dgw_bad_input import update
 
@@ -28,7 +27,19 @@ from agents.dgw.actions import (
 from agents.dgw.messages import compose_ack
 from agents.wire.mobility import BindingAck, BindingUpdate, pull_mobility, push_mobility
 from agents.wire.mobility_options import HandoffIndicator, HomeNetworkPrefix
+from topologies.dgw.fuzzing import Fuzzer
 
+PREFIXES = tuple(
+    IPv6Network(text)
+    for text in (
+        "2001:db8:a1:1::/64",
+        "2001:db8:a1:2::/64",
+        "2001:db8:b2:1::/64",
+        "2001:db8:c3:1::/64",
+        "2001:db8:dead::/64",
+        "::/64",
+    )
+)
 ADDRESSES = (address(1), address(2), address(3), CMD)
 MN_IDS = ("mn1@dmm.example", "mn2@dmm.example", "x@y")
 MESSAGES = 10_000
@@ -93,7 +104,7 @@ class Target:
         elif r < 0.85 and waiting:
             exchange = self.random.choice(waiting)
             source = exchange.peer
-            message = self.fuzzer.mutate(self.fuzzer.answer(exchange))
+            message = self.fuzzer.mutate(self.fuzzer.answer(exchange.context))
         elif r < 0.92:
             message = self.fuzzer.small()
         else:

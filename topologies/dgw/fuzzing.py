@@ -1,10 +1,22 @@
 """Random and mutated Mobility Headers, seeded: mostly right ones with something wrong, some pure noise."""
 
+from __future__ import annotations
+
+from collections.abc import Iterable
 from dataclasses import replace
 from ipaddress import IPv6Address, IPv6Network
+from random import Random
+from typing import Any
 
 from agents.dgw.messages import compose_ack
-from agents.wire.mobility import BindingAck, BindingError, BindingRefreshRequest, push_mobility
+from agents.wire.mobility import (
+    BindingAck,
+    BindingError,
+    BindingRefreshRequest,
+    BindingUpdate,
+    MobilityMessage,
+    push_mobility,
+)
 from agents.wire.mobility_codes import PBA_FLAGS, PBU_FLAGS, AckFlag, UpdateFlag
 from agents.wire.mobility_options import (
     AccessTechnology,
@@ -17,22 +29,33 @@ from agents.wire.mobility_options import (
     LinkLayerIdentifier,
     LocalPrefix,
     MobileNodeIdentifier,
+    Option,
     PreviousMaar,
     ServingMaar,
     Timestamp,
     UnknownOption,
 )
 
+Binding = BindingUpdate | BindingAck
+
 
 class Fuzzer:
-    """Makes messages for one receiver; `addresses` and `prefixes` are those of the domain."""
+    """Makes messages for one receiver."""
 
-    def __init__(self, random, target, addresses, prefixes, mn_ids):
+    def __init__(
+        self,
+        random: Random,
+        target: IPv6Address,
+        addresses: Iterable[IPv6Address],
+        prefixes: Iterable[IPv6Network],
+        mn_ids: Iterable[str],
+    ) -> None:
+        """Addresses, prefixes and MN-IDs: what a plausible message may speak of."""
         self.random, self.target = random, target
         self.addresses = [a for a in addresses if a != target]
         self.prefixes, self.mn_ids = list(prefixes), list(mn_ids)
 
-    def source(self):
+    def source(self) -> IPv6Address:
         """Mostly a peer; now and then somebody invented, or no unicast address."""
         r = self.random.random()
         if r < 0.8:
@@ -41,34 +64,33 @@ class Fuzzer:
             return IPv6Address(self.random.getrandbits(125) | 1 << 125)
         return self.random.choice([IPv6Address("ff02::1"), IPv6Address("::"), IPv6Address("::1")])
 
-    def option(self):
+    def option(self) -> Option:
         """Any option with a plausible or an odd value."""
         r = self.random
         address = r.choice([*self.addresses, self.target, *map(IPv6Address, ("::", "ff02::1", "fe80::1"))])
         prefix = r.choice(self.prefixes)
         length = r.choice([64, 64, 64, 0, 48, 65, 128, 255])
         where = prefix.network_address
-        return r.choice(
-            [
-                MobileNodeIdentifier.of(r.choice(self.mn_ids)),
-                MobileNodeIdentifier(r.randbytes(r.randrange(40)), r.randrange(256)),
-                HomeNetworkPrefix(where, length),
-                HandoffIndicator(r.randrange(256)),
-                AccessTechnology(r.randrange(256)),
-                LinkLayerIdentifier(r.randbytes(r.choice([6, 6, 0, 8, 20]))),
-                AnchoredPrefix(where, length),
-                LocalPrefix(where, r.randrange(256)),
-                PreviousMaar(where, length, address),
-                ServingMaar(address),
-                AlternateCareOfAddress(address),
-                DlifLinkLocal(IPv6Address(b"\xfe\x80" + bytes(6) + r.randbytes(8))),
-                DlifLinkLayer(r.randbytes(r.choice([6, 6, 6, 2, 8]))),
-                Timestamp(r.getrandbits(64)),
-                UnknownOption(r.choice([2, 40, 200, 255]), r.randbytes(r.randrange(30))),
-            ]
-        )
+        options: list[Option] = [
+            MobileNodeIdentifier.of(r.choice(self.mn_ids)),
+            MobileNodeIdentifier(r.randbytes(r.randrange(40)), r.randrange(256)),
+            HomeNetworkPrefix(where, length),
+            HandoffIndicator(r.randrange(256)),
+            AccessTechnology(r.randrange(256)),
+            LinkLayerIdentifier(r.randbytes(r.choice([6, 6, 0, 8, 20]))),
+            AnchoredPrefix(where, length),
+            LocalPrefix(where, r.randrange(256)),
+            PreviousMaar(where, length, address),
+            ServingMaar(address),
+            AlternateCareOfAddress(address),
+            DlifLinkLocal(IPv6Address(b"\xfe\x80" + bytes(6) + r.randbytes(8))),
+            DlifLinkLayer(r.randbytes(r.choice([6, 6, 6, 2, 8]))),
+            Timestamp(r.getrandbits(64)),
+            UnknownOption(r.choice([2, 40, 200, 255]), r.randbytes(r.randrange(30))),
+        ]
+        return r.choice(options)
 
-    def mutate(self, message):
+    def mutate(self, message: Binding) -> Binding:
         """The message with options lost, doubled, exchanged or added, and fields changed."""
         r, options = self.random, list(message.options)
         for _ in range(r.choice([0, 1, 1, 1, 2, 3])):
@@ -87,10 +109,10 @@ class Fuzzer:
             changed = self._change_field(changed)
         return changed
 
-    def _change_field(self, message):
+    def _change_field(self, message: Binding) -> Binding:
         r = self.random
         if isinstance(message, BindingAck):
-            changes = {
+            changes: dict[str, Any] = {
                 "status": r.randrange(256),
                 "flags": r.choice([PBA_FLAGS, AckFlag(0), AckFlag.PROXY, AckFlag.DISTRIBUTED]),
                 "sequence": r.randrange(65536),
@@ -105,7 +127,7 @@ class Fuzzer:
         name = r.choice(list(changes))
         return replace(message, **{name: changes[name]})
 
-    def octets(self, message, source):
+    def octets(self, message: MobilityMessage | None, source: IPv6Address) -> bytes:
         """The message's octets, sometimes spoilt; noise for None."""
         r = self.random
         if message is None:
@@ -120,30 +142,17 @@ class Fuzzer:
             octets += r.randbytes(r.randrange(20))
         return bytes(octets)
 
-    def answer(self, exchange):
-        """An acceptance of one of the receiver's own updates, with an anchor in it."""
-        update, r = exchange.context, self.random
-        extra = [PreviousMaar.of(r.choice(self.addresses), r.choice(self.prefixes))]
+    def answer(self, update: BindingUpdate) -> BindingAck:
+        """An acceptance of one of the receiver's updates, with an anchor in it."""
+        r = self.random
+        extra: list[Option] = [PreviousMaar.of(r.choice(self.addresses), r.choice(self.prefixes))]
         extra += [DlifLinkLayer(b"\x02\xd6" + r.randbytes(4))] if r.random() < 0.7 else []
         prefixes = [option.network for option in update.every(HomeNetworkPrefix)]
         return compose_ack(update, lifetime=300, prefixes=prefixes, extra=extra if r.random() < 0.7 else [])
 
-    def small(self):
+    def small(self) -> BindingError | BindingRefreshRequest:
         """A message without binding."""
         options = tuple(self.option() for _ in range(self.random.randrange(3)))
         if self.random.random() < 0.5:
             return BindingError(status=self.random.randrange(256), options=options)
         return BindingRefreshRequest(options=options)
-
-
-PREFIXES = tuple(
-    IPv6Network(text)
-    for text in (
-        "2001:db8:a1:1::/64",
-        "2001:db8:a1:2::/64",
-        "2001:db8:b2:1::/64",
-        "2001:db8:c3:1::/64",
-        "2001:db8:dead::/64",
-        "::/64",
-    )
-)
