@@ -25,6 +25,9 @@ from agents.wire.mobility_option_bases import (
     PrefixOption,
 )
 
+NAI = 1
+"""MN-ID subtype of a Network Access Identifier (RFC 4283 §4)."""
+
 
 @dataclass(frozen=True, slots=True)
 class AlternateCareOfAddress(CareOfOption):
@@ -39,8 +42,7 @@ class MobileNodeIdentifier(KnownOption):
 
     identifier: bytes
     """At most 254 octets, no terminator."""
-    subtype: int = 1
-    """1 = Network Access Identifier."""
+    subtype: int = NAI
 
     type: ClassVar[int] = OptionType.MOBILE_NODE_IDENTIFIER
 
@@ -51,7 +53,12 @@ class MobileNodeIdentifier(KnownOption):
 
     @property
     def text(self) -> str:
-        """The identifier for people and log lines; octets that are not UTF-8 show as \\xNN."""
+        """The identifier as text; octets that are not UTF-8 show as \\xNN, other subtypes as `SUBTYPE:HEX`.
+
+        Only a Network Access Identifier may name a node: the same octets of another subtype are another name.
+        """
+        if self.subtype != NAI:
+            return f"{self.subtype}:{self.identifier.hex()}"
         return self.identifier.decode(errors="backslashreplace")
 
     def push_data(self) -> bytes:

@@ -263,6 +263,7 @@ WHO = (
         requirement="SC-BADINPUT, SEC-4",
     ),
     Row("unknown MN", ALL, Reply("ack", 153), lambda u, _: instead(u, MobileNodeIdentifier.of("x@y"))),
+    Row("MN-ID of another subtype", ALL, Reply("ack", 153), lambda u, g: _renamed(u, g.mn_id)),
     Row("service off", frozenset({"cmd", "lma"}), Reply("ack", 152), lambda u, g: _about(u, g.disabled)),
     Row("multicast option 68", BINDING, Reply("ack", 174), _more(ServingMaar(IPv6Address("ff02::1"))), sender="cmd"),
     Row("link-local option 68", BINDING, Reply("ack", 174), _more(ServingMaar(IPv6Address("fe80::1"))), sender="cmd"),
@@ -276,6 +277,10 @@ WHO = (
     ),
     Row("multicast option 3", DISTRIBUTED, Reply("ack", 174), _more(AlternateCareOfAddress(IPv6Address("ff02::1")))),
 )
+
+
+def _renamed(update: BindingUpdate, mn_id: str) -> BindingUpdate:
+    return instead(update, MobileNodeIdentifier(mn_id.encode(), 2))
 
 
 def _about(update: BindingUpdate, mn_id: str) -> BindingUpdate:

@@ -15,6 +15,7 @@ from agents.wire.mobility import (
 )
 from agents.wire.mobility_codes import PBA_FLAGS, PBU_FLAGS, UpdateFlag
 from agents.wire.mobility_options import (
+    AccessTechnology,
     AnchoredPrefix,
     DlifLinkLayer,
     DlifLinkLocal,
@@ -24,6 +25,7 @@ from agents.wire.mobility_options import (
     MalformedOption,
     MobileNodeIdentifier,
     PreviousMaar,
+    ServingMaar,
     UnknownOption,
 )
 
@@ -296,3 +298,62 @@ def test_row_no_mn_id_is_answered_with_a_zero_length_identifier():
     octets = update_with("080101")
     assert pull(octets).options == (MobileNodeIdentifier(b"", 1),)
     assert push_mobility(pull(octets), SOURCE, DESTINATION)[12:15] == b"\x08\x01\x01"
+
+
+def test_the_same_octets_of_another_subtype_are_another_name():
+    """RFC 4283 §3: the subtype says how the identifier is to be read"""
+    nai, other = MobileNodeIdentifier(b"mn1@dmm.example"), MobileNodeIdentifier(b"mn1@dmm.example", 2)
+    assert nai.text == "mn1@dmm.example"
+    assert other.text == "2:6d6e3140646d6d2e6578616d706c65"
+    assert pulled_again(other).first(MobileNodeIdentifier) == other
+
+
+@pytest.mark.parametrize(
+    "padding",
+    ["00", "000000", "0100", "0103ffffff", "01c8" + "00" * 200, "0000010000010101"],
+)
+def test_padding_may_be_anywhere_and_of_any_kind(padding):
+    """Receivers skip Pad1 and PadN, runs of them and what PadN holds included, and never check alignment"""
+    hnp = "16120040" + "20010db800a10001" + "00" * 8
+    for octets in (padding + "17020003" + hnp, "17020003" + padding + hnp, "17020003" + hnp + padding):
+        message = pull(update_with(octets))
+        assert message.options in ((HandoffIndicator(3), HNP), (HNP, HandoffIndicator(3)))
+        assert not message.malformed
+
+
+@pytest.mark.parametrize("offset", range(8))
+def test_alignment_is_never_checked(offset):
+    options = "00" * offset + "4322" + "0040" + SOURCE.packed.hex() + "20010db800a10001" + "00" * 8
+    options += "00" * (offset % 3) + "4410" + SOURCE.packed.hex()
+    message = pull(update_with(options))
+    assert message.first(PreviousMaar) == PreviousMaar.of(SOURCE, PREF_A)
+    assert message.first(ServingMaar) == ServingMaar(SOURCE)
+
+
+@pytest.mark.parametrize(
+    ("options_hex", "expected"),
+    [
+        ("4112ff40 20010db800a10001 ffffffffffffffff", AnchoredPrefix.of(PREF_A)),
+        ("4212ff30 20010db800a1ffff ffffffffffffffff", LocalPrefix.of(IPv6Network("2001:db8:a1::/48"))),
+        (
+            "4322ff40 20010db8000c00020000000000000002 20010db800a10001 ffffffffffffffff",
+            PreviousMaar.of(IPv6Address("2001:db8:c:2::2"), PREF_A),
+        ),
+        ("4608eeee 001122330101", DlifLinkLayer(bytes.fromhex("001122330101"))),
+        ("1802ee03", AccessTechnology(3)),
+    ],
+)
+def test_reserved_fields_and_bits_beyond_a_prefix_of_every_option(options_hex, expected):
+    """Spec §2.2: sent 0, ignored on receipt"""
+    assert pull(update_with(options_hex)).options == (expected,)
+
+
+def test_options_may_come_in_any_order():
+    options = (HandoffIndicator(3), ServingMaar(SOURCE), HNP, DlifLinkLocal(IPv6Address("fe80::1")), MN1)
+    assert pulled_again(*options).options == options
+
+
+def test_reserved_octet_of_a_binding_error_and_options_behind_it():
+    octets = bytes.fromhex("3b030700 0000 02ff") + bytes(16) + bytes.fromhex("17020003 01020000")
+    error = pull(summed(octets))
+    assert (error.status, error.home_address, error.options) == (2, IPv6Address("::"), (HandoffIndicator(3),))
