@@ -20,7 +20,7 @@ from agents.wire.mobility import (
     MobilityMessage,
     push_mobility,
 )
-from agents.wire.mobility_codes import PBA_FLAGS, PBU_FLAGS, DFlagProfile, Handoff, UpdateFlag
+from agents.wire.mobility_codes import PBA_FLAGS, PBU_FLAGS, AckFlag, DFlagProfile, Handoff, UpdateFlag
 from agents.wire.mobility_option_bases import KnownOption
 from agents.wire.mobility_options import (
     AccessTechnology,
@@ -119,6 +119,12 @@ class Row:
     """Which counter of the receiver tells of it; None: its kernel drops the message."""
     requirement: str = "SC-BADINPUT"
     good_checksum: bool = True
+
+    def reply_at(self, role: str) -> Reply | None:
+        """The reply of this role: one that is no distributed gateway never sets D."""
+        if self.reply is None or role in DISTRIBUTED:
+            return self.reply
+        return replace(self.reply, flags=self.reply.flags & ~int(AckFlag.DISTRIBUTED))
 
     def octets(self, ground: Ground) -> bytes:
         """The message as it goes out."""

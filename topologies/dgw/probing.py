@@ -85,7 +85,7 @@ class Prober:
         source = IPv6Address(self._run.address(node))
         profile = DFlagProfile.DRAFT03 if node in self._draft03 else DFlagProfile.RFC8885
         here = replace(ground, source=source, now=time.time(), sequence=next(self._numbers), profile=profile)
-        octets = row.octets(here)
+        octets, reply = row.octets(here), row.reply_at(here.role)
         self._keep_the_rate(row)
         before, counted = self._dump(target)
         if row.good_checksum:
@@ -106,12 +106,12 @@ class Prober:
             source=str(here.source),
             destination=str(here.target),
             octets=octets.hex(),
-            reply=asdict(row.reply) if row.reply else None,
+            reply=asdict(reply) if reply else None,
             counter=row.counter,
             counted=moved,
             before=before,
             after=after,
-            tolerated=bool(row.reply and row.reply.kind == "ack" and row.reply.status < 128),
+            tolerated=bool(reply and reply.kind == "ack" and reply.status < 128),
         )
 
     def _keep_the_rate(self, row: Row) -> None:
