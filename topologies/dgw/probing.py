@@ -84,10 +84,12 @@ class Prober:
         sender = self.sender(node)
         source = IPv6Address(self._run.address(node))
         profile = DFlagProfile.DRAFT03 if node in self._draft03 else DFlagProfile.RFC8885
+        error = bool(row.reply and row.reply.kind in ("error", "problem"))
+        if error:  # an agent answers few of these a second
+            wait_until("the next error answer to be due", lambda: time.monotonic() > self._next_error or None)
+        before, counted = self._dump(target)
         here = replace(ground, source=source, now=time.time(), sequence=next(self._numbers), profile=profile)
         octets, reply = row.octets(here), row.reply_at(here.role)
-        self._keep_the_rate(row)
-        before, counted = self._dump(target)
         if row.good_checksum:
             sender.send(destination=str(here.target), protocol=MOBILITY, octets=octets.hex(), checksum=CHECKSUM_AT)
         else:
@@ -95,6 +97,8 @@ class Prober:
             octets = spoilt
             sender.send(destination=str(here.target), protocol=MOBILITY, octets=octets.hex())
         after, now = self._counted(target, row, counted)
+        if error:
+            self._next_error = time.monotonic() + 1.5 * ERROR_INTERVAL
         moved = {name: now[name] - counted.get(name, 0) for name in now if now[name] != counted.get(name, 0)}
         self._run.log(
             "probe",
@@ -113,12 +117,6 @@ class Prober:
             after=after,
             tolerated=bool(reply and reply.kind == "ack" and reply.status < 128),
         )
-
-    def _keep_the_rate(self, row: Row) -> None:
-        """An agent answers few errors a second: leave it the time."""
-        if row.reply and row.reply.kind in ("error", "problem"):
-            wait_until("the next error answer to be due", lambda: time.monotonic() > self._next_error or None)
-            self._next_error = time.monotonic() + 1.5 * ERROR_INTERVAL
 
     def _dump(self, target: str) -> tuple[str, dict[str, int]]:
         state = self._run.agents[target].request({"request": "inspect"})["state"]
