@@ -36,6 +36,8 @@ class Peer:
     """P-CoA."""
     pool: IPv6Network
     dflag_profile: DflagProfile = "rfc8885"
+    operator: str = ""
+    """Whose gateway it is; empty where there is only one operator (spec INTER-7)."""
 
 
 @dataclass(frozen=True)
@@ -126,8 +128,14 @@ class GatewayConfig:
     repository_port: int = 5213
     timing: Timing = field(default_factory=Timing)
     advertisements: AdvertisementPolicy = field(default_factory=AdvertisementPolicy)
+    operator: str = ""
+    roaming: bool = False
+    """The CMD is the home LMA as well: it stands for gateways of other operators (spec INTER-2, INTER-3)."""
 
     def __post_init__(self) -> None:
+        strangers = [peer.name for peer in self.peers if peer.operator != self.operator]
+        if strangers:
+            raise ValueError(f"peer {strangers[0]} is another operator's: only the LMA talks to it (spec INTER-1)")
         if self.pool.prefixlen > 64:
             raise ValueError(f"pool {self.pool} holds no /64")
         if not 1 <= self.index <= 0xFFFF:
@@ -154,3 +162,15 @@ class CmdConfig:
     """Take updates without the D flag as plain ones of RFC 5213; False: refuse them (129)."""
     repository_port: int = 5213
     timing: Timing = field(default_factory=Timing)
+    wan: str | None = None
+    """Interface towards the core of a home LMA, which forwards between operators; None: out of the data path."""
+    tunnel: Literal["auto", "seg6", "ip6tnl"] = "auto"
+    share_local_prefixes: bool = False
+    """Gateways hear of local prefixes of another operator's gateways (spec INTER-11)."""
+
+    def __post_init__(self) -> None:
+        operators = sorted({gateway.operator for gateway in self.gateways})
+        if len(operators) > 1 and self.wan is None:
+            raise ValueError(
+                f"wan is missing: between operators {', '.join(operators)} the LMA forwards (spec INTER-6)"
+            )

@@ -36,6 +36,8 @@ MAX_STATIONS = 4096
 ANCHOR_METRIC = 64
 """Below the 256 of a DLIF's connected route, which may still be there (spec HO-5)."""
 UPLINK_PREFERENCE = 1000
+RELAY_PREFERENCE = 800
+"""Of a relayed prefix as destination: before any uplink."""
 
 
 @dataclass(frozen=True)
@@ -237,6 +239,8 @@ def _rules(item: Item) -> set[Rule]:
     """Policy rules an item stands for."""
     if isinstance(item, Uplink):
         return {Rule(UPLINK_PREFERENCE, item.table, source=item.prefix)}
+    if isinstance(item, AnchorRoute) and item.first:
+        return {Rule(RELAY_PREFERENCE, routing.MAIN, destination=item.prefix)}
     return set()
 
 

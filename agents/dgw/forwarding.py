@@ -57,6 +57,9 @@ class AnchorRoute:
 
     prefix: IPv6Network
     peer: IPv6Address
+    first: bool = False
+    """Goes before every source rule: where the prefix is relayed, traffic between two such prefixes must not turn
+    back to where it came from (LMA, spec INTER-6)."""
 
     @property
     def key(self) -> tuple[str, str]:
@@ -66,7 +69,7 @@ class AnchorRoute:
 
 @dataclass(frozen=True)
 class Uplink:
-    """Uplink at the serving gateway: packets from the prefix go to its anchor (spec HO-10, §7 table 1000+slot)."""
+    """Uplink at the serving gateway or the LMA: packets from the prefix go to its anchor (spec HO-10, INTER-6)."""
 
     prefix: IPv6Network
     peer: IPv6Address
@@ -101,7 +104,7 @@ class TunnelGate:
     peer: IPv6Address
     prefix: IPv6Network
     inner: str
-    """"source" at the anchor (uplink of its prefix), "destination" at the serving gateway (downlink)."""
+    """"source" at the anchor (uplink of its prefix), "destination" at the serving gateway; an LMA has both."""
 
     @property
     def key(self) -> tuple[str, str]:
@@ -109,10 +112,25 @@ class TunnelGate:
         return ("tunnel-gate", f"{self.peer} {self.prefix} {self.inner}")
 
 
+FIRST_TABLE = 1000
+"""Routing table of slot s is FIRST_TABLE + s (spec §7)."""
+
 Item = Dlif | Tunnel | AnchorRoute | Uplink | SourceGate | TunnelGate
+Plan = dict[tuple[str, str], Item]
+"""Every item a kernel must hold, by key."""
 
 INSTALL_ORDER: tuple[type[Item], ...] = (Tunnel, TunnelGate, AnchorRoute, Uplink, Dlif, SourceGate)
 """Routes before the interface that attracts traffic, the gate's permission last; removal runs the other way."""
+
+
+def difference(old: Plan, new: Plan) -> tuple[list[Item], list[Item]]:
+    """What to install, in order, and what to remove, in order, to get from one plan to another."""
+    rank = {kind: i for i, kind in enumerate(INSTALL_ORDER)}
+    install = [item for key, item in new.items() if old.get(key) != item]
+    remove = [item for key, item in old.items() if key not in new]
+    install.sort(key=lambda item: rank[type(item)])
+    remove.sort(key=lambda item: -rank[type(item)])
+    return install, remove
 
 
 @dataclass(frozen=True)

@@ -59,6 +59,18 @@ def group_local_prefixes(group: AnchorGroup) -> tuple[IPv6Network, ...]:
     return tuple(option.network for option in group.local if not option.bad_length)
 
 
+def learned(record: AnchorRecord, ack: BindingAck) -> AnchorRecord:
+    """The record of an anchor with what its acknowledgement says of its DLIF and local prefixes (spec HO-7)."""
+    group = next((group for group in ack.groups if group.previous is None), None)
+    if group is None:
+        return record
+    return replace(
+        record,
+        identity=group_identity(group) or record.identity,
+        local_prefixes=group_local_prefixes(group) or record.local_prefixes,
+    )
+
+
 def compose_update(
     *,
     mn_id: str,
@@ -180,6 +192,12 @@ def granted_prefixes(
     told = set(named) or {o.network for o in ack.every(HomeNetworkPrefix) if not o.bad_length}
     anchored = {o.network for o in group.anchored if not o.bad_length} if group else set()
     return told | anchored, bool(anchored) and anchored != told
+
+
+def handoff_of(update: BindingUpdate) -> int:
+    """The Handoff Indicator to pass on as it came, even if nobody defined it; unknown where there is none."""
+    option = update.first(HandoffIndicator)
+    return option.value if option else Handoff.UNKNOWN
 
 
 def care_of_address(update: BindingUpdate, source: IPv6Address) -> IPv6Address:

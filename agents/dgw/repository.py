@@ -78,6 +78,10 @@ class RepositoryClient:
             if (query.mn_id, query.operation) != (mn_id, operation)
         }
 
+    def pending(self, mn_id: str, operation: str) -> bool:
+        """Whether a request of one kind about one node is still without an answer."""
+        return any((query.mn_id, query.operation) == (mn_id, operation) for query in self._queries.values())
+
     def next_timer(self) -> float | None:
         """When the next transmission is due."""
         return min((query.due for query in self._queries.values()), default=None)
@@ -120,8 +124,10 @@ class Repository:
     entries: dict[str, Entry] = field(default_factory=dict)
     """By MN-ID."""
 
-    def answer(self, data: bytes, known: Callable[[str], bool]) -> bytes | None:
-        """The answer to one request; None when it is not a request at all."""
+    def answer(
+        self, data: bytes, known: Callable[[str], bool], told: Callable[[Entry], Entry] = lambda entry: entry
+    ) -> bytes | None:
+        """The answer to one request, its entry as `told` makes it for this client; None when it is no request."""
         try:
             request = json.loads(data[:MAX_DATAGRAM])
             number, operation, mn_id = int(request["id"]), request["operation"], str(request["mn_id"])
@@ -134,12 +140,12 @@ class Repository:
             if operation == "update":
                 self._update(mn_id, request)
             elif operation == "remove":
-                self._remove(mn_id, build(IPv6Address, request.get("address"), "address"))
+                self.remove(mn_id, build(IPv6Address, request.get("address"), "address"))
             elif operation != "lookup":
                 raise PlainError(f"operation {operation!r} is not one of lookup, update, remove")
         except PlainError as error:
             return json.dumps({**answer, "error": str(error)}).encode()
-        return json.dumps({**answer, "entry": plain(self.entries.get(mn_id, Entry()))}).encode()
+        return json.dumps({**answer, "entry": plain(told(self.entries.get(mn_id, Entry())))}).encode()
 
     def _update(self, mn_id: str, request: dict[str, Any]) -> None:
         record = build(AnchorRecord, request.get("record"), "record")
@@ -151,7 +157,8 @@ class Repository:
         elif len(others) == len(old.anchors):  # late, but the prefix is anchored there all the same
             self.entries[mn_id] = Entry(old.serving, (*others, record), old.timestamp)
 
-    def _remove(self, mn_id: str, address: IPv6Address) -> None:
+    def remove(self, mn_id: str, address: IPv6Address) -> None:
+        """A gateway no longer anchors anything for a node, nor serves it."""
         old = self.entries.get(mn_id, Entry())
         anchors = tuple(a for a in old.anchors if a.address != address)
         serving = None if old.serving == address else old.serving

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from functools import partial
 from ipaddress import IPv6Address
 
 from agents.dgw.cmd.answering import Answering
@@ -10,15 +10,15 @@ from agents.dgw.cmd.base import CmdBase
 from agents.dgw.cmd.state import Session
 from agents.dgw.cmd.transactions import Transaction
 from agents.dgw.exchanges import Exchange
-from agents.dgw.messages import compose_update, group_identity, group_local_prefixes, same_request
+from agents.dgw.messages import compose_update, handoff_of, learned, same_request
 from agents.dgw.records import AnchorRecord
 from agents.wire.mobility import BindingAck, BindingUpdate
 from agents.wire.mobility_codes import AccessType, Handoff, Status
 from agents.wire.mobility_options import (
     AccessTechnology,
     AnchoredPrefix,
-    HandoffIndicator,
     MobileNodeIdentifier,
+    Option,
     ServingMaar,
     Timestamp,
 )
@@ -77,30 +77,34 @@ class Informing:
     ) -> None:
         """One PBU to one anchor: the gateway's timestamp first (unless `again`), then fresh ones (spec CMD-4, RETX-4).
 
-        The sequence number stays the gateway's.
+        The sequence number stays the gateway's, too, unless the anchor is another operator's.
         """
         update = transaction.update
         original = None if again else update.first(Timestamp)
         technology = update.first(AccessTechnology)
-        handoff = update.first(HandoffIndicator)
-        extra = [AnchoredPrefix.of(session.serving.prefix), ServingMaar(session.serving.address)]
+        care_of = self._base.operators.care_of(record.address, session.serving.address)
+        extra: list[Option] = [ServingMaar(care_of)]
+        chained = care_of != session.serving.address  # an exchange of our own (spec INTER-3, INTER-4)
+        if not chained or self._base.config.share_local_prefixes:  # what it is for (spec LIPA-6), no more (SEC-5)
+            extra.insert(0, AnchoredPrefix.of(session.serving.prefix))
 
         def compose(at: float) -> tuple[int, bytes]:
-            repeated = bool(exchange.sends)
-            stamp = original.raw if original and not repeated else self._base.stamper.timestamp(at)
+            own = bool(exchange.sends) or chained
+            stamp = original.raw if original and not own else self._base.stamper.timestamp(at)
+            sequence = self._base.next_sequence() if chained else update.sequence
             relayed = compose_update(
                 mn_id=session.mn_id,
                 mac=session.mac,
                 prefixes=[record.prefix],
-                handoff=handoff.value if handoff else Handoff.UNKNOWN,
+                handoff=handoff_of(update),
                 access=technology.value if technology else AccessType.ETHERNET,
-                sequence=update.sequence,
+                sequence=sequence,
                 timestamp=stamp,
                 lifetime=update.lifetime_seconds,
                 extra=extra,
             )
             exchange.context = relayed
-            return update.sequence, self._base.push(relayed, record.address)
+            return sequence, self._base.push(relayed, record.address)
 
         purpose = "relay-again" if again else "relay"
         exchange = Exchange(record.address, session.mn_id, purpose, compose)
@@ -140,7 +144,10 @@ class Informing:
         if ack.accepted and ack.distributed and granting:
             base.state.legacy_peers.discard(source)
             session.untold.discard(source)
-            self._answering.agreed(session, transaction, self._learn(session, record, ack))
+            if self._base.operators.crosses(source, session.serving.address):
+                session.relayed.add(source)
+            known = self._learn(session, record, ack)
+            self._base.reconcile(partial(self._answering.agreed, session, transaction, known))
         elif ack.status in (Status.TIMESTAMP_LOWER_THAN_PREV_ACCEPTED, Status.TIMESTAMP_MISMATCH):
             # Our own clock may do where the gateway's stamp grew old under way; if it was ours, wait.
             ours = exchange.purpose == "relay-again" and ack.status == Status.TIMESTAMP_MISMATCH
@@ -164,23 +171,17 @@ class Informing:
             session.anchors.remove(record)
             session.untold.discard(record.address)
         self._answering.refused(session, transaction, record, status)
+        self._base.reconcile()
 
     def _learn(self, session: Session, record: AnchorRecord, ack: BindingAck) -> AnchorRecord:
-        """The anchor's own word about its DLIF and local prefixes replaces what was known."""
-        groups = [group for group in ack.groups if group.previous is None]
-        if groups:
-            known = replace(
-                record,
-                identity=group_identity(groups[0]) or record.identity,
-                local_prefixes=group_local_prefixes(groups[0]) or record.local_prefixes,
-            )
-            session.anchors[session.anchors.index(record)] = known
-            return known
-        return record
+        """The anchor's own word replaces what was known of it."""
+        known = learned(record, ack)
+        session.anchors[session.anchors.index(record)] = known
+        return known
 
     def _delete_at(self, session: Session, record: AnchorRecord, now: float) -> None:
         def compose(at: float) -> tuple[int, bytes]:
-            sequence = base.state.sequence = base.stamper.next_sequence()
+            sequence = base.next_sequence()
             update = compose_update(
                 mn_id=session.mn_id,
                 mac=session.mac,
@@ -189,7 +190,7 @@ class Informing:
                 sequence=sequence,
                 timestamp=base.stamper.timestamp(at),
                 lifetime=0,
-                extra=[ServingMaar(session.serving.address)],
+                extra=[ServingMaar(base.operators.care_of(record.address, session.serving.address))],
             )
             exchange.context = update
             return sequence, base.push(update, record.address)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from ipaddress import IPv6Address, IPv6Network
 
 from agents.dgw.cmd.answering import Answering
@@ -88,14 +89,23 @@ class Registrar:
             session = base.state.sessions[mn_id] = Session(mn_id, own)
             base.outbox.say("session-created", mn_id=mn_id, serving=source, prefix=prefix)
         elif moved:
-            others = [record for record in session.anchors if record.address != source]
-            session.anchors = [session.serving, *others]
-            session.untold = {record.address for record in session.anchors}
-            session.taken_back = []
             base.outbox.say("session-moved", mn_id=mn_id, serving=source, previous=session.serving.address)
+            self._move(session, source)
         session.serving = own
         self._note(session, update, now)
-        running = self._informing.running(mn_id)
+        base.reconcile(partial(self._go_on, session, update, source, now, moved=moved))
+
+    def _move(self, session: Session, source: IPv6Address) -> None:
+        """The node is at another gateway: whom to tell.  An anchor that tunnels to us goes on doing so (INTER-9)."""
+        others = [record for record in session.anchors if record.address != source]
+        session.anchors = [session.serving, *others]
+        addresses = {record.address for record in session.anchors}
+        session.relayed &= {address for address in addresses if self._base.operators.crosses(address, source)}
+        session.untold = addresses - session.relayed
+        session.taken_back = []
+
+    def _go_on(self, session: Session, update: BindingUpdate, source: IPv6Address, now: float, *, moved: bool) -> None:
+        running = self._informing.running(session.mn_id)
         if moved or (session.untold and not running):  # the latter after a restart in the middle of a handover
             self._informing.begin(session, update, source, now)
         elif running and not running.answered:
@@ -120,12 +130,14 @@ class Registrar:
         session.expires = now + self._base.config.timing.hold
         self._base.timers.set(("expire", session.mn_id), session.expires)
         self._base.send(compose_ack(update, lifetime=0, prefixes=[session.serving.prefix]), source)
+        self._base.reconcile()
         self._base.outbox.say("session-deregistered", mn_id=session.mn_id, serving=source)
 
     def expire(self, session: Session, now: float) -> None:
         """Hold time or lifetime is over: tell every anchor, then forget (spec DEREG-7)."""
         self._base.outbox.say("session-expired", mn_id=session.mn_id)
         session.deleting = True
+        self._base.reconcile()
         self._informing.end(session, now)
         if not session.anchors:
             del self._base.state.sessions[session.mn_id]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from ipaddress import IPv6Address
+from ipaddress import IPv6Address, IPv6Network
 
 from agents.dgw.freshness import Freshness
 from agents.dgw.records import AnchorRecord
@@ -20,6 +20,9 @@ class Session:
     """Previous gateways, last one first; never the serving one (spec CMD-7)."""
     untold: set[IPv6Address] = field(default_factory=set)
     """Anchors that have not acknowledged the present serving gateway."""
+    relayed: set[IPv6Address] = field(default_factory=set)
+    """Anchors of other operators than the serving gateway's that tunnel to us: whichever gateway of that other side
+    the node visits next, they need not be told (spec INTER-9)."""
     taken_back: list[AnchorRecord] = field(default_factory=list)
     """Anchors promised to the present serving gateway that refused (proxy mode)."""
     mac: str | None = None
@@ -40,11 +43,32 @@ class Session:
 
 
 @dataclass
+class Chain:
+    """One prefix between two operators in direct mode: registered by the serving gateway, passed on to the anchor."""
+
+    mn_id: str
+    anchor: AnchorRecord
+    serving: IPv6Address
+    mac: str | None = None
+    """MN link-layer identifier, if it was told."""
+    agreed: bool = False
+    """The anchor tunnels to us."""
+    expires: float | None = None
+    deleting: bool = False
+    """De-registered, held for MinDelayBeforeBCEDelete (spec DEREG-6)."""
+    freshness: Freshness = field(default_factory=Freshness)
+
+
+@dataclass
 class CmdState:
     """Everything a CMD must not forget across a restart."""
 
     sessions: dict[str, Session] = field(default_factory=dict)
     """By MN-ID."""
+    chains: dict[IPv6Network, Chain] = field(default_factory=dict)
+    """By prefix; direct mode only."""
+    slots: dict[IPv6Network, int] = field(default_factory=dict)
+    """Routing-table numbers of the prefixes forwarded between operators."""
     sequence: int = 0
     """Last sequence number used for updates of its own."""
     legacy_peers: set[IPv6Address] = field(default_factory=set)

@@ -63,7 +63,7 @@ class Anchoring:
         check_freshness(update, node.freshness, now, base.config.timing.timestamp_window)
         prefixes = check_options(update)
         care_of = self._care_of(update, source)
-        if source == base.config.cmd and node.attached and base.exchanges.find(source, mn_id):
+        if source == base.config.cmd and node.attached and base.registering(mn_id):
             # The node came here after what the CMD repeats; it will learn so from the update under way (spec HO-13).
             raise Ignored("a newer registration of our own is under way")
         self._check_prefixes(prefixes, node.own, relayed=update.first(ServingMaar) is not None)
@@ -80,7 +80,7 @@ class Anchoring:
             care_of = serving.address
             if not serving.usable:
                 raise Rejected(Status.INVALID_CARE_OF_ADDRESS, f"serving gateway {care_of}")
-        if update.lifetime_units and care_of not in self._base.peers:
+        if update.lifetime_units and care_of not in {*self._base.peers, self._base.lma}:
             raise Rejected(Status.INVALID_CARE_OF_ADDRESS, f"{care_of} is no gateway of this domain")
         return care_of
 
@@ -127,7 +127,7 @@ class Anchoring:
     def _acknowledge(self, update: BindingUpdate, node: MobileNode, own: OwnBinding, source: IPv6Address) -> None:
         self._accept(update, node, own.lifetime, source)
         base = self._base
-        if base.config.mode == "locator" and source == base.config.cmd and own.care_of:
+        if base.config.mode == "locator" and source == base.config.cmd and own.care_of not in (None, base.lma):
             # The serving gateway hears it from us, without the detour over the CMD (spec CMD-LOC-1).
             extra = own_options(base.own_record(node), anchored=True)
             ack = compose_ack(update, lifetime=own.lifetime, prefixes=[own.prefix], extra=extra)

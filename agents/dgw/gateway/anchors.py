@@ -18,16 +18,14 @@ FRESH_SLOTS = 0x8000
 
 def expect_anchor(base: GatewayBase, node: MobileNode, record: AnchorRecord) -> AnchorBinding | None:
     """The binding for this record, made if needed; None when the record cannot be of another gateway."""
-    config = base.config
-    peer = base.owner(record.prefix)
-    ours = record.address == config.address or record.prefix.subnet_of(config.pool)
-    if ours or peer is None or not ServingMaar(record.address).usable:
+    slot = node.free_slot(base.state.slots())
+    name = _anchor_name(base, record, slot)
+    if name is None or not ServingMaar(record.address).usable:
         base.outbox.say("anchor-ignored", mn_id=node.mn_id, prefix=record.prefix, peer=record.address)
         return None
     anchor = node.anchor(record.prefix)
     if anchor is None:
-        slot = node.free_slot(base.state.slots())
-        anchor = AnchorBinding(record.prefix, record.address, slot, f"{node.name}{peer.name}")
+        anchor = AnchorBinding(record.prefix, record.address, slot, f"{node.name}{name}")
         node.anchors.append(anchor)
     anchor.address = record.address
     anchor.identity = _usable(base, node, anchor, record.identity) or anchor.identity
@@ -43,6 +41,17 @@ def told_identity(base: GatewayBase, node: MobileNode, group: AnchorGroup | None
     if wrong:
         base.outbox.say("identity-ignored", mn_id=node.mn_id, reason=wrong)
     return group_identity(group)
+
+
+def _anchor_name(base: GatewayBase, record: AnchorRecord, slot: int) -> str | None:
+    """What DLIFs of this anchor are named after: a gateway of our operator for a prefix of its pool, and the LMA for
+    prefixes of other operators' gateways, whose names nobody tells us (spec INTER-1, INTER-2); None for no anchor."""
+    if record.prefix.subnet_of(base.config.pool):
+        return None
+    peer = base.owner(record.prefix)
+    if peer is not None:
+        return peer.name if record.address == peer.address else None
+    return f"lma{slot}" if record.address == base.lma else None
 
 
 def activate(

@@ -9,9 +9,10 @@ from agents.core import Outbox
 from agents.dgw.actions import Install, Remove, Send
 from agents.dgw.config import GatewayConfig, Peer, Profile
 from agents.dgw.exchanges import Exchanges
+from agents.dgw.forwarding import Plan, difference
 from agents.dgw.freshness import Stamper
 from agents.dgw.gateway.advertiser import Advertiser
-from agents.dgw.gateway.plan import Plan, difference, items
+from agents.dgw.gateway.plan import items
 from agents.dgw.gateway.state import GatewayState, MobileNode
 from agents.dgw.pool import PrefixPool
 from agents.dgw.reception import Reception
@@ -40,6 +41,8 @@ class GatewayBase:
         self.profiles: dict[str, Profile] = {profile.mn_id: profile for profile in config.profiles}
         self.profiles_by_mac = {profile.mac: profile for profile in config.profiles}
         self.plan: Plan = {}
+        self.registering: Callable[[str], bool] = lambda mn_id: self.exchanges.find(config.cmd, mn_id) is not None
+        """Whether the CMD (direct mode: the repository) may not know yet that a node is here."""
         self.when_forgotten: list[Callable[[MobileNode, float], None]] = []
         """Called when the last trace of a node goes."""
 
@@ -59,6 +62,11 @@ class GatewayBase:
     def owner(self, prefix: IPv6Network) -> Peer | None:
         """The gateway out of whose pool a prefix is."""
         return next((peer for peer in self.peers.values() if prefix.subnet_of(peer.pool)), None)
+
+    @property
+    def lma(self) -> IPv6Address | None:
+        """The home LMA, which stands for gateways of other operators; None without roaming."""
+        return self.config.cmd if self.config.roaming else None
 
     def own_record(self, node: MobileNode) -> AnchorRecord:
         """What others need to know of the prefix that this gateway anchors for the node."""

@@ -7,22 +7,18 @@ from ipaddress import IPv6Network
 
 from agents.dgw.config import AdvertisementPolicy, GatewayConfig
 from agents.dgw.forwarding import (
-    INSTALL_ORDER,
+    FIRST_TABLE,
     Advertisement,
     AnchorRoute,
     Dlif,
     Item,
+    Plan,
     SourceGate,
     Tunnel,
     TunnelGate,
     Uplink,
 )
 from agents.dgw.gateway.state import AnchorBinding, BindingState, MobileNode
-
-FIRST_TABLE = 1000
-"""Routing table of slot s is FIRST_TABLE + s (spec §7)."""
-
-Plan = dict[tuple[str, str], Item]
 
 
 def items(nodes: Iterable[MobileNode], config: GatewayConfig) -> Plan:
@@ -73,16 +69,6 @@ def admitted_prefixes(node: MobileNode) -> Iterator[IPv6Network]:
         yield node.own.prefix
     for anchor in active_anchors(node):
         yield anchor.prefix
-
-
-def difference(old: Plan, new: Plan) -> tuple[list[Item], list[Item]]:
-    """What to install, in order, and what to remove, in order, to get from one plan to another."""
-    rank = {kind: i for i, kind in enumerate(INSTALL_ORDER)}
-    install = [item for key, item in new.items() if old.get(key) != item]
-    remove = [item for key, item in old.items() if key not in new]
-    install.sort(key=lambda item: rank[type(item)])
-    remove.sort(key=lambda item: -rank[type(item)])
-    return install, remove
 
 
 def advertisements(nodes: Iterable[MobileNode], config: GatewayConfig) -> tuple[Advertisement, ...]:

@@ -124,5 +124,5 @@ def _settings(config: GatewayConfig) -> Settings:
         tunnel=config.tunnel,
         radvd_conf=Path(config.radvd.config),
         radvd_pid=Path(config.radvd.pid_file),
-        peers={peer.address: peer.name for peer in config.peers},
+        peers={peer.address: peer.name for peer in config.peers} | ({config.cmd: "lma"} if config.roaming else {}),
     )

@@ -26,6 +26,7 @@ from agents.dgw.actions import (
 )
 from agents.dgw.cmd.core import CmdCore
 from agents.dgw.config import AdvertisementPolicy, CmdConfig, GatewayConfig, Peer, Profile, RadvdFiles, Timing
+from agents.dgw.forwarding import Uplink
 from agents.dgw.gateway.core import GatewayCore
 from agents.wire.mobility import pull_mobility
 from agents.wire.mobility_codes import DFlagProfile
@@ -43,78 +44,103 @@ def mac(number):
     return f"02:00:00:00:00:{0x10 + number:02x}"
 
 
-def peer(index, dflag_profile="rfc8885"):
-    return Peer(f"dgw{index}", index, address(index), IPv6Network(POOLS[index]), dflag_profile)
+def pool(index):
+    return IPv6Network(f"2001:db8:{9 + index:x}{index:x}::/48")
+
+
+def peer(index, operator="", dflag_profile="rfc8885"):
+    return Peer(f"dgw{index}", index, address(index), pool(index), dflag_profile, operator)
 
 
 def profiles(count=3):
     return tuple(Profile(f"mn{i}", f"mn{i}@dmm.example", mac(i)) for i in range(1, count + 1))
 
 
-def gateway_config(index, mode, **changes):
+def gateway_config(index, mode, operators=None, **changes):
+    """`operators`: gateway number -> operator; None: one operator for all (INTER-1: peers are one's own operator's)."""
+    everyone = operators or dict.fromkeys(POOLS, "")
+    mine = everyone[index]
     config = GatewayConfig(
         role="gateway",
         name=f"dgw{index}",
         index=index,
         mode=mode,
         address=address(index),
-        pool=IPv6Network(POOLS[index]),
+        pool=pool(index),
         wan="wan",
         phy="phy",
         cmd=CMD,
-        peers=tuple(peer(i) for i in POOLS if i != index),
+        peers=tuple(peer(i, mine) for i, other in everyone.items() if i != index and other == mine),
         profiles=profiles(),
         radvd=RadvdFiles("radvd.conf", "radvd.pid"),
         control="control",
         state="state",
         timing=Timing(),
         advertisements=AdvertisementPolicy(),
+        operator=mine,
+        roaming=operators is not None,
     )
     return replace(config, **changes)
 
 
-def cmd_config(mode, **changes):
+def cmd_config(mode, operators=None, **changes):
+    """With operators, the CMD is the home LMA as well."""
+    everyone = operators or dict.fromkeys(POOLS, "")
     config = CmdConfig(
         role="cmd",
         name="cmd",
         mode=mode,
         address=CMD,
-        gateways=tuple(peer(i) for i in POOLS),
+        gateways=tuple(peer(i, operator) for i, operator in everyone.items()),
         profiles=profiles(),
         control="control",
         state="state",
+        wan="wan" if operators else None,
     )
     return replace(config, **changes)
 
 
 class Domain:
-    """Three gateways and a CMD, connected; those with an index in `draft03` put their D flag where the draft had it.
+    """Three gateways (or those of `operators`) and a CMD, connected; those with an index in `draft03` put their D
+    flag where the draft had it.
 
     `only` changes the configuration of single gateways, by index.
     """
 
-    def __init__(self, mode, delay=0.001, timing=None, gateway_changes=None, cmd_changes=None, only=None, draft03=()):
+    def __init__(
+        self,
+        mode,
+        delay=0.001,
+        timing=None,
+        gateway_changes=None,
+        cmd_changes=None,
+        only=None,
+        draft03=(),
+        operators=None,
+    ):
         changes = dict(gateway_changes or {})
         if timing:
             changes["timing"] = timing
         self.mode, self.delay, self.now = mode, delay, START
+        self.operators = operators
         self.draft03 = {address(i) for i in draft03}
         self.configs = {
             address(i): gateway_config(
                 i,
                 mode,
-                **{
-                    "peers": tuple(peer(j, self._profile(i, j)) for j in POOLS if j != i),
-                    "dflag_profile": self._profile(i),
-                    **changes,
-                    **(only or {}).get(i, {}),
-                },
+                operators,
+                **{"dflag_profile": self._profile(i), **changes, **(only or {}).get(i, {})},
             )
-            for i in POOLS
+            for i in operators or POOLS
         }
+        for config in self.configs.values():
+            peers = tuple(replace(p, dflag_profile=self._profile(config.index, p.index)) for p in config.peers)
+            self.configs[config.address] = replace(config, peers=peers)
         self.cores = {a: GatewayCore(c) for a, c in self.configs.items()}
-        changes = {"gateways": tuple(peer(i, self._profile(i)) for i in POOLS), **(cmd_changes or {})}
-        self.cores[CMD] = CmdCore(cmd_config(mode, **changes, **({"timing": timing} if timing else {})))
+        central = dict(cmd_changes or {}, **({"timing": timing} if timing else {}))
+        cmd = cmd_config(mode, operators, **central)
+        seen = tuple(replace(p, dflag_profile=self._profile(p.index)) for p in cmd.gateways)
+        self.cores[CMD] = CmdCore(replace(cmd, gateways=seen))
         self.kernel = {a: {} for a in self.cores}
         self.advertised = dict.fromkeys(self.cores, ())
         self.wire = []
@@ -199,6 +225,8 @@ class Domain:
                     self._deliver(node, action.destination, action.message, datagram)
                 case Install():
                     self.kernel[node].update({item.key: item for item in action.items})
+                    tables = [item.table for item in self.kernel[node].values() if isinstance(item, Uplink)]
+                    assert len(tables) == len(set(tables)), "removing one uplink would empty another's table"
                 case Remove():
                     for item in action.items:
                         del self.kernel[node][item.key]
