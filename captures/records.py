@@ -150,11 +150,13 @@ class MobilityMessage:
         """Lifetime in seconds."""
         return self.lifetime * 4
 
-    def identities(self) -> list[tuple[IPv6Address, Dlif]]:
-        """(anchor address, DLIF) pairs: one per group, or the sender's own without groups."""
-        found = [(group.address, group.dlif) for group in self.anchors]
+    def identities(self) -> list[tuple[IPv6Address, IPv6Network | None, Dlif]]:
+        """(anchor address, its prefix, DLIF): one per group, or the sender's own without groups."""
+        found: list[tuple[IPv6Address, IPv6Network | None, Dlif]] = [
+            (group.address, group.prefix, group.dlif) for group in self.anchors
+        ]
         if self.dlif is not None:
-            found.append((self.source, self.dlif))
+            found.append((self.source, next(iter(self.prefixes), None), self.dlif))
         return found
 
 

@@ -32,6 +32,7 @@ class Gateway:
     local_prefixes: tuple[IPv6Network, ...] = ()
     dflag_profile: str = "rfc8885"
     """Where it has its D flag: "rfc8885" or "draft03" (spec AMB-5)."""
+    operator: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +110,8 @@ class Run:
         self.cmd_node: str | None = cmd.get("node")
         self.cmd_interface: str | None = cmd.get("interface")
         self.cmd_address = IPv6Address(cmd["address"]) if cmd else None
+        self.lma: str | None = self.cmd_node if cmd.get("lma") else None
+        """The CMD's node where that is the home LMA between operators as well."""
 
     @cached_property
     def draft03(self) -> frozenset[IPv6Address]:
@@ -174,6 +177,20 @@ class Run:
             if inside(address, gateway.pool):
                 return name
         return None
+
+    def crosses(self, anchor: str, serving: str) -> bool:
+        """Whether two gateways belong to different operators (spec INTER-1)."""
+        ends = [self.gateways[name].operator for name in (anchor, serving) if name in self.gateways]
+        return len(set(ends)) > 1
+
+    def far_end(self, anchor: str, serving: str) -> str:
+        """Where a serving gateway's tunnel for an anchor's prefix ends: there, or at the LMA (spec INTER-7)."""
+        return self.lma if self.lma and self.crosses(anchor, serving) else anchor
+
+    def told_anchor(self, address: IPv6Address, prefix: IPv6Network) -> str:
+        """The anchor that an (address, prefix) in a message stands for: the LMA's address names another operator's."""
+        name = self.name_of(address)
+        return (self.anchor_of(prefix.network_address) or name) if name == self.lma else name
 
     @cached_property
     def attachments(self) -> dict[str, list[Attachment]]:
@@ -283,7 +300,8 @@ def _gateway(name: str, facts: Object) -> Gateway:
     local = tuple(IPv6Network(text) for text in facts.get("local_prefixes", []))
     address, pool = IPv6Address(facts["address"]), IPv6Network(facts["pool"])
     profile = facts.get("dflag_profile", "rfc8885")
-    return Gateway(name, address, pool, facts["wan"], facts["phy"], local, profile)
+    operator = facts.get("operator", "")
+    return Gateway(name, address, pool, facts["wan"], facts["phy"], local, profile, operator)
 
 
 def _attachments(mobile: str, rows: list[list[Any]]) -> list[Attachment]:

@@ -125,10 +125,12 @@ def _from_update(run: Run, when: Clock) -> dict[str, float]:
 
 
 def tunnelled_bytes(run: Run) -> dict[str, int]:
-    """ "serving–anchor" -> octets of frames, counted at the serving gateway."""
+    """ "serving–anchor" -> octets of frames, counted at the serving gateway, or at an LMA that stands for it."""
     found: dict[str, int] = {}
-    for name in run.gateways:
-        capture = run.wan(name)
+    captured = {name: run.wan(name) for name in run.gateways}
+    if run.lma:
+        captured[run.lma] = run.of_node(run.lma)
+    for name, capture in captured.items():
         for packet in capture.packets if capture else []:
             one = tunnels.read(run, packet) if packet.tunnelled else ""
             if not isinstance(one, str) and one.serving == name:

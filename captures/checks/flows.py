@@ -65,11 +65,12 @@ def _path(run: Run, report: FlowReport) -> Result:
         f"flows.{flow.name}.path",
         "ATT-10, HO-9, HO-10",
         f"{flow.name}: local at {anchor}, through the tunnel to it elsewhere",
-        f"plain on the core link of {anchor}; IPv6-in-IPv6 to {anchor} at every other gateway",
+        f"plain on the core link of {anchor}; IPv6-in-IPv6 to {anchor} at every other gateway"
+        + (f", to {run.lma} at those of another operator" if run.lma else ""),
     )
     texts = []
     for path in report.paths:
-        wanted = LOCAL if path.stay.gateway == anchor else anchor
+        wanted = LOCAL if path.stay.gateway == anchor else run.far_end(anchor or "", path.stay.gateway)
         if path.main is None or path.example is None:
             continue
         tally.see(path.example)

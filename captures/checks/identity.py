@@ -122,8 +122,9 @@ def _signalled(run: Run, seen: dict[Key, list[tuple[str, RouterAdvertisement]]])
     for message in run.signalling:
         if message.kind != "PBA" or message.status != 0:
             continue
-        for address, dlif in message.identities():
-            anchor, mobile = run.name_of(address), run.mobile_by_id(message.mn_id) or ""
+        for address, prefix, dlif in message.identities():
+            anchor = run.told_anchor(address, prefix) if prefix else run.name_of(address)
+            mobile = run.mobile_by_id(message.mn_id) or ""
             if (mobile, anchor) not in advertised:
                 continue
             link_local, mac, one = advertised[mobile, anchor]

@@ -36,7 +36,7 @@ def tunnel(run: Run, grace: float = 1.0) -> list[Result]:
         _serving_end(run, everything, grace),
         _local_plain(run, read),
         _no_leak(run),
-        _not_through_cmd(run),
+        _not_through_cmd(run, grace),
     ]
     for stay in run.moves():
         results.extend(_used(run, stay, anchor, read[stay.gateway]) for anchor in stay.previous)
@@ -72,7 +72,7 @@ def _serving_end(run: Run, everything: list[Tunnelled], grace: float) -> Result:
             tally.wrong(f"{one.mobile_address} was never given to a mobile node", one.packet)
             continue
         serving = run.serving(mobile, one.packet.time, grace)
-        if one.serving not in serving:
+        if not tunnels.right_end(run, one, serving):
             now = "/".join(sorted(serving)) or "no gateway"
             local = serving == {one.anchor}
             what = f"local prefix {one.mobile_address} tunnelled" if local else f"tunnel ends at {one.serving}"
@@ -139,36 +139,50 @@ def _no_leak(run: Run) -> Result:
     return tally.result(f"{plural(len(tally.seen), 'plain uplink packet')}, all from own pools", "no uplink packet")
 
 
-def _not_through_cmd(run: Run) -> Result:
+def _not_through_cmd(run: Run, grace: float) -> Result:
     tally = Tally(
         "tunnel.cmd",
         "CMD-1",
-        "No user data goes through the CMD",
-        "the CMD's interface carries no tunnelled packet and no packet from or to a mobile node's prefix",
+        "No user data goes through the CMD" + (" but between operators" if run.lma else ""),
+        "the CMD's interface carries no tunnelled packet and no packet from or to a mobile node's prefix"
+        + (", but for the tunnels of prefixes of another operator than the serving gateway's" if run.lma else ""),
     )
     node, interface = run.cmd_node or "", run.cmd_interface or ""
     capture = run.capture(node, interface)
     for packet in capture.packets if capture else []:
         tally.see(packet)
-        tally.demand(not packet.tunnelled, "tunnelled packet at the CMD", packet)
-        if packet.layers:
+        if packet.tunnelled:
+            what = _relayed(run, packet, grace)
+            tally.demand(what is None, f"tunnelled packet at the CMD: {what}", packet)
+        elif packet.layers:
             ends = (packet.inner.source, packet.inner.destination)
             tally.demand(all(run.anchor_of(end) is None for end in ends), "user data at the CMD", packet)
     return tally.result(f"{plural(len(tally.seen), 'frame')} looked at, no user data", "no frame at the CMD")
 
 
+def _relayed(run: Run, packet: Packet, grace: float) -> str | None:
+    """What is wrong with a tunnelled packet at the CMD; None where it is the LMA between two operators (INTER-7)."""
+    one = tunnels.read(run, packet) if run.lma else "no user data belongs here"
+    if isinstance(one, str):
+        return one
+    serving = run.serving(run.owner(one.mobile_address) or "", packet.time, grace)
+    return None if tunnels.right_end(run, one, serving) else f"{one.mobile_address} while its node is elsewhere"
+
+
 def _used(run: Run, stay: Attachment, anchor: str, read: list[Tunnelled]) -> Result:
     """After a move, traffic of each anchored prefix really goes through its tunnel, both ways."""
+    end = run.far_end(anchor, stay.gateway)
     tally = Tally(
         f"tunnel.used.{stay.mobile}.{stay.number}.{anchor}",
-        "HO-6, HO-9",
-        f"{stay.mobile} at {stay.gateway}: traffic of {anchor}'s prefix goes through the tunnel to {anchor}",
-        f"uplink and downlink packets {stay.gateway}–{anchor} while {stay.mobile} is at {stay.gateway}",
+        "HO-6, HO-9" if end == anchor else "HO-6, HO-9, INTER-2",
+        f"{stay.mobile} at {stay.gateway}: traffic of {anchor}'s prefix goes through the tunnel to {end}",
+        f"uplink and downlink packets {stay.gateway}–{end} while {stay.mobile} is at {stay.gateway}",
     )
     mine = [
         one
         for one in read
-        if one.anchor == anchor
+        if one.anchor == end
+        and run.anchor_of(one.mobile_address) == anchor
         and one.serving == stay.gateway
         and stay.start <= one.packet.time < stay.end
         and run.owner(one.mobile_address) == stay.mobile
@@ -182,5 +196,5 @@ def _used(run: Run, stay: Attachment, anchor: str, read: list[Tunnelled]) -> Res
     octets = sum(packet.length for packet in up + down)
     return tally.result(
         f"{len(up)} packets up, {len(down)} down, {octets} octets",
-        f"no packet of {anchor}'s prefix between {stay.gateway} and {anchor}",
+        f"no packet of {anchor}'s prefix between {stay.gateway} and {end}",
     )

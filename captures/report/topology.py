@@ -144,12 +144,14 @@ class Topology:
             )
         shape = {"cmd": icons.database, "correspondent": icons.host}.get(role, icons.box)(x, y)
         caption = {"cmd": "mobility database", "correspondent": "correspondent"}.get(role, role)
+        caption = "home LMA" if name == self.run.lma else caption
         return shape + self._caption(x, y, 36, (name, caption, self._address(name)))
 
     def _beside(self, name: str, x: float, y: float) -> str:
         facts = self.run.gateways.get(name)
         pool = f"pool {facts.pool}" if facts else "gateway"
-        return self._caption(x, y, 38, (name, pool, self._address(name)))
+        heading = f"{name} of {facts.operator}" if facts and facts.operator else name
+        return self._caption(x, y, 38, (heading, pool, self._address(name)))
 
     @staticmethod
     def _caption(x: float, y: float, away: float, lines: tuple[str, str, str]) -> str:
@@ -171,12 +173,17 @@ class Topology:
                 seen.append(ends)
         labels = []
         for one, two in seen:
-            (x1, y), (x2, _) = sorted((self.place[one], self.place[two]))
+            (x1, y), (x2, y2) = sorted((self.place[one], self.place[two]))
+            octets = sum(n for pair, n in self.tunnels.items() if set(pair.split("–")) == {one, two})
+            tip = title(f"tunnel {one}–{two}: {octets} octets")
+            if y != y2:  # to the LMA, above the core: beside the links
+                bow = 60 if x2 > WIDTH / 2 else -60
+                parts.append(path(f"M{x1} {y}Q{(x1 + x2) / 2 + bow} {(y + y2) / 2} {x2} {y2}", "tunnel", tip))
+                continue
             deep = 10 + 190 * abs(x2 - x1) / WIDTH
             y += 18
-            octets = sum(n for pair, n in self.tunnels.items() if set(pair.split("–")) == {one, two})
             d = f"M{x1 + 6} {y}C{x1 + 40} {y + deep} {x2 - 40} {y + deep} {x2 - 6} {y}"
-            parts.append(path(d, "tunnel", title(f"tunnel {one}–{two}: {octets} octets")))
+            parts.append(path(d, "tunnel", tip))
             label = f"tunnel {one}–{two}"
             wide = width_of(label, 12.5) + 12
             at = y + deep * 0.75

@@ -95,8 +95,11 @@ def named(run: Run, tally: Tally, registration: Registration, require_dlif: bool
         tally.wrong("the CMD did not accept", *[exchange.update for exchange in registration.own])
     for answer in finals:
         for group in answer.anchors:
-            anchor = run.name_of(group.address)
+            anchor = run.told_anchor(group.address, group.prefix)
             tally.demand(anchor != stay.gateway, "the serving gateway is listed as an anchor", answer)
+            if anchor in stay.previous:
+                end = run.far_end(anchor, stay.gateway)
+                tally.demand(run.name_of(group.address) == end, f"option 67 for {anchor} does not give {end}", answer)
             expected = run.prefixes.get((stay.mobile, anchor), [group.prefix])
             tally.demand(group.prefix in expected, f"option 67 gives {anchor} prefix {group.prefix}", answer)
             if require_dlif:
