@@ -107,7 +107,12 @@ class DgwTopo(Topo):
     """Core router, gateways with a radio cell each, CMD, correspondents, mobile nodes."""
 
     def build(
-        self, gateways: int = 2, mobiles: int = 1, correspondents: tuple[str, ...] = ("cn1",), **_opts: Any
+        self,
+        gateways: int = 2,
+        mobiles: int = 1,
+        correspondents: tuple[str, ...] = ("cn1",),
+        central: str = "cmd",
+        **_opts: Any,
     ) -> None:
         """Names, addresses and links; nothing else."""
         numbers = [Gateway(i) for i in range(1, gateways + 1)]
@@ -116,7 +121,7 @@ class DgwTopo(Topo):
         air = self.addSwitch("air", cls=Air)
         for gateway in numbers:
             self._add_gateway(core, gateway)
-        self._add_leaf(core, "cmd", "cmd", CMD_ADDRESS)
+        self._add_leaf(core, central, "cmd", CMD_ADDRESS)
         for name in correspondents:
             self._add_leaf(core, name, "correspondent", CORRESPONDENTS[name])
         for mobile in map(Mobile, range(1, mobiles + 1)):
@@ -161,6 +166,8 @@ class DgwPlan:
     correspondents: tuple[str, ...]
     rate: int = 3
     """PBUs a second to one node; 0: no limit."""
+    central: str = "cmd"
+    """Name of the central node."""
 
     @property
     def gateway_list(self) -> list[Gateway]:
@@ -174,11 +181,16 @@ class DgwPlan:
 
     def topo(self) -> DgwTopo:
         """The topology."""
-        return DgwTopo(gateways=self.gateways, mobiles=self.mobiles, correspondents=self.correspondents)
+        return DgwTopo(
+            gateways=self.gateways,
+            mobiles=self.mobiles,
+            correspondents=self.correspondents,
+            central=self.central,
+        )
 
     def agents(self) -> list[AgentSpec]:
         """CMD first, then the gateways."""
-        cmd = AgentSpec("cmd", "cmd", "agents.dgw", self.cmd_config())
+        cmd = AgentSpec(self.central, "cmd", "agents.dgw", self.cmd_config())
         gateways = [
             AgentSpec(gateway.name, "dgw", "agents.dgw", self.gateway_config(gateway), (gateway.cell,))
             for gateway in self.gateway_list
@@ -192,7 +204,7 @@ class DgwPlan:
     def captures(self) -> list[tuple[str, str]]:
         """Both sides of every gateway, and every end node."""
         gateways = [(gateway.name, interface) for gateway in self.gateway_list for interface in ("wan", "phy")]
-        ends = ["cmd", *self.correspondents, *(mobile.name for mobile in self.mobile_list)]
+        ends = [self.central, *self.correspondents, *(mobile.name for mobile in self.mobile_list)]
         return gateways + [(name, "eth0") for name in ends]
 
     def domain(self) -> dict[str, Any]:
@@ -208,7 +220,7 @@ class DgwPlan:
                 }
                 for g in self.gateway_list
             },
-            "cmd": {"node": "cmd", "address": CMD_ADDRESS, "interface": "eth0"},
+            "cmd": {"node": self.central, "address": CMD_ADDRESS, "interface": "eth0"},
             "mobiles": {m.name: {"mn_id": m.mn_id, "mac": m.mac, "interface": "eth0"} for m in self.mobile_list},
             "correspondents": {name: CORRESPONDENTS[name] for name in self.correspondents},
             "mode": self.options.mode,
@@ -248,15 +260,15 @@ class DgwPlan:
         """The configuration of the CMD (agents.dgw.config.CmdConfig)."""
         return {
             "role": "cmd",
-            "name": "cmd",
+            "name": self.central,
             "mode": self.options.mode,
             "address": CMD_ADDRESS,
             "gateways": [
                 {**peer_config(gateway), "dflag_profile": self.dflag_profile(gateway)} for gateway in self.gateway_list
             ],
             "profiles": self.profiles(),
-            "control": f"{RUNTIME}/cmd/control",
-            "state": f"{RUNTIME}/cmd/state.json",
+            "control": f"{RUNTIME}/{self.central}/control",
+            "state": f"{RUNTIME}/{self.central}/state.json",
             "repository_port": REPOSITORY_PORT,
             "timing": self.timing(),
         }
