@@ -22,6 +22,8 @@ BEFORE = 0.5
 """Seconds before leaving from which on a lost packet is put down to the move (it was still on its way)."""
 TAIL = 0.25
 """Seconds before a flow's end in which an unanswered packet is not yet a lost one."""
+TURNING = 1.0
+"""Seconds after a return in which the anchor's old tunnel may still be used."""
 LOCAL = "local"
 Pair = tuple[IPv6Address, IPv6Address]
 
@@ -279,7 +281,7 @@ def _paths(run: Run, flow: Flow, mobile: str, index: _Index) -> list[Path]:
         counts: Counter[str] = Counter()
         mine = []
         for packet in packets:
-            if not stay.start <= packet.time < stay.end:
+            if not stay.start <= packet.time < stay.end or _turning(run, flow, stay, packet):
                 continue
             path = _path(run, packet, stay.gateway)
             if path is not None:
@@ -289,6 +291,12 @@ def _paths(run: Run, flow: Flow, mobile: str, index: _Index) -> list[Path]:
         first, last = (min(times), max(times)) if times else (stay.start, stay.start)
         found.append(Path(stay, tuple(counts.most_common()), first, last, mine[0] if mine else None))
     return found
+
+
+def _turning(run: Run, flow: Flow, stay: Attachment, packet: Packet) -> bool:
+    """Whether the anchor, to which the node has just returned, still tunnels to where it was (spec HO-14)."""
+    returned = stay.number > 0 and run.anchor_of(flow.source) == stay.gateway
+    return returned and packet.tunnelled and packet.time < stay.start + TURNING
 
 
 def _path(run: Run, packet: Packet, serving: str) -> str | None:

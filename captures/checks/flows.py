@@ -76,7 +76,6 @@ def _path(run: Run, report: FlowReport) -> Result:
         tally.see(path.example)
         texts.append(f"{path.stay.gateway}: {path.main if path.main == LOCAL else 'tunnel to ' + path.main}")
         others = [f"{count} {name}" for name, count in path.counts if name != wanted]
-        # Packets already on their way at a return may still come out of the old tunnel.
         tally.demand(not others, f"at {path.stay.gateway} {', '.join(others)}", path.example)
     return tally.result(", ".join(texts), "no packet of the flow on a serving gateway's core link")
 

@@ -9,6 +9,7 @@ from synthetic import ADDRESS, CORE, LMAC, MN, PREFIX, WAN, World, eui64
 from synthetic_operators import OperatorWorld
 
 from captures.checks import call
+from captures.flows import analyse
 from captures.run import Run
 from captures.verdict import pbu_to_tunnel, tunnelled_bytes
 
@@ -282,3 +283,16 @@ def test_a_silent_lma_has_not_passed(prepared):
     run.captures["cmd", "eth0"] = replace(capture, packets=[p for p in capture.packets if not p.tunnelled])
     result = next(one for one in call(run, {"check": "interoperator"}) if one.id == RELAY)
     assert result.passed is None
+
+
+def test_an_old_tunnel_may_be_used_a_moment_longer_after_a_return(prepared):
+    """HO-14: read as if the node had returned to dgw1, its tunnelled packets count from a second after that on"""
+    run = run_of(prepared, "relay", "relay")
+    first, second, third = run.attachments["mn1"]
+    run.attachments["mn1"] = [first, second, replace(third, gateway="dgw1", previous=("dgw2",))]
+    probe = next(report for report in analyse(run) if report.flow.name == "probe")
+    ours = [p for p in run.wan("dgw1").packets if p.tunnelled and 5000 in (p.source_port, p.destination_port)]
+    tunnelled = [packet.time - third.start for packet in ours]
+    late = [time for time in tunnelled if time >= 1.0]
+    assert dict(probe.paths[-1].counts)["cmd"] == len(late) > 10
+    assert [time for time in tunnelled if 0 < time < 1.0]
