@@ -19,7 +19,6 @@ class InterOperatorLab(OperatorLab):
     title = "Two operators, a home LMA in the data path, there and back"
     operators: ClassVar = {1: "A", 2: "B", 3: "B", 4: "A"}
     walk = (1, 2, 3, 4, 1)
-    stock_variants = ({"mode": "relay", "tunnel": "ip6tnl"},)
 
 
 LAB = InterOperatorLab()

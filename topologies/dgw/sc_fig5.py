@@ -18,6 +18,7 @@ class Fig5Lab(OperatorLab):
     title = "Figure 5: two operators and a home LMA in the data path"
     operators: ClassVar = {1: "A", 2: "B", 3: "B"}
     walk = (1, 2, 3)
+    variants = ({"mode": "relay"}, {"mode": "direct"})
 
 
 LAB = Fig5Lab()
