@@ -9,7 +9,7 @@ from ipaddress import IPv6Address, IPv6Network
 from agents.dgw.identity import Identity, complete_identity, mac_octets
 from agents.dgw.records import AnchorRecord
 from agents.wire.mobility import RECOMMENDED_OCTETS, BindingAck, BindingUpdate, encoded_length
-from agents.wire.mobility_codes import PBU_FLAGS, AccessType, AckFlag, Status, UpdateFlag
+from agents.wire.mobility_codes import PBU_FLAGS, AccessType, AckFlag, Handoff, Status, UpdateFlag
 from agents.wire.mobility_lists import AnchorGroup, in_send_order, without_distributed
 from agents.wire.mobility_messages import lifetime_units
 from agents.wire.mobility_options import (

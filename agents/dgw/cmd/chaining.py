@@ -27,9 +27,11 @@ from agents.dgw.repository import Entry, Repository
 from agents.dgw.validation import (
     Ignored,
     Rejected,
-    check_form,
+    check_flags,
     check_freshness,
+    check_identifier,
     check_options,
+    check_relay,
     check_sender,
     check_service,
 )
@@ -77,6 +79,7 @@ class Chaining:
         """Take a PBU of a gateway: chain, refresh or end each prefix it names (spec §10)."""
         base = self._base
         try:
+            update = check_flags(update, base.support)
             records = self._check(update, source, now)
         except Ignored as ignored:
             base.reception.drop(str(ignored), source)
@@ -92,14 +95,13 @@ class Chaining:
 
     def _check(self, update: BindingUpdate, source: IPv6Address, now: float) -> list[AnchorRecord]:
         base = self._base
-        mn_id = check_form(update)
-        check_sender(source, set(base.gateways))  # spec INTER-12
+        mn_id = check_identifier(update)
+        check_sender(source, base.gateways)  # spec INTER-12
+        check_relay(update, source, ())
         entry = self._repository.entries.get(mn_id, Entry())
         check_service(mn_id, base.profiles)
         check_freshness(update, self._freshness(mn_id, entry), now, base.config.timing.timestamp_window)
         prefixes = check_options(update)
-        if update.first(ServingMaar):
-            raise Rejected(Status.MAG_NOT_AUTHORIZED_FOR_PROXY_REG, f"option 68 from gateway {source}")
         if not update.lifetime_units:
             chains = [base.state.chains.get(prefix) for prefix in prefixes]
             if not all(chain and chain.serving == source for chain in chains):
@@ -124,7 +126,7 @@ class Chaining:
         base = self._base
         chain = base.state.chains.get(record.prefix)
         if chain is None:
-            chain = base.state.chains[record.prefix] = Chain(check_form(update), record, source)
+            chain = base.state.chains[record.prefix] = Chain(check_identifier(update), record, source)
         if chain.deleting:
             self._stop_asking(record.prefix)  # it reappeared within the hold time (spec DEREG-6)
         if chain.serving != source or not chain.agreed:
@@ -173,7 +175,7 @@ class Chaining:
 
     # --- towards the anchor: the serving gateway
 
-    def _ask_anchor(self, chain: Chain, handoff: Handoff, now: float) -> None:
+    def _ask_anchor(self, chain: Chain, handoff: int, now: float) -> None:
         """Our own PBU with ourselves as care-of address, or lifetime 0 for a chain that ended (spec INTER-3)."""
         base, record, ending = self._base, chain.anchor, chain.deleting
 

@@ -14,7 +14,7 @@ from agents.dgw.messages import granted_prefixes, group_local_prefixes
 from agents.dgw.repository import Entry, RepositoryClient
 from agents.wire.mobility import BindingAck
 from agents.wire.mobility_codes import Handoff, Status
-from agents.wire.mobility_options import AnchoredPrefix
+from agents.wire.mobility_options import AnchoredPrefix, HomeNetworkPrefix
 
 
 class DirectRegistration:
