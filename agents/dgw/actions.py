@@ -140,6 +140,14 @@ class RouterAdvertised:
     """Link-layer destination: the mobile node."""
 
 
+@dataclass(frozen=True)
+class LocalAccessChanged:
+    """An operator opens or closes local networks to a mobile node."""
+
+    mn_id: str
+    allowed: bool
+
+
 Notice = (
     MobilityDatagram
     | PeerRefused
@@ -150,4 +158,5 @@ Notice = (
     | RouterSolicited
     | NeighborSeen
     | RouterAdvertised
+    | LocalAccessChanged
 )

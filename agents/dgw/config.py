@@ -79,6 +79,9 @@ class AdvertisementPolicy:
     profile: RaProfile = "deprecate"
     router_lifetime: int = 60
     mtu: int = 1460
+    """Octets; less where tunnels hold less (spec RA-13)."""
+    route_lifetime: int = 60
+    """Of a Route Information option, less near the end of the binding (spec LIPA-9)."""
     retry: float = 0.1
     """A DLIF whose RA was not seen leaving after this long is advertised again."""
 
@@ -116,6 +119,8 @@ class GatewayConfig:
     """Path of the saved state."""
     local_prefixes: tuple[IPv6Network, ...] = ()
     """Networks reachable only through this gateway (Local Prefix option)."""
+    local_interfaces: tuple[str, ...] = ()
+    """Interfaces of these networks."""
     tunnel: Literal["auto", "seg6", "ip6tnl"] = "auto"
     dflag_profile: DflagProfile = "rfc8885"
     """D flag positions used towards the CMD."""

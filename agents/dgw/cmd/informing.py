@@ -83,7 +83,9 @@ class Informing:
         original = None if again else update.first(Timestamp)
         technology = update.first(AccessTechnology)
         handoff = update.first(HandoffIndicator)
-        extra = [AnchoredPrefix.of(session.serving.prefix), ServingMaar(session.serving.address)]
+        # The new prefix first, then those of the other anchors: the owner of a local network must know them all.
+        prefixes = [session.serving.prefix, *(r.prefix for r in session.anchors if r.address != record.address)]
+        extra = [*map(AnchoredPrefix.of, prefixes), ServingMaar(session.serving.address)]
 
         def compose(at: float) -> tuple[int, bytes]:
             repeated = bool(exchange.sends)

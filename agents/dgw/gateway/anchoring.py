@@ -20,7 +20,7 @@ from agents.dgw.validation import (
 )
 from agents.wire.mobility import BindingUpdate
 from agents.wire.mobility_codes import Status
-from agents.wire.mobility_options import Option, ServingMaar, Timestamp
+from agents.wire.mobility_options import AnchoredPrefix, Option, ServingMaar, Timestamp
 
 
 class Anchoring:
@@ -107,6 +107,7 @@ class Anchoring:
         base = self._base
         moved = node.serving or own.care_of != care_of
         own.state, own.care_of = BindingState.REMOTE, care_of
+        own.elsewhere = self._prefixes_elsewhere(update, own)
         own.lifetime = min(update.lifetime_seconds, base.config.timing.lifetime)
         node.serving = node.attached = False
         node.anchors.clear()
@@ -123,6 +124,12 @@ class Anchoring:
                 "binding-moved", mn_id=node.mn_id, prefix=own.prefix, care_of=care_of, lifetime=own.lifetime
             )
         base.reconcile(now, between=lambda: self._acknowledge(update, node, own, source))
+
+    def _prefixes_elsewhere(self, update: BindingUpdate, own: OwnBinding) -> tuple[IPv6Network, ...]:
+        """What option 65 says of the node's other prefixes, as far as they are some gateway's (spec LIPA-6)."""
+        told = [option.network for option in update.every(AnchoredPrefix) if not option.bad_length]
+        believed = [p for p in told if p != own.prefix and p.prefixlen == 64 and self._base.owner(p)]
+        return tuple(dict.fromkeys(believed))
 
     def _acknowledge(self, update: BindingUpdate, node: MobileNode, own: OwnBinding, source: IPv6Address) -> None:
         self._accept(update, node, own.lifetime, source)
@@ -164,6 +171,7 @@ class Anchoring:
         One that was `refused` rests as well: it is not to be asked for again (spec RETX-10).
         """
         base = self._base
+        base.part_with(node)
         base.exchanges.cancel(node.mn_id, keep="deregister")
         base.timers.cancel(("expire", node.mn_id))
         base.timers.cancel(("refresh", node.mn_id))

@@ -66,7 +66,8 @@ def activate(
 
 
 def drop_anchor(base: GatewayBase, node: MobileNode, anchor: AnchorBinding, reason: str) -> None:
-    """The anchor will not serve its prefix: no DLIF, no RA, no forwarding for it (spec §10)."""
+    """The anchor will not serve its prefix: it is withdrawn, its forwarding ends, its DLIF goes (spec §10, RA-15)."""
+    base.part(node, anchor.prefix)
     node.anchors.remove(anchor)
     base.outbox.say("anchor-dropped", mn_id=node.mn_id, prefix=anchor.prefix, reason=reason)
 

@@ -102,6 +102,7 @@ class RelayRegistration:
     def rejected(self, node: MobileNode, exchange: Exchange, ack: BindingAck, now: float) -> None:
         """The CMD refuses the node: nothing of it is advertised or forwarded (spec ATT-9)."""
         if exchange.purpose == "register":
+            self._base.part_with(node)
             node.serving = False
             node.anchors.clear()
 

@@ -12,6 +12,7 @@ from agents.dgw.actions import (
     Adopt,
     Associated,
     Disassociated,
+    LocalAccessChanged,
     MobilityDatagram,
     NeighborSeen,
     Notice,
@@ -66,14 +67,19 @@ class GatewayCore:
                 self._serving.associate(message.mac, now)
             case Disassociated():
                 self._serving.disassociate(message.mac, now)
+                self._base.station_left(message.mac, now)
             case Stations():
                 self._receive_stations(message, now)
             case RouterSolicited():
                 self._serving.solicited(message.mac, message.link_local, now)
             case NeighborSeen():
                 self._serving.learn(message.mac, message.link_local, now)
+            case LocalAccessChanged():
+                node = self._base.state.nodes.get(message.mn_id)
+                if node:
+                    self._serving.allow_local(node, message.allowed, now)
             case RouterAdvertised():
-                self._receive_own_advertisement(message.mac, message.link_local)
+                self._receive_own_advertisement(message.mac, message.link_local, now)
 
     def _receive_mobility(self, datagram: MobilityDatagram, now: float) -> None:
         self._base.exchanges.heard(datagram.source)
@@ -95,10 +101,10 @@ class GatewayCore:
         for mac in sorted(message.macs):
             self._serving.associate(mac, now)
 
-    def _receive_own_advertisement(self, mac: str, link_local: IPv6Address) -> None:
-        for node in self._base.served_nodes():
-            if node.mac == mac:
-                self._base.advertiser.seen(node, link_local)
+    def _receive_own_advertisement(self, mac: str, link_local: IPv6Address, now: float) -> None:
+        for mn_id, dlif in list(self._base.dlifs_of(mac)):
+            if dlif.link_local == link_local:
+                self._base.advertiser.seen(mn_id, dlif, now)
 
     def handle_timer(self, now: float) -> None:
         """Retransmit, refresh, expire, advertise again: whatever is due."""
@@ -110,6 +116,7 @@ class GatewayCore:
             "expire": self._serving.expire,
             "teardown": self._serving.teardown,
             "quiet": self._serving.quiet,
+            "anchors": self._serving.review_anchors,
         }
         for name, mn_id in list(self._base.timers.take(now)):
             node = self._base.state.nodes.get(mn_id)
@@ -175,4 +182,4 @@ class GatewayCore:
             node.attached = False
             if node.expires is not None:
                 base.timers.set(("expire", node.mn_id), max(node.expires, now + base.config.timing.hold))
-        base.advertiser.update(state.nodes.values(), now)
+        base.advertiser.update(state.nodes.values(), (), now)

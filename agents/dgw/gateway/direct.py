@@ -66,7 +66,10 @@ class DirectRegistration:
     def _update_anchor(self, node: MobileNode, address: IPv6Address, handoff: Handoff, now: float) -> None:
         own = self._base.own_record(node).prefix
         prefixes = [anchor.prefix for anchor in anchors_at(node, address)]
-        start_update(self._base, node, address, "anchor", handoff, prefixes, now, extra=[AnchoredPrefix.of(own)])
+        # The node's other prefixes as well: an owner of a local network must know them all (spec LIPA-6).
+        others = [own, *(anchor.prefix for anchor in node.anchors if anchor.address != address)]
+        extra = [AnchoredPrefix.of(prefix) for prefix in others]
+        start_update(self._base, node, address, "anchor", handoff, prefixes, now, extra=extra)
 
     def leave(self, node: MobileNode) -> None:
         """Stop asking; anchors that never answered are not ours."""
@@ -109,6 +112,7 @@ class DirectRegistration:
             self._base.outbox.say("prefixes-differ", mn_id=node.mn_id, peer=source)
         for anchor in anchors_at(node, exchange.peer):
             if anchor.prefix in prefixes:
+                anchor.expires = now + granted(exchange, ack)
                 activate(self._base, node, anchor, identity, local_prefixes)
         lifetime = granted(exchange, ack)
         if node.expires is not None and lifetime < node.expires - now:

@@ -285,11 +285,26 @@ class Serving:
         if not node.serving:
             self._anchoring.forget(node, now)
         elif node.attached:
-            node.anchors.clear()  # their bindings ended too; the own prefix goes on locally
+            for anchor in list(node.anchors):  # their bindings ended too; the own prefix goes on locally
+                drop_anchor(base, node, anchor, "binding expired")
             base.reconcile(now)
         else:
             self._registration.deregister(node, now)
             base.timers.set(("teardown", node.mn_id), now + base.config.timing.initial_timeout)
+
+    def review_anchors(self, node: MobileNode, now: float) -> None:
+        """An anchor's binding ended unrefreshed, or is so short that its routes must be advertised for less."""
+        for anchor in list(node.anchors):
+            if anchor.active and anchor.expires is not None and anchor.expires <= now:
+                drop_anchor(self._base, node, anchor, "binding expired")
+        self._base.reconcile(now)
+
+    def allow_local(self, node: MobileNode, allowed: bool, now: float) -> None:
+        """Open or close local networks to a node: this gateway's own, and here those of its anchors."""
+        if node.local_access != allowed:
+            node.local_access = allowed
+            self._base.outbox.say("local-access", mn_id=node.mn_id, allowed=allowed)
+            self._base.reconcile(now)
 
     def teardown(self, node: MobileNode, now: float) -> None:
         """No answer to the de-registration in time: let go all the same (spec DEREG-8)."""

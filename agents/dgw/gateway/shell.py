@@ -13,6 +13,7 @@ from agents.dgw.actions import (
     Consult,
     Disassociated,
     Install,
+    LocalAccessChanged,
     NeighborSeen,
     Remove,
     RouterAdvertised,
@@ -49,6 +50,7 @@ class GatewayShell:
         self._shell.on_request("associated", self._associated)
         self._shell.on_request("disassociated", self._disassociated)
         self._shell.on_request("stations", self._stations)
+        self._shell.on_request("local-access", self._local_access)
         self._shell.on_request("dropped", lambda request: {"dropped": self._executor.dropped()})
         self._shell.on_request("resume", lambda request: {"resumed": self._core.resume()})
         self._shell.after_each_turn(lambda: self._state.save(self._core.saved_state()))
@@ -107,6 +109,10 @@ class GatewayShell:
 
     def _stations(self, request: dict[str, Any]) -> dict[str, Any]:
         self._shell.feed(Stations(frozenset(str(mac) for mac in request["macs"])))
+        return {}
+
+    def _local_access(self, request: dict[str, Any]) -> dict[str, Any]:
+        self._shell.feed(LocalAccessChanged(str(request["mn_id"]), bool(request["allowed"])))
         return {}
 
 
