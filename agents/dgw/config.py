@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, field
 from ipaddress import IPv6Address, IPv6Network
 from typing import Literal
@@ -137,6 +138,9 @@ class GatewayConfig:
             raise ValueError(f"pool {self.pool} holds no /64")
         if not 1 <= self.index <= 0xFFFF:
             raise ValueError(f"index {self.index} is not between 1 and 65535")
+        for one, other in itertools.combinations(self.local_prefixes, 2):
+            if one.overlaps(other):
+                raise ValueError(f"local prefixes {one} and {other} overlap")
         if self.advertisements.router_lifetime < 4:
             raise ValueError("advertisements.router_lifetime is below the longest interval, 4 s")
 

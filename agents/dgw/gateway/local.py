@@ -74,8 +74,12 @@ def serving_items(
 
 
 def offered(node: MobileNode, anchor: AnchorBinding) -> tuple[IPv6Network, ...]:
-    """Local prefixes that the node reaches through this anchor: each once, as many as an RA may hold (spec RA-14)."""
-    return tuple(dict.fromkeys(anchor.local_prefixes))[:MAX_ROUTES] if node.local_access else ()
+    """Local prefixes that the node reaches through this anchor: the widest, as many as an RA may hold (spec RA-14)."""
+    if not node.local_access:
+        return ()
+    told = [prefix for prefix in dict.fromkeys(anchor.local_prefixes) if prefix.prefixlen]
+    widest = [prefix for prefix in told if not any(prefix != other and prefix.subnet_of(other) for other in told)]
+    return tuple(widest[:MAX_ROUTES])
 
 
 def route(prefix: IPv6Network, lifetime: int) -> RouteInformation:

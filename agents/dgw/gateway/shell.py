@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from agents.dgw.identity import link_local_of
 from agents.dgw.signalling import Signalling
 from agents.dgw.store import StateFile
 from agents.kernel.netlink import KernelError
+from agents.kernel.radvd import MIN_MTU
 from agents.kernel.watch import Advertised, Watch
 from agents.runtime import Shell, announce
 
@@ -37,11 +39,11 @@ class GatewayShell:
     """Wires one gateway core to its node."""
 
     def __init__(self, config: GatewayConfig) -> None:
-        self._config = config
-        self._core = GatewayCore(config)
-        self._state = StateFile(Path(config.state))
         self._executor = Executor(_settings(config), self._refused)
         self._executor.prepare()
+        self._config = config = _fitting(config, self._executor.tunnel_mtu)
+        self._core = GatewayCore(config)
+        self._state = StateFile(Path(config.state))
         self._signalling = Signalling(config.address)
         self._watch = Watch(config.phy)
         self._shell = Shell(self._core, self._perform)
@@ -64,7 +66,8 @@ class GatewayShell:
             self._executor.adopt(())
         else:
             self._core.restore(saved, self._shell.clock.now())
-        announce("tunnels", self._shell.clock.now(), kind=self._executor.tunnel_kind)
+        tunnels = {"kind": self._executor.tunnel_kind, "mtu": self._executor.tunnel_mtu}
+        announce("tunnels", self._shell.clock.now(), **tunnels)
         self._shell.run(self._config.control)
         self._executor.close()
 
@@ -121,12 +124,19 @@ def run_gateway(config: GatewayConfig) -> None:
     GatewayShell(config).run()
 
 
+def _fitting(config: GatewayConfig, tunnel_mtu: int) -> GatewayConfig:
+    """Advertise no MTU beyond what fits a tunnel (spec RA-13), nor below IPv6's own least."""
+    mtu = max(min(config.advertisements.mtu, tunnel_mtu), MIN_MTU)
+    return replace(config, advertisements=replace(config.advertisements, mtu=mtu))
+
+
 def _settings(config: GatewayConfig) -> Settings:
     return Settings(
         local=config.address,
         wan=config.wan,
         phy=config.phy,
         pool=config.pool,
+        local_prefixes=config.local_prefixes,
         tunnel=config.tunnel,
         radvd_conf=Path(config.radvd.config),
         radvd_pid=Path(config.radvd.pid_file),
