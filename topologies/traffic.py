@@ -82,10 +82,15 @@ def ping(run: Run, name: str, node: str, peer: str, target: str, interval: float
     return _start(run, name, node, argv, fields, counted="bytes from")
 
 
-def echo(run: Run, name: str, node: str, source: str, peer: str, interval: float = 0.02) -> Flow:
-    """A numbered UDP flow from a mobile node's address to a correspondent's echo server; progress counts echoes."""
+def echo(
+    run: Run, name: str, node: str, source: str, peer: str, interval: float = 0.02, *, destination: str | None = None
+) -> Flow:
+    """A numbered UDP flow from a mobile node's address to a peer's echo server; progress counts echoes.
+
+    `destination` is the peer's first address unless another one is given.
+    """
     port = next(_ports)
-    destination = run.address(peer)
+    destination = destination or run.address(peer)
     argv = [sys.executable, "-m", "topologies.tools.udp_flow"]
     argv += [source, str(port), destination, str(ECHO_PORT), str(interval)]
     fields = {
