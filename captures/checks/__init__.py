@@ -1,6 +1,17 @@
 """Checks of a run, one module per subject; importing this package fills the registry."""
 
-from captures.checks import bad_input, cmd_interface, flows, identity, prefixes, ra, reachability, signalling, tunnel
+from captures.checks import (
+    bad_input,
+    cmd_interface,
+    flows,
+    identity,
+    local_access,
+    prefixes,
+    ra,
+    reachability,
+    signalling,
+    tunnel,
+)
 from captures.checks.base import REGISTRY, Result, call, check
 
 __all__ = [
@@ -12,6 +23,7 @@ __all__ = [
     "cmd_interface",
     "flows",
     "identity",
+    "local_access",
     "prefixes",
     "ra",
     "reachability",

@@ -11,7 +11,6 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from testbed.mininet_api import Topo
 from testbed.nodes import Host
 from testbed.waiting import NotYet, wait_until
 from topologies import traffic
@@ -62,9 +61,11 @@ class LocalNetwork:
 class LocalTopo(DgwTopo):
     """The usual domain and a printer behind every gateway."""
 
-    def build(self, gateways: int = 2, **options: Any) -> None:
+    def build(
+        self, gateways: int = 2, mobiles: int = 1, correspondents: tuple[str, ...] = ("cn1",), **options: Any
+    ) -> None:
         """Names, addresses and links; nothing else."""
-        super().build(gateways=gateways, **options)
+        super().build(gateways=gateways, mobiles=mobiles, correspondents=correspondents, **options)
         for number in range(1, gateways + 1):
             network = LocalNetwork(Gateway(number))
             router = [f"{network.prefix}1/64", f"{SHARED}1/64"]
@@ -89,7 +90,7 @@ class LocalPlan(DgwPlan):
         """One per gateway."""
         return [LocalNetwork(gateway) for gateway in self.gateway_list]
 
-    def topo(self) -> Topo:
+    def topo(self) -> LocalTopo:
         """The topology."""
         return LocalTopo(gateways=self.gateways, mobiles=self.mobiles, correspondents=self.correspondents)
 
