@@ -3,6 +3,7 @@
 from captures.checks import (
     bad_input,
     cmd_interface,
+    figure_four,
     flows,
     identity,
     local_access,
@@ -21,6 +22,7 @@ __all__ = [
     "call",
     "check",
     "cmd_interface",
+    "figure_four",
     "flows",
     "identity",
     "local_access",

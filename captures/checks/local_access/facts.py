@@ -32,11 +32,20 @@ def between(run: Run, packet: Packet, owner: str, mobile: str) -> IPv6Address | 
     """The node's address when the packet is between the node and the owner's networks."""
     if not packet.layers:
         return None
-    ends = (packet.inner.source, packet.inner.destination)
-    for near, far in (ends, ends[::-1]):
-        if any(inside(far, net) for net in run.gateways[owner].local_prefixes) and run.owner(near) == mobile:
+    ends, ports = (packet.inner.source, packet.inner.destination), (packet.source_port, packet.destination_port)
+    for near, far, port in ((*ends, ports[0]), (*ends[::-1], ports[1])):
+        network = next((net for net in run.gateways[owner].local_prefixes if inside(far, net)), None)
+        if network and run.owner(near) == mobile and _meant(run, owner, network, (near, far, port)):
             return near
     return None
+
+
+def _meant(run: Run, owner: str, network: IPv6Network, flow: tuple[IPv6Address, IPv6Address, int]) -> bool:
+    """Whether this owner's network is meant: where two have one prefix, the flow's peer tells."""
+    if network not in used_twice(run):
+        return True
+    hosts = run.gateways[owner].local_hosts
+    return any((f.source, f.destination, f.source_port or 0) == flow and f.peer in hosts for f in run.flows)
 
 
 def used_twice(run: Run) -> list[IPv6Network]:

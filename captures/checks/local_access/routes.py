@@ -88,22 +88,23 @@ def withdrawn(run: Run, event: dict[str, object]) -> Result:
         f"Local networks are closed to {mobile}: their routes are withdrawn",
         f"route options with lifetime 0 in {LEAST_FINAL} to {MOST_FINAL} RAs, none after; the node's routes vanish",
     )
-    seen = [one for one in run.advertisements.get(mobile, []) if one.time >= when]
-    last_offer = {
-        option.prefix for one in run.advertisements.get(mobile, []) if one.time < when
-        for option in one.routes if option.lifetime
-    }  # fmt: skip
-    for prefix in sorted(last_offer):
-        final = [one for one in seen if any(o.prefix == prefix and not o.lifetime for o in one.routes)]
-        again = [one for one in seen if any(o.prefix == prefix and o.lifetime for o in one.routes)]
+    heard = run.advertisements.get(mobile, [])
+    offers = {
+        (one.eth_source, option.prefix) for one in heard if one.time < when for option in one.routes if option.lifetime
+    }
+    for dlif, prefix in sorted(offers):
+        after = [one for one in heard if one.time >= when and one.eth_source == dlif]
+        final = [one for one in after if any(o.prefix == prefix and not o.lifetime for o in one.routes)]
+        again = [one for one in after if any(o.prefix == prefix and o.lifetime for o in one.routes)]
         tally.see(*final)
         right = LEAST_FINAL <= len(final) <= MOST_FINAL
-        tally.demand(right, f"{plural(len(final), 'RA')} withdraw {prefix}", *final)
+        tally.demand(right, f"{plural(len(final), 'RA')} of {dlif} withdraw {prefix}", *final)
         tally.demand(not again, f"{prefix} is offered again", *again)
+    prefixes = sorted({prefix for _, prefix in offers})
     dumps = [e for e in run.events if e["event"] == "routes" and e["node"] == mobile]
     for routes, there in ([dumps[0]["routes"], True], [dumps[-1]["routes"], False]) if len(dumps) > 1 else ():
-        for prefix in last_offer:
+        for prefix in prefixes:
             found = [r for r in routes if r["dst"] == str(prefix) and r.get("protocol") == "ra" and r["pref"] == "high"]
             tally.demand(bool(found) is there, f"route to {prefix} {'missing before' if there else 'still there'}")
     tally.demand(len(dumps) > 1, "no routing table of the node before and after")
-    return tally.result(f"{', '.join(map(str, sorted(last_offer)))} gone", f"no route option was offered to {mobile}")
+    return tally.result(f"{', '.join(map(str, prefixes))} gone", f"no route option was offered to {mobile}")
