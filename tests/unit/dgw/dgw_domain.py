@@ -90,15 +90,29 @@ def cmd_config(mode, **changes):
 class Domain:
     """Three gateways and a CMD, connected; those with an index in `draft03` put their D flag where the draft had it.
 
-    `only` changes the configuration of single gateways, by index.
+    `only` changes the configuration of single gateways, by index; `networks`: gateway's index to its local prefixes.
     """
 
-    def __init__(self, mode, delay=0.001, timing=None, gateway_changes=None, cmd_changes=None, only=None, draft03=()):
+    def __init__(
+        self,
+        mode,
+        delay=0.001,
+        timing=None,
+        gateway_changes=None,
+        cmd_changes=None,
+        only=None,
+        draft03=(),
+        networks=None,
+    ):
         changes = dict(gateway_changes or {})
         if timing:
             changes["timing"] = timing
         self.mode, self.delay, self.now = mode, delay, START
         self.draft03 = {address(i) for i in draft03}
+        local = {
+            i: {"local_prefixes": tuple(map(IPv6Network, found)), "local_interfaces": ("loc",)}
+            for i, found in (networks or {}).items()
+        }
         self.configs = {
             address(i): gateway_config(
                 i,
@@ -107,6 +121,7 @@ class Domain:
                     "peers": tuple(peer(j, self._profile(i, j)) for j in POOLS if j != i),
                     "dflag_profile": self._profile(i),
                     **changes,
+                    **local.get(i, {}),
                     **(only or {}).get(i, {}),
                 },
             )
@@ -117,6 +132,8 @@ class Domain:
         self.cores[CMD] = CmdCore(cmd_config(mode, **changes, **({"timing": timing} if timing else {})))
         self.kernel = {a: {} for a in self.cores}
         self.advertised = dict.fromkeys(self.cores, ())
+        self.spoken = []
+        """(time, gateway's address, advertisement) of every RA that left."""
         self.wire = []
         """(time, source, destination, decoded message) of every Mobility Header sent."""
         self.log = []
@@ -218,6 +235,7 @@ class Domain:
             assert dlif is not None, f"RA on {ra.dlif}, which does not exist"
             if not self.radio_loses_ras:
                 client = next(p.mac for p in profiles() if p.name == ra.dlif[: len(p.name)])
+                self.spoken.append((self.now, node, ra))
                 notice = RouterAdvertised(dlif.link_local, client)
                 heapq.heappush(self._queue, (self.now + 0.005, next(self._count), node, notice))
 
@@ -245,6 +263,10 @@ class Domain:
 
     def items(self, index, kind):
         return [item for item in self.kernel[address(index)].values() if isinstance(item, kind)]
+
+    def heard(self, dlif, since=0.0):
+        """(time, advertisement) of every RA of this DLIF that left, wherever it was."""
+        return [(t, ra) for t, _, ra in self.spoken if ra.dlif == dlif and t >= since]
 
     def ras(self, index, number=1):
         return {ra.dlif: ra for ra in self.advertised[address(index)] if ra.dlif.startswith(f"mn{number}")}

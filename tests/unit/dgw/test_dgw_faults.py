@@ -15,6 +15,8 @@ from agents.dgw.forwarding import AnchorRoute, Dlif, Tunnel
 from agents.wire.mobility import BindingAck, BindingUpdate, pull_mobility
 from agents.wire.mobility_options import PreviousMaar, Timestamp
 
+NETWORKS = {1: ("2001:db8:a1:ffff::/64", "fd00:1::/64"), 2: ("fd00:1::/64",), 3: ()}
+
 
 @pytest.fixture(params=["direct", "relay", "locator", "proxy"])
 def domain(request):
@@ -234,7 +236,7 @@ def test_stale_update_of_a_former_gateway_loses(domain):
 )
 def test_converges_whatever_the_network_does(mode, fates, path):
     """Any loss, duplication and reordering: in the end one serving gateway, one route per anchored prefix"""
-    domain = Domain(mode, timing=Timing(lifetime=200))
+    domain = Domain(mode, timing=Timing(lifetime=200), networks=NETWORKS)
     remaining = list(fates)
 
     def rule(now, source, destination, octets):
@@ -261,4 +263,9 @@ def test_converges_whatever_the_network_does(mode, fates, path):
             routes = domain.items(index, AnchorRoute)
             assert [r.peer for r in routes] == ([address(here)] if f"mn1dgw{index}" in expected else [])
             assert len(domain.items(index, Tunnel)) == len(routes)
+            known = domain.node(index).own.elsewhere if routes else ()
+            assert not routes or domain.node(here).own.prefix in known
+            offered = [str(r.prefix) for r in domain.ras(here)[f"mn1dgw{index}"].routes] if routes else []
+            assert offered == (list(NETWORKS[index]) if routes else [])
+    assert not domain.ras(here)[f"mn1dgw{here}"].routes
     assert len(domain.items(here, Tunnel)) == len(expected) - 1
