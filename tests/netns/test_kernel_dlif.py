@@ -23,6 +23,7 @@ from agents.kernel.watch import Advertised, Solicited, Watch
 pytestmark = pytest.mark.netns
 
 
+@pytest.mark.requirement("DLIF-2", "DLIF-3", "DLIF-4")
 def test_dlif_has_the_anchors_identity_and_nothing_else(gateway: Gateway) -> None:
     item = dlif(1)
     gateway.do("install", item)
@@ -79,6 +80,7 @@ def test_two_live_dlifs_cannot_share_a_link_layer_address(gateway: Gateway) -> N
     assert set(gateway.links()) == {"mn1dgw1", "mn2dgw1"}
 
 
+@pytest.mark.requirement("RA-1", "RA-8", "RA-9", "RA-13")
 def test_first_advertisement_is_unicast_and_says_what_it_should(gateway: Gateway) -> None:
     item = dlif(1)
     local = RouteInformation(IPv6Network("2001:db8:a1:ffff::/64"), "high", 60)
@@ -168,6 +170,7 @@ def test_advertising_while_radvd_is_still_starting(gateway: Gateway) -> None:
         second_pid.unlink()
 
 
+@pytest.mark.requirement("RA-10", "RA-11")
 def test_leaving_node_gets_no_final_advertisement(gateway: Gateway) -> None:
     first, second = dlif(1), dlif(2)
     capture = Capture(gateway.mn, "eth0")

@@ -78,7 +78,7 @@ def test_lifetime_0_takes_the_routes_away_and_nothing_else(gateway: Gateway, sai
     assert str(ANCHOR.prefix) in table(gateway)
 
 
-@pytest.mark.requirement("RA-15", "RA-6")
+@pytest.mark.requirement("RA-15", "RA-6", "RA-12")
 def test_farewell_takes_router_routes_and_prefix_away(gateway: Gateway, said: list[Advertisement]) -> None:
     """S5; the address itself may live on for two hours at most (RA-12), deprecated."""
     own, anchor = said

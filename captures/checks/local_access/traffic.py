@@ -43,7 +43,7 @@ def away(run: Run, stay: Attachment, owner: str, settling: float) -> Result:
     """One stay elsewhere, and the networks of one earlier gateway."""
     tally = Tally(
         f"local.away.{stay.mobile}.{stay.number}.{owner}",
-        "LIPA-2, LIPA-4, LIPA-6",
+        "SC-LIPA, LIPA-2, LIPA-4, LIPA-6",
         f"{stay.mobile} at {stay.gateway}: the local network of {owner} through the tunnel, both ways",
         f"IPv6-in-IPv6 {stay.gateway}–{owner} from each address in use, and back; never natively on a core link",
     )
