@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from agents.dgw.actions import Action, Consult, Send, SendParameterProblem
+from agents.dgw.actions import Action
 from agents.dgw.cmd.core import CmdCore
 from agents.dgw.config import CmdConfig
-from agents.dgw.signalling import Signalling
+from agents.dgw.signalling import Signalling, is_message
 from agents.dgw.store import StateFile
 from agents.runtime import Shell
 
@@ -19,13 +19,13 @@ def run_cmd(config: CmdConfig) -> None:
     signalling = Signalling(config.address, config.repository_port if config.mode == "direct" else None)
 
     def perform(action: Action) -> None:
-        if isinstance(action, Send | SendParameterProblem | Consult):
+        if is_message(action):
             signalling.perform(action)
 
     shell = Shell(core, perform)
     signalling.connect(shell)
     shell.on_request("resume", lambda request: {"resumed": core.resume()})
-    shell.after_each_turn(lambda: state.save(core.saved_state()))
+    shell.remember(lambda: state.save(core.saved_state()), is_message)
     saved = state.load()
     if saved is not None:
         core.restore(saved, shell.clock.now())

@@ -27,7 +27,7 @@ from agents.dgw.config import GatewayConfig
 from agents.dgw.executor import Executor, Settings
 from agents.dgw.gateway.core import GatewayCore
 from agents.dgw.identity import link_local_of
-from agents.dgw.signalling import Signalling
+from agents.dgw.signalling import Signalling, is_message
 from agents.dgw.store import StateFile
 from agents.kernel.netlink import KernelError
 from agents.kernel.radvd import MIN_MTU
@@ -55,7 +55,7 @@ class GatewayShell:
         self._shell.on_request("local-access", self._local_access)
         self._shell.on_request("dropped", lambda request: {"dropped": self._executor.dropped()})
         self._shell.on_request("resume", lambda request: {"resumed": self._core.resume()})
-        self._shell.after_each_turn(lambda: self._state.save(self._core.saved_state()))
+        self._shell.remember(lambda: self._state.save(self._core.saved_state()), _promises)
 
     def run(self) -> None:
         """Take up saved state, serve until SIGTERM; the kernel keeps forwarding afterwards."""
@@ -128,6 +128,11 @@ def _fitting(config: GatewayConfig, tunnel_mtu: int) -> GatewayConfig:
     """Advertise no MTU beyond what fits a tunnel (spec RA-13), nor below IPv6's own least."""
     mtu = max(min(config.advertisements.mtu, tunnel_mtu), MIN_MTU)
     return replace(config, advertisements=replace(config.advertisements, mtu=mtu))
+
+
+def _promises(action: Action) -> bool:
+    """What peers and nodes hear and rely on."""
+    return is_message(action) or isinstance(action, Advertise)
 
 
 def _settings(config: GatewayConfig) -> Settings:
