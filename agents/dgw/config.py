@@ -10,6 +10,9 @@ from typing import Literal
 Mode = Literal["direct", "relay", "locator", "proxy"]
 RaProfile = Literal["deprecate", "lowpref"]
 DflagProfile = Literal["rfc8885", "draft03"]
+AnchorTimers = Literal["stop", "run"]
+"""What anchors do with a binding's timer when the CMD moves it: stop it (spec DEREG-4), or ask the CMD when it runs
+out (DEREG-5).  The same in a whole domain."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,8 @@ class Timing:
     """T_agg: how long a CMD collects acknowledgements before a partial answer."""
     quarantine: float = 7200.0
     """Least time a released prefix rests before it is given to another node."""
+    idle: float = 600.0
+    """T_idle: an anchored prefix without traffic for this long is released (spec DEREG-11); 0: never."""
 
     def __post_init__(self) -> None:
         if not 4 <= self.lifetime <= 262140 or self.lifetime % 4:
@@ -130,6 +135,11 @@ class GatewayConfig:
     accept_legacy: bool = False
     """Take updates without the D flag as plain ones of RFC 5213; False: refuse them (129)."""
     repository_port: int = 5213
+    anchor_timers: AnchorTimers = "stop"
+    max_anchors: int = 8
+    """Anchors of one node; the oldest beyond is released (spec HO-16)."""
+    local_only_after: int = 0
+    """Serve a new node without its anchors when the CMD left this many updates unanswered (spec AMB-4); 0: never."""
     timing: Timing = field(default_factory=Timing)
     advertisements: AdvertisementPolicy = field(default_factory=AdvertisementPolicy)
 
@@ -143,6 +153,8 @@ class GatewayConfig:
                 raise ValueError(f"local prefixes {one} and {other} overlap")
         if self.advertisements.router_lifetime < 4:
             raise ValueError("advertisements.router_lifetime is below the longest interval, 4 s")
+        if self.max_anchors < 1:
+            raise ValueError(f"max_anchors {self.max_anchors} is below 1")
 
 
 @dataclass(frozen=True)
@@ -162,4 +174,5 @@ class CmdConfig:
     accept_legacy: bool = False
     """Take updates without the D flag as plain ones of RFC 5213; False: refuse them (129)."""
     repository_port: int = 5213
+    anchor_timers: AnchorTimers = "stop"
     timing: Timing = field(default_factory=Timing)

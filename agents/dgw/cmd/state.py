@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from ipaddress import IPv6Address
+from ipaddress import IPv6Address, IPv6Network
 
 from agents.dgw.freshness import Freshness
 from agents.dgw.records import AnchorRecord
@@ -20,6 +20,10 @@ class Session:
     """Previous gateways, last one first; never the serving one (spec CMD-7)."""
     untold: set[IPv6Address] = field(default_factory=set)
     """Anchors that have not acknowledged the present serving gateway."""
+    released: list[AnchorRecord] = field(default_factory=list)
+    """Let go, but not heard of it yet: they are told until they answer (spec DEREG-7, DEREG-11)."""
+    valid: dict[IPv6Network, float] = field(default_factory=dict)
+    """Unix time until which a host may still be using each prefix of the node (spec HO-17)."""
     taken_back: list[AnchorRecord] = field(default_factory=list)
     """Anchors promised to the present serving gateway that refused (proxy mode)."""
     mac: str | None = None
@@ -30,6 +34,11 @@ class Session:
     freshness: Freshness = field(default_factory=Freshness)
 
     @property
+    def ended(self) -> bool:
+        """Hold time or lifetime are over: only the farewells to its anchors are left."""
+        return self.deleting and self.expires is None
+
+    @property
     def agreed(self) -> list[AnchorRecord]:
         """Anchors that tunnel to the present serving gateway."""
         return [record for record in self.anchors if record.address not in self.untold]
@@ -37,6 +46,19 @@ class Session:
     def anchor(self, address: IPv6Address) -> AnchorRecord | None:
         """The record of this anchor."""
         return next((record for record in self.anchors if record.address == address), None)
+
+    def prolong(self, until: float) -> None:
+        """The serving gateway advertises the prefixes it has: hosts may use these until then."""
+        for record in (self.serving, *self.agreed):
+            self.valid[record.prefix] = until
+
+    def let_go(self, records: list[AnchorRecord]) -> None:
+        """These anchor nothing any more."""
+        self.released += records
+        self.anchors = [record for record in self.anchors if record not in records]
+        self.untold -= {record.address for record in records}
+        for record in records:
+            self.valid.pop(record.prefix, None)
 
 
 @dataclass

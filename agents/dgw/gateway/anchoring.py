@@ -5,6 +5,7 @@ from __future__ import annotations
 from ipaddress import IPv6Address, IPv6Network
 
 from agents.dgw.gateway.base import GatewayBase
+from agents.dgw.gateway.registration import start_update
 from agents.dgw.gateway.state import BindingState, MobileNode, OwnBinding
 from agents.dgw.messages import care_of_address, compose_ack, own_options
 from agents.dgw.validation import (
@@ -18,8 +19,8 @@ from agents.dgw.validation import (
     check_sender,
     check_service,
 )
-from agents.wire.mobility import BindingUpdate
-from agents.wire.mobility_codes import Status
+from agents.wire.mobility import BindingAck, BindingUpdate
+from agents.wire.mobility_codes import Handoff, Status
 from agents.wire.mobility_options import AnchoredPrefix, Option, ServingMaar, Timestamp
 
 
@@ -113,7 +114,7 @@ class Anchoring:
         node.anchors.clear()
         base.exchanges.cancel(node.mn_id)
         base.timers.cancel(("refresh", node.mn_id))
-        if source == base.config.cmd:
+        if source == base.config.cmd and base.config.anchor_timers == "stop":
             node.expires = None  # the CMD answers for the binding's end (spec DEREG-4, DEREG-7)
             base.timers.cancel(("expire", node.mn_id))
         else:
@@ -151,6 +152,35 @@ class Anchoring:
             self.forget(node, now)
         else:
             self.hold(node, now)
+
+    def expire(self, node: MobileNode, now: float) -> None:
+        """The binding of a node served elsewhere ran out: with a CMD it may be extended (spec DEREG-5)."""
+        base = self._base
+        if base.config.mode == "direct" or node.own is None or node.own.state is not BindingState.REMOTE:
+            self.forget(node, now)
+            return
+        start_update(
+            base,
+            node,
+            base.config.cmd,
+            "prolong",
+            Handoff.UNKNOWN,
+            [node.own.prefix],
+            now,
+            lifetime=0,
+            tries=base.config.timing.unreachable_after,
+            gave_up=lambda at: self.forget(node, at),
+        )
+
+    def prolonged(self, node: MobileNode, ack: BindingAck, now: float) -> None:
+        """The CMD's answer: the node is registered and the binding goes on, or it is not (spec DEREG-5)."""
+        if not ack.accepted or not ack.lifetime_units:
+            self.forget(node, now)
+            return
+        base = self._base
+        node.expires = now + ack.lifetime_seconds
+        base.timers.set(("expire", node.mn_id), node.expires)
+        base.outbox.say("binding-prolonged", mn_id=node.mn_id, lifetime=ack.lifetime_seconds)
 
     def hold(self, node: MobileNode, now: float) -> None:
         """Keep the entry, without forwarding, for MinDelayBeforeBCEDelete (spec DEREG-6)."""

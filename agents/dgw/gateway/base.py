@@ -8,7 +8,7 @@ from ipaddress import IPv6Address, IPv6Network
 from agents.core import Outbox
 from agents.dgw.actions import Install, Remove, Send
 from agents.dgw.config import GatewayConfig, Peer, Profile
-from agents.dgw.exchanges import Exchanges
+from agents.dgw.exchanges import Exchange, Exchanges
 from agents.dgw.forwarding import Dlif
 from agents.dgw.freshness import Stamper
 from agents.dgw.gateway import local
@@ -44,6 +44,8 @@ class GatewayBase:
         self.plan: Plan = {}
         self.farewells: dict[str, Farewell] = {}
         """DLIFs that withdraw their prefix before they go, by name."""
+        self.answered: dict[str, Exchange] = {}
+        """The last update about each node that was answered: more answers to it may come (spec CMD-RELAY-4)."""
         self.when_forgotten: list[Callable[[MobileNode, float], None]] = []
         """Called when the last trace of a node goes."""
         self.when_parted: list[Callable[[Farewell, float], None]] = []

@@ -8,8 +8,8 @@ from ipaddress import IPv6Address, IPv6Network
 from agents.dgw.exchanges import Exchange
 from agents.dgw.gateway.anchors import activate, anchors_at, drop_anchor, expect_anchor, told_identity
 from agents.dgw.gateway.base import GatewayBase
-from agents.dgw.gateway.registration import extend, granted, start_update
-from agents.dgw.gateway.state import BindingState, MobileNode
+from agents.dgw.gateway.registration import extend, granted, start_release, start_update
+from agents.dgw.gateway.state import AnchorBinding, BindingState, MobileNode
 from agents.dgw.messages import granted_prefixes, group_local_prefixes
 from agents.dgw.repository import Entry, RepositoryClient
 from agents.wire.mobility import BindingAck
@@ -93,6 +93,12 @@ class DirectRegistration:
                 lifetime=0,
                 tries=tries,
             )
+
+    def release(self, node: MobileNode, anchor: AnchorBinding, now: float) -> None:
+        """The anchor hears it from us; the repository forgets it at once, so that nobody finds it there again."""
+        self._repository.cancel(node.mn_id, "lookup")
+        self._remove(node, anchor.address, now)
+        start_release(self._base, node, anchor.address, anchor, now)
 
     def exchange_of(self, ack: BindingAck, source: IPv6Address, mn_id: str) -> Exchange | None:
         """Every anchor is asked itself."""

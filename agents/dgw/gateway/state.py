@@ -43,6 +43,8 @@ class OwnBinding:
     """An RA with this prefix was ordered: the node may be using it."""
     elsewhere: tuple[IPv6Network, ...] = ()
     """Prefixes that the node has from other gateways, as its serving gateway or the CMD told (spec LIPA-6)."""
+    local_only: bool = False
+    """In service without the CMD's word, which was not to be had (spec AMB-4)."""
 
 
 @dataclass
