@@ -190,6 +190,10 @@ class Executor:
         """Packets the gate dropped, by reason (agents.kernel.gate.COUNTERS)."""
         return self._gate.dropped()
 
+    def passed(self) -> dict[IPv6Network, int]:
+        """Packets from and to each mobile node's prefix in service here (agents.kernel.gate)."""
+        return self._gate.passed()
+
     def close(self, *, clear: bool = False) -> None:
         """Let go of the kernel; what is installed stays and keeps forwarding unless it is to be cleared."""
         if clear:

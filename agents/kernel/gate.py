@@ -33,21 +33,25 @@ SETS = ("sources", "peers", "tunnel_source", "tunnel_destination", "tunnel_local
 _RULES = """\
 add table {table}
 {counters}
-add set {table} sources {{ typeof iifname . @nh,64,64 ; }}
+add set {table} sources {{ typeof iifname . @nh,64,64 ; counter ; }}
 add set {table} peers {{ type ipv6_addr ; }}
 add set {table} tunnel_source {{ typeof ip6 saddr . @th,64,64 ; }}
-add set {table} tunnel_destination {{ typeof ip6 saddr . @th,192,64 ; }}
+add set {table} tunnel_destination {{ typeof ip6 saddr . @th,192,64 ; counter ; }}
 add set {table} tunnel_local {{ typeof ip6 saddr . @th,64,128 . @th,192,128 ; flags interval ; }}
 add set {table} barred {{ typeof @nh,64,64 ; }}
 add set {table} local_networks {{ type ipv6_addr ; flags interval ; }}
 flush set {table} local_networks
 {networks}
 add chain {table} enter {{ type filter hook prerouting priority raw ; policy accept ; }}
+add chain {table} station
 add chain {table} tunnel
 flush chain {table} enter
+flush chain {table} station
 flush chain {table} tunnel
 add rule {table} enter meta iifkind "macvlan" iifname != "{wan}" ip6 saddr != {{ ::, fe80::/10 }} \
-ip6 daddr != {{ fe80::/10, ff02::/16 }} iifname . @nh,64,64 != @sources counter name foreign_source drop
+ip6 daddr != {{ fe80::/10, ff02::/16 }} jump station
+add rule {table} station iifname . @nh,64,64 @sources return
+add rule {table} station counter name foreign_source drop
 add rule {table} enter ip6 daddr {local} meta l4proto 41 goto tunnel
 add rule {table} enter iifname "{wan}" ip6 daddr @local_networks counter name local_network drop
 add rule {table} tunnel exthdr frag exists counter name fragment drop
@@ -161,6 +165,18 @@ class Gate:
             counter = entry.get("counter")
             if counter and counter["table"] == "roamlab" and counter["name"] in found:
                 found[counter["name"]] = counter["packets"]
+        return found
+
+    def passed(self) -> dict[IPv6Network, int]:
+        """Packets that mobile nodes sent from each prefix here, or got by tunnel; from 0 when it is let in anew."""
+        found: dict[IPv6Network, int] = {}
+        for name in ("sources", "tunnel_destination"):
+            listed = json.loads(self._run(f"list set {TABLE} {name}"))
+            for entry in listed["nftables"]:
+                for element in entry.get("set", {}).get("elem", ()):
+                    upper = element["elem"]["val"]["concat"][1]
+                    prefix = IPv6Network((upper << 64, 64))
+                    found[prefix] = found.get(prefix, 0) + element["elem"]["counter"]["packets"]
         return found
 
     def clear(self) -> None:

@@ -73,9 +73,7 @@ class Informing:
             if transaction:
                 transaction.waiting.discard(record.address)
             self._base.exchanges.cancel_with(record.address, session.mn_id)
-            self._base.outbox.say(
-                "anchor-released", mn_id=session.mn_id, anchor=record.address, prefix=record.prefix
-            )
+            self._base.outbox.say("anchor-released", mn_id=session.mn_id, anchor=record.address, prefix=record.prefix)
             self._delete_at(session, record, now)
 
     def reclaim(self, session: Session, address: IPv6Address) -> None:

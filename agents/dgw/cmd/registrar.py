@@ -89,7 +89,7 @@ class Registrar:
         return mn_id, prefixes[0]
 
     def _is_about_anchors(self, session: Session, source: IPv6Address, prefixes: tuple[IPv6Network, ...]) -> bool:
-        """A serving gateway may release anchors (spec DEREG-11), an anchor may ask whether it still is one (DEREG-5)."""
+        """A serving gateway may release anchors (spec DEREG-11), an anchor ask whether it still is one (DEREG-5)."""
         anchored = {record.prefix: record.address for record in (*session.anchors, *session.released)}
         if any(prefix not in anchored for prefix in prefixes):
             return False
@@ -105,7 +105,7 @@ class Registrar:
         moved = session is None or session.serving.address != source
         if session:
             self._informing.reclaim(session, source)
-            session.prolong(now + base.granted(update))
+            session.prolong(now + base.granted(update), promised=base.config.mode == "proxy")
         if session is None:
             session = base.state.sessions[mn_id] = Session(mn_id, own)
             base.outbox.say("session-created", mn_id=mn_id, serving=source, prefix=prefix)

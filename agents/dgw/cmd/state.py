@@ -47,9 +47,9 @@ class Session:
         """The record of this anchor."""
         return next((record for record in self.anchors if record.address == address), None)
 
-    def prolong(self, until: float) -> None:
-        """The serving gateway advertises the prefixes it has: hosts may use these until then."""
-        for record in (self.serving, *self.agreed):
+    def prolong(self, until: float, *, promised: bool) -> None:
+        """The serving gateway advertises the prefixes it has (`promised`: all), and hosts may use these until then."""
+        for record in (self.serving, *(self.anchors if promised else self.agreed)):
             self.valid[record.prefix] = until
 
     def let_go(self, records: list[AnchorRecord]) -> None:

@@ -86,9 +86,7 @@ def start_update(
         exchange.context = update
         return sequence, base.push(update, peer)
 
-    exchange = Exchange(
-        peer, node.mn_id, purpose, compose, tries=tries, unanswered=unanswered, gave_up=gave_up
-    )
+    exchange = Exchange(peer, node.mn_id, purpose, compose, tries=tries, unanswered=unanswered, gave_up=gave_up)
     base.exchanges.start(exchange, now)
     return exchange
 

@@ -30,7 +30,7 @@ class Releasing:
         self._due: float | None = None
 
     def release(self, node: MobileNode, anchor: AnchorBinding, reason: str, now: float) -> None:
-        """RAs with lifetime 0 on its DLIF, a PBU with lifetime 0 for its prefix; then all of it goes (spec DEREG-11)."""
+        """RAs with lifetime 0 on its DLIF, a PBU with lifetime 0 for its prefix; then all of it goes."""
         base = self._base
         base.outbox.say("anchor-released", mn_id=node.mn_id, prefix=anchor.prefix, reason=reason)
         drop_anchor(base, node, anchor, reason)

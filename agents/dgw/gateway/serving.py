@@ -7,8 +7,9 @@ from ipaddress import IPv6Address
 from agents.dgw.exchanges import Exchange
 from agents.dgw.freshness import ticks
 from agents.dgw.gateway.anchoring import Anchoring
-from agents.dgw.gateway.anchors import anchors_at, drop_anchor
+from agents.dgw.gateway.anchors import anchors_at, avoid_link_local, drop_anchor
 from agents.dgw.gateway.base import GatewayBase
+from agents.dgw.gateway.plan import serving_dlifs
 from agents.dgw.gateway.registration import Registration
 from agents.dgw.gateway.releasing import Releasing
 from agents.dgw.gateway.state import BindingState, MobileNode, OwnBinding
@@ -151,10 +152,19 @@ class Serving:
 
     def learn(self, mac: str, link_local: IPv6Address, now: float) -> None:
         """The node's real link-local address: where its RAs must go."""
-        node = self._by_mac(mac)
-        if node and node.serving and link_local.is_link_local and node.client != link_local:
-            node.link_local = link_local
-            self._base.reconcile(now)
+        base, node = self._base, self._by_mac(mac)
+        if not (node and node.serving and link_local.is_link_local):
+            return
+        before = [dlif.link_local for dlif in serving_dlifs(node, base.config)]
+        changed, node.link_local = node.client != link_local, link_local
+        if avoid_link_local(base, node, link_local):
+            base.exchanges.cancel(node.mn_id)
+            self._registration.attach(node, self._handoff(node), now)  # with the new options 69 and 70
+        if link_local in before:
+            base.reconcile(now)
+            base.advertiser.repeat(node, now)
+        elif changed:
+            base.reconcile(now)
 
     def on_ack(self, ack: BindingAck, source: IPv6Address, now: float) -> None:
         """A PBA: find its update, check that it answers just that one, act on its status (spec §10)."""

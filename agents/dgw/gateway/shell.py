@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from agents.dgw.actions import (
     Advertise,
     Associated,
     Consult,
+    CountTraffic,
     Disassociated,
     Install,
     LocalAccessChanged,
@@ -22,6 +24,7 @@ from agents.dgw.actions import (
     Send,
     SendParameterProblem,
     Stations,
+    TrafficCounted,
 )
 from agents.dgw.config import GatewayConfig
 from agents.dgw.executor import Executor, Settings
@@ -84,6 +87,9 @@ class GatewayShell:
                     self._executor.adopt(action.items)
                 case Advertise():
                     self._executor.advertise(action.advertisements)
+                case CountTraffic():
+                    counted = TrafficCounted(self._executor.passed())
+                    asyncio.get_running_loop().call_soon(self._shell.feed, counted)
         except KernelError as error:
             self._refused(error)
 

@@ -15,6 +15,7 @@ from agents.dgw.actions import (
     Advertise,
     Associated,
     Consult,
+    CountTraffic,
     Disassociated,
     Install,
     MobilityDatagram,
@@ -23,6 +24,7 @@ from agents.dgw.actions import (
     RouterAdvertised,
     Send,
     SendParameterProblem,
+    TrafficCounted,
 )
 from agents.dgw.cmd.core import CmdCore
 from agents.dgw.config import AdvertisementPolicy, CmdConfig, GatewayConfig, Peer, Profile, RadvdFiles, Timing
@@ -134,6 +136,8 @@ class Domain:
         self.advertised = dict.fromkeys(self.cores, ())
         self.spoken = []
         """(time, gateway's address, advertisement) of every RA that left."""
+        self.orders = []
+        """(time, gateway, advertisements) of every set of RAs ordered."""
         self.wire = []
         """(time, source, destination, decoded message) of every Mobility Header sent."""
         self.log = []
@@ -141,6 +145,8 @@ class Domain:
         self.filters = []
         """Callables (time, source, destination, octets) -> list of delays; [] drops."""
         self.radio_loses_ras = False
+        self.idle = {}
+        """Prefixes without traffic, and the count at which it stands still; all others are busy."""
         self._queue = []
         self._count = itertools.count()
 
@@ -223,13 +229,22 @@ class Domain:
                     self.kernel[node] = {item.key: item for item in action.items}
                 case Advertise():
                     self._advertise(node, action)
+                case CountTraffic():
+                    notice = TrafficCounted(self.traffic())
+                    heapq.heappush(self._queue, (self.now, next(self._count), node, notice))
                 case SendParameterProblem():
                     self.wire.append((self.now, node, action.offending.source, action))
         for event in core.events():
             self.log.append((self.now, node, event))
 
+    def traffic(self):
+        gateways = [core for core in self.cores.values() if isinstance(core, GatewayCore)]
+        prefixes = {n.own.prefix for core in gateways for n in core._base.state.nodes.values() if n.own}
+        return {prefix: self.idle.get(prefix, int(self.now)) for prefix in prefixes}
+
     def _advertise(self, node, action):
         self.advertised[node] = action.advertisements
+        self.orders.append((self.now, node, action.advertisements))
         for ra in action.advertisements:
             dlif = self.kernel[node].get(("dlif", ra.dlif))
             assert dlif is not None, f"RA on {ra.dlif}, which does not exist"
