@@ -83,6 +83,7 @@ class Serving:
                 node.own.former = node.own.care_of
             node.own.state, node.own.care_of = BindingState.LOCAL, None
             node.anchors.clear()
+            node.expires = None  # until the registration is confirmed
             base.timers.cancel(("expire", node.mn_id))
         # Updates that a former serving gateway stamped before this moment lose (spec HO-13).
         node.freshness.timestamp = max(node.freshness.timestamp or 0, ticks(now))
@@ -141,6 +142,9 @@ class Serving:
         node.serving = False
         node.anchors.clear()
         self._base.timers.cancel(("expire", node.mn_id))
+        if self._base.config.anchor_timers == "run":
+            node.expires = now + own.lifetime
+            self._base.timers.set(("expire", node.mn_id), node.expires)
         self._base.outbox.say("binding-given-back", mn_id=node.mn_id, prefix=own.prefix, care_of=own.care_of)
         self._base.reconcile(now)
 

@@ -93,7 +93,7 @@ def test_idle_anchor_is_released_while_the_node_stays(domain):
         domain.run(1)
         assert domain.now < start + 1000
     assert 600 <= domain.now - start <= 901, "T_idle, looked at four times in that time"
-    said = [ra for t, _, ras in domain.orders for ra in ras if ra.dlif == "mn1dgw1" and t > start][0]
+    said = next(ra for t, _, ras in domain.orders for ra in ras if ra.dlif == "mn1dgw1" and t > start)
     assert (said.router_lifetime, said.preference, said.valid, said.preferred) == (0, "medium", 0, 0)
     [(_, update)] = zero(domain, address(3))
     assert about(update) == [PREF[1]]
