@@ -10,7 +10,17 @@ from testbed.validation import LabError, unknown
 from topologies.lab import Lab
 
 FAMILIES = {
-    "dgw": ("basic", "ietf83", "sc-simul", "sc-badinput", "lipa", "sc-fig4"),
+    "dgw": (
+        "basic",
+        "ietf83",
+        "sc-simul",
+        "sc-badinput",
+        "lipa",
+        "sc-fig4",
+        "sc-dereg",
+        "sc-loss",
+        "sc-failure",
+    ),
 }
 """Labs by folder, in the order of `roamlab labs`; their modules are named alike, with _ for -."""
 LABS = tuple(name for labs in FAMILIES.values() for name in labs)
