@@ -12,6 +12,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from ipaddress import IPv6Network
 from typing import Any
 
 from topologies import traffic
@@ -133,7 +134,7 @@ def _lose_answers(run: Run, count: int, flows: list[traffic.Flow]) -> None:
 
 def _slow_anchor(run: Run, flows: list[traffic.Flow]) -> None:
     run.step("mn1 moves to dgw3; dgw1 is slow")
-    mark, slow, fast = run.events.mark(), f"{_prefix(flows[0])}", f"{_prefix(flows[1])}"
+    mark, (slow, fast) = run.events.mark(), map(_prefix, flows)
     with faults.fault(run, "slow-anchor", "dgw1"):
         loss = faults.Loss(run, "dgw1", "binding-update")
         run.net.move("mn1", "cell3")
@@ -162,8 +163,6 @@ def _leave_early(run: Run, flows: list[traffic.Flow]) -> None:
 
 
 def _prefix(flow: traffic.Flow) -> str:
-    from ipaddress import IPv6Network
-
     return str(IPv6Network((flow.fields["source"], 64), strict=False))
 
 
