@@ -270,3 +270,31 @@ def test_clearing_leaves_nothing_of_ours(gateway: Gateway) -> None:
     with gateway.namespace.entered():
         gateway.executor = Executor(gateway.executor._settings)
         gateway.executor.prepare()
+
+
+@pytest.mark.requirement("DEREG-11")
+def test_the_gate_counts_what_a_node_sends(gateway: Gateway) -> None:
+    """Idle prefixes are found by these counts: user packets only, by prefix"""
+    used, unused = dlif(1), dlif(2)
+    gateway.do("install", used, SourceGate(used.name, used.prefix), SourceGate(used.name, unused.prefix))
+    assert gateway.do("passed") == {used.prefix: 0, unused.prefix: 0}
+    gateway.mn.batch(f"addr add {used.prefix[0x11]}/64 dev eth0 nodad")
+    gateway.mn.run("ping", "-6", "-c", "5", "-i", "0.02", str(used.address))
+    assert gateway.do("passed") == {used.prefix: 5, unused.prefix: 0}
+    assert gateway.do("dropped")["foreign_source"] == 0
+    gateway.do("remove", SourceGate(used.name, used.prefix))
+    assert gateway.do("passed") == {unused.prefix: 0}
+    ping = ["ping", "-6", "-c", "1", "-W", "0.2", str(used.address)]
+    with gateway.mn.entered():
+        assert subprocess.run(ping, capture_output=True).returncode
+    assert gateway.do("dropped")["foreign_source"] >= 1
+
+
+@pytest.mark.requirement("DLIF-6")
+def test_a_dlif_takes_another_identity(gateway: Gateway) -> None:
+    first = dlif(1)
+    other = replace(first, mac="02:d6:00:01:c0:01", link_local=IPv6Address("fe80::d6:c:1"))
+    gateway.do("install", first)
+    gateway.do("install", other)
+    assert other.mac in gateway.links()[first.name]
+    assert gateway.addresses(first.name) == {f"{other.link_local}/64", f"{other.address}/64"}

@@ -91,8 +91,9 @@ class DeregLab(DgwLab):
             "anchor-timers": [{"check": "anchor-timers", **times}],
             "idle": [{"check": "release", "idle": options.idle, "tolerance_ms": 400.0 * slowness}],
         }
-        walk = ["signalling", "cmd-interface", "identity", "prefixes"]
-        return [*({"check": name} for name in walk), *ends[options.variant]]
+        signalling = {"check": "signalling", "prolonging": options.variant == "anchor-timers"}
+        walk = [{"check": name} for name in ("cmd-interface", "identity", "prefixes")]
+        return [signalling, *walk, *ends[options.variant]]
 
     def steps(self, options: DgwOptions) -> list[str]:
         """The script in words."""

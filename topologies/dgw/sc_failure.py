@@ -89,7 +89,10 @@ class FailureLab(DgwLab):
         bound = 1000.0 * (options.longest + 2.0)
         return [
             {"check": "recovery", "bound_ms": bound * slowness, "unaffected_ms": 500.0 * slowness},
-            *({"check": name} for name in ("tunnel", "cmd-interface", "identity", "prefixes")),
+            {"check": "tunnel"},
+            # Who cannot be told that the node is elsewhere keeps its DLIFs, silent, until it can.
+            {"check": "identity", "grace": 60.0 * slowness},
+            {"check": "prefixes"},
         ]
 
     def steps(self, options: DgwOptions) -> list[str]:
