@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from ipaddress import IPv6Network
 
 from agents.dgw.actions import CountTraffic
+from agents.dgw.gateway import local
 from agents.dgw.gateway.anchors import drop_anchor
 from agents.dgw.gateway.base import GatewayBase
 from agents.dgw.gateway.registration import Registration
@@ -84,5 +85,6 @@ class Releasing:
             for node in self._base.served_nodes()
             if node.attached
             for anchor in node.anchors
-            if anchor.active
+            # Its DLIF is also the way into its local networks, with whatever source (spec LIPA-4).
+            if anchor.active and not local.offered(node, anchor)
         }
