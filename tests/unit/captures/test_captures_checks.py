@@ -6,11 +6,12 @@ import doctored_cmd_modes
 import pytest
 import synthetic as syn
 import synthetic_wire as wire
+import test_captures_lifecycle
 import test_captures_local
 from doctoring import DOCTORED, MODES, decode_together, doctored, tweaked, without
 from synthetic import ADDRESS, LMAC, MN, PREFIX, World
 
-from captures.checks import call
+from captures.checks import REGISTRY, call
 from captures.pcapng import CaptureError
 from captures.run import Run
 
@@ -661,6 +662,9 @@ def test_a_doctored_run_fails(prepared, name):
 def test_every_check_has_its_right_run():
     """Checks of single scenarios have right runs of their own, in the module named here."""
     elsewhere = {"local-access": test_captures_local, "figure-four": test_captures_local}
+    ends = ("deregistration", "revival", "anchor-timers", "release")
+    faults = ("retransmission", "partial-answer", "no-retransmission", "recovery")
+    elsewhere |= dict.fromkeys((*ends, *faults), test_captures_lifecycle)
     assert set(REGISTRY) == {entry["check"] for entry in syn.CHECKS} | set(elsewhere)
 
 
