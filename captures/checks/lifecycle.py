@@ -10,7 +10,7 @@ from ipaddress import IPv6Address, IPv6Network
 from typing import Any
 
 from captures.checks.base import Result, Tally, check, milliseconds, plural
-from captures.exchanges import Exchange, pair
+from captures.exchanges import Exchange, accepting, pair
 from captures.run import Attachment, Run
 
 UNKNOWN, NEW_INTERFACE = 4, 1
@@ -42,10 +42,9 @@ class Ending:
         return [one for one in self.exchanges if one.update.lifetime == 0 and _between(one, source, target)]
 
     def last_grant(self, source: IPv6Address | None, target: IPv6Address) -> Exchange | None:
-        """The last accepted registration of one party with another."""
-        granted = [
-            one for one in self.exchanges if one.update.lifetime and one.accepted and _between(one, source, target)
-        ]
+        """The last registration of one party with another that was accepted, in locator mode by an anchor's answer."""
+        asked = [one for one in self.exchanges if one.update.lifetime and _between(one, source, target)]
+        granted = [one for one in asked if one.accepted or accepting(one.direct)]
         return granted[-1] if granted else None
 
 

@@ -163,6 +163,20 @@ def test_a_binding_that_ends_rightly(tmp_path, mode):
     assert len(results) == (3 if mode == "direct" else 4)
 
 
+def test_an_end_in_locator_mode(tmp_path):
+    """The anchor answered the registration in the CMD's place (CMD-LOC-3): it counts all the same"""
+    story = vanished()
+    story.mode = "locator"
+    asked, told = story.find("PBU", 0), story.find("PBU", 1)
+    story.messages.remove(story.find("PBA", 0))
+    story.alter(told, sequence=asked.sequence)
+    story.alter(story.find("PBA", 0), sequence=asked.sequence)
+    direct = replace(story.find("PBA", 0), destination=ADDRESS["dgw2"], number=90)
+    story.messages.append(direct)
+    results = story.judge(tmp_path, "deregistration", lifetime=8, hold=2)
+    assert results["deregistration.expiry.mn1"].passed, results["deregistration.expiry.mn1"].measured
+
+
 def early(story):
     story.pba(5.2, story.pbu(5.1, "dgw2", "cmd", "dgw2", handoff=5))
 
