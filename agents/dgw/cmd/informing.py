@@ -232,9 +232,17 @@ class Informing:
             exchange.context = update
             return sequence, base.push(update, record.address)
 
-        base = self._base
-        # Without end: the anchor's own timer does not run (spec DEREG-4), nobody else would tell it.
-        exchange = Exchange(record.address, session.mn_id, "delete", compose)
+        base, timing = self._base, self._base.config.timing
+        # For hours: the anchor's own timer does not run (spec DEREG-4), nobody else would tell it.
+        tries = timing.unreachable_after + int(timing.quarantine / timing.max_timeout)
+        exchange = Exchange(
+            record.address,
+            session.mn_id,
+            "delete",
+            compose,
+            tries=tries,
+            gave_up=lambda at: self._deleted(session, record.address),
+        )
         base.exchanges.start(exchange, now)
 
     def _deleted(self, session: Session, source: IPv6Address) -> None:

@@ -21,7 +21,14 @@ from agents.dgw.validation import (
 )
 from agents.wire.mobility import BindingAck, BindingUpdate
 from agents.wire.mobility_codes import Handoff, Status
-from agents.wire.mobility_options import AnchoredPrefix, Option, ServingMaar, Timestamp
+from agents.wire.mobility_options import (
+    AnchoredPrefix,
+    HomeNetworkPrefix,
+    MobileNodeIdentifier,
+    Option,
+    ServingMaar,
+    Timestamp,
+)
 
 
 class Anchoring:
@@ -29,6 +36,8 @@ class Anchoring:
 
     def __init__(self, base: GatewayBase) -> None:
         self._base = base
+        self._let_go: dict[str, float] = {}
+        """MN-ID of an ended binding, and until when the CMD may ask again because our answer was lost."""
 
     def on_update(self, update: BindingUpdate, source: IPv6Address, now: float) -> None:
         """Take a PBU: act and acknowledge, reject with a status, or ignore (spec §10)."""
@@ -37,7 +46,8 @@ class Anchoring:
             update = check_flags(update, base.support)
             node, own, care_of = self._check(update, source, now)
         except Ignored as ignored:
-            base.reception.drop(str(ignored), source)
+            if not self._confirm_again(update, source, now):
+                base.reception.drop(str(ignored), source)
         except Rejected as rejected:
             base.send(base.reception.reject(update, rejected, source, now), source)
         else:
@@ -49,6 +59,18 @@ class Anchoring:
                 self._bind(node, own, update, source, care_of, now)
             else:
                 self._unbind(node, own, update, source, now)
+
+    def _confirm_again(self, update: BindingUpdate, source: IPv6Address, now: float) -> bool:
+        """The CMD repeats an end that came about: it missed our answer, or came too late (spec RETX-11, DEREG-7)."""
+        base, identifier = self._base, update.first(MobileNodeIdentifier)
+        mn_id = identifier.text if identifier else ""
+        if source != base.config.cmd or update.lifetime_units or mn_id in base.state.nodes:
+            return False
+        if self._let_go.get(mn_id, now) <= now:
+            return False
+        prefixes = [option.network for option in update.every(HomeNetworkPrefix) if not option.bad_length]
+        base.send(compose_ack(update, lifetime=0, prefixes=prefixes), source)
+        return True
 
     def _check(
         self, update: BindingUpdate, source: IPv6Address, now: float
@@ -209,6 +231,7 @@ class Anchoring:
             rest = max(base.config.timing.quarantine, base.config.timing.lifetime)
             base.state.pool.release(node.own.prefix, now + rest if node.own.advertised or refused else None)
             base.outbox.say("binding-deleted", mn_id=node.mn_id, prefix=node.own.prefix)
+        self._let_go[node.mn_id] = now + base.config.timing.quarantine
         base.state.nodes.pop(node.mn_id, None)
         for callback in base.when_forgotten:
             callback(node, now)

@@ -532,6 +532,35 @@ def test_old_gateway_dead_until_later(domain):
     assert {d.name for d in domain.items(2, Dlif)} == {"mn1dgw1", "mn1dgw2"}
 
 
+@pytest.mark.requirement("RETX-11", "DEREG-7")
+def test_an_end_whose_answer_was_lost_is_confirmed_again(mode):
+    """The anchor has nothing left of the binding, yet answers the CMD's repetition; others are ignored (DEREG-3)"""
+    domain = walk(Domain(mode), 1, 2)
+    domain.detach(1, 2)
+    lost = [2]
+
+    def rule(now, source, destination, octets):
+        if (source, destination) == (address(1), CMD) and lost[0] and domain.node(1) is None:
+            lost[0] -= 1
+            return []
+        return None
+
+    domain.filters.append(rule)
+    domain.run(400)
+    assert lost == [0]
+    assert len(zero(domain, CMD, address(1))) == 3
+    assert domain.session() is None
+
+
+@pytest.mark.requirement("DEREG-7")
+def test_an_anchor_that_never_comes_back_is_given_up(mode):
+    domain = walk(Domain(mode), 1, 2)
+    domain.filters.append(unreachable(address(1)))
+    domain.detach(1, 2)
+    domain.run(4 * 7200)
+    assert domain.session() is None
+
+
 # --- DLIF-6
 
 
