@@ -49,14 +49,17 @@ class Session:
 
     def prolong(self, until: float, *, promised: bool) -> None:
         """The serving gateway advertises the prefixes it has (`promised`: all), and hosts may use these until then."""
+        known = {record.prefix for record in (self.serving, *self.anchors)}
+        self.valid = {prefix: end for prefix, end in self.valid.items() if prefix in known}
         for record in (self.serving, *(self.anchors if promised else self.agreed)):
             self.valid[record.prefix] = until
 
     def let_go(self, records: list[AnchorRecord]) -> None:
         """These anchor nothing any more."""
-        self.released += records
+        addresses = {record.address for record in records}
+        self.released = [record for record in self.released if record.address not in addresses] + records
         self.anchors = [record for record in self.anchors if record not in records]
-        self.untold -= {record.address for record in records}
+        self.untold -= addresses
         for record in records:
             self.valid.pop(record.prefix, None)
 

@@ -418,7 +418,7 @@ def test_refused_service_stays_refused(mode):
     domain.attach(1, 1)
     domain.run(60)
     assert len(domain.sent(BindingUpdate)) == count
-    assert domain.events("not-served")
+    assert domain.events("halted", address(1))
 
 
 @pytest.mark.requirement("RETX-10")
