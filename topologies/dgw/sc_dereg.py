@@ -143,7 +143,9 @@ def _reappear(run: Run, flows: list[traffic.Flow]) -> None:
     run.step("mn1 is back")
     mark = run.events.mark()
     run.net.attach("mn1", "cell2")
-    faults.wait_event(run, "anchor-active", "dgw2", mark)
+    # Its addresses may be about to run out: not before these RAs are they sure to stay.
+    for dlif in ("mn1dgw1", "mn1dgw2"):
+        faults.wait_event(run, "advertised", "dgw2", mark, dlif=dlif)
     again = []
     for gateway in (Gateway(1), Gateway(2)):
         source = traffic.address_in(run, "mn1", gateway.pool)
