@@ -13,7 +13,7 @@ import ipaddress
 import types
 import typing
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -24,6 +24,7 @@ _TEXTUAL = (
     ipaddress.IPv4Network,
     ipaddress.IPv6Network,
 )
+_AS_IT_IS = frozenset({str, int, float, bool, types.NoneType})
 
 
 class PlainError(ValueError):
@@ -32,8 +33,14 @@ class PlainError(ValueError):
 
 def plain(value: Any) -> Any:
     """`value` as dictionaries, lists, strings, numbers, booleans and None."""
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    kind: type = type(value)
+    if kind in _AS_IT_IS:
+        return value
+    if kind in _TEXTUAL:
+        return _text(value)
+    names = _field_names(kind)
+    if names is not None:
+        return {name: plain(getattr(value, name)) for name in names}
     if isinstance(value, enum.Enum):
         return value.name.lower()
     if isinstance(value, Mapping):
@@ -42,9 +49,18 @@ def plain(value: Any) -> Any:
         return [plain(v) for v in value]
     if isinstance(value, bytes):
         return value.hex()
-    if isinstance(value, _TEXTUAL):
-        return str(value)
     return value
+
+
+# State is written down before every answer: what would be worked out again each time is remembered.
+@cache
+def _field_names(kind: type) -> tuple[str, ...] | None:
+    return tuple(f.name for f in dataclasses.fields(kind)) if dataclasses.is_dataclass(kind) else None
+
+
+@lru_cache(maxsize=4096)
+def _text(value: Any) -> str:
+    return str(value)
 
 
 def build(kind: type[T], data: Any, place: str = "configuration") -> T:

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field, replace
 from captures.records import MobilityMessage
 from captures.run import Attachment, Run
 
+REVIVAL = 1
+"""Handoff Indicator of a node that is back at a gateway where its binding had ended (spec AMB-16)."""
 REFRESH = 5
 """Handoff Indicator of a re-registration (RFC 5213 §8.4)."""
 HANDOVER = (3, 4)
@@ -150,7 +152,7 @@ def answers(answer: MobilityMessage, update: MobilityMessage) -> bool:
 
 
 def registrations(run: Run) -> list[Registration]:
-    """One Registration per stay, refreshes (HI 5) and deletions (lifetime 0) left out."""
+    """One Registration per stay; refreshes (HI 5), revivals (HI 1 after an end), deletions (lifetime 0) left out."""
     exchanges, _ = pair(run)
     found = []
     for mobile, stays in run.attachments.items():
@@ -173,6 +175,8 @@ def _registration(run: Run, stay: Attachment, until: float, exchanges: list[Exch
         update = exchange.update
         if not stay.start <= update.time < until or update.handoff == REFRESH or update.lifetime == 0:
             continue
+        if update.handoff == REVIVAL and _ended(exchanges, stay, update):
+            continue
         if update.source == serving and update.destination == run.cmd_address:
             if run.mode == "direct":  # the LMA as anchor of every prefix asked for
                 for prefix in update.prefixes:
@@ -188,6 +192,14 @@ def _registration(run: Run, stay: Attachment, until: float, exchanges: list[Exch
         elif update.destination in anchors and (update.source == serving or update.serving == serving):
             registration.anchors.setdefault(anchors[update.destination], []).append(exchange)
     return registration
+
+
+def _ended(exchanges: list[Exchange], stay: Attachment, update: MobilityMessage) -> bool:
+    """Whether the gateway had ended the binding before, during the same stay."""
+    return any(
+        one.update.lifetime == 0 and one.update.source == update.source and stay.start <= one.update.time < update.time
+        for one in exchanges
+    )
 
 
 class Arrivals:

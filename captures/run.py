@@ -30,6 +30,9 @@ class Gateway:
     wan: str
     phy: str
     local_prefixes: tuple[IPv6Network, ...] = ()
+    """Networks that only this gateway reaches (spec §5.5)."""
+    local_hosts: tuple[str, ...] = ()
+    """Nodes in them."""
     dflag_profile: str = "rfc8885"
     """Where it has its D flag: "rfc8885" or "draft03" (spec AMB-5)."""
     operator: str = ""
@@ -192,6 +195,10 @@ class Run:
         name = self.name_of(address)
         return (self.anchor_of(prefix.network_address) or name) if name == self.lma else name
 
+    def home_of(self, node: str) -> str | None:
+        """Gateway whose local network this node is in."""
+        return next((name for name, gateway in self.gateways.items() if node in gateway.local_hosts), None)
+
     @cached_property
     def attachments(self) -> dict[str, list[Attachment]]:
         """Stays of each mobile node in order; a re-association at the same gateway extends the stay."""
@@ -298,10 +305,11 @@ def by_pair(packets: Iterable[Packet]) -> dict[tuple[IPv6Address, IPv6Address], 
 
 def _gateway(name: str, facts: Object) -> Gateway:
     local = tuple(IPv6Network(text) for text in facts.get("local_prefixes", []))
+    hosts = tuple(facts.get("local_hosts", ()))
     address, pool = IPv6Address(facts["address"]), IPv6Network(facts["pool"])
     profile = facts.get("dflag_profile", "rfc8885")
     operator = facts.get("operator", "")
-    return Gateway(name, address, pool, facts["wan"], facts["phy"], local, profile, operator)
+    return Gateway(name, address, pool, facts["wan"], facts["phy"], local, hosts, profile, operator)
 
 
 def _attachments(mobile: str, rows: list[list[Any]]) -> list[Attachment]:

@@ -21,6 +21,8 @@ class Tunnelled:
     """The LMA towards the anchor of another operator (spec INTER-3)."""
     mobile_address: IPv6Address
     uplink: bool
+    local: bool = False
+    """To or from a local network of the anchor: any prefix of the node may be at the other end (spec LIPA-6)."""
 
 
 def end_of(run: Run, address: IPv6Address) -> str | None:
@@ -54,9 +56,9 @@ def read(run: Run, packet: Packet) -> Tunnelled | str:
     if run.anchor_of(inner.source) == destination:
         return Tunnelled(packet, destination, source, inner.source, uplink=True)
     if any(inside(inner.destination, net) for net in run.gateways[destination].local_prefixes):
-        return Tunnelled(packet, destination, source, inner.source, uplink=True)
+        return Tunnelled(packet, destination, source, inner.source, uplink=True, local=True)
     if any(inside(inner.source, net) for net in run.gateways[source].local_prefixes):
-        return Tunnelled(packet, source, destination, inner.destination, uplink=False)
+        return Tunnelled(packet, source, destination, inner.destination, uplink=False, local=True)
     return (
         f"inner {inner.source} → {inner.destination} is anchored at neither end of {source} → {destination} "
         "in this direction"

@@ -82,10 +82,31 @@ def ping(run: Run, name: str, node: str, peer: str, target: str, interval: float
     return _start(run, name, node, argv, fields, counted="bytes from")
 
 
-def echo(run: Run, name: str, node: str, source: str, peer: str, interval: float = 0.02) -> Flow:
-    """A numbered UDP flow from a mobile node's address to a correspondent's echo server; progress counts echoes."""
-    port = next(_ports)
+def ping_from(run: Run, name: str, node: str, source: str, peer: str, interval: float = 0.05) -> Flow:
+    """A mobile node pings a peer from one of its addresses; progress counts replies."""
+    identifier = next(_icmp_ids)
     destination = run.address(peer)
+    argv = ["ping", "-6", "-n", "-e", str(identifier), "-i", str(interval), "-I", source, destination]
+    fields = {
+        "kind": "ping",
+        "protocol": "icmpv6",
+        "peer": peer,
+        "source": source,
+        "destination": destination,
+        "icmp_id": identifier,
+    }
+    return _start(run, name, node, argv, fields, counted="bytes from")
+
+
+def echo(
+    run: Run, name: str, node: str, source: str, peer: str, interval: float = 0.02, *, destination: str | None = None
+) -> Flow:
+    """A numbered UDP flow from a mobile node's address to a peer's echo server; progress counts echoes.
+
+    `destination` is the peer's first address unless another one is given.
+    """
+    port = next(_ports)
+    destination = destination or run.address(peer)
     argv = [sys.executable, "-m", "topologies.tools.udp_flow"]
     argv += [source, str(port), destination, str(ECHO_PORT), str(interval)]
     fields = {

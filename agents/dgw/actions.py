@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from ipaddress import IPv6Address
+from ipaddress import IPv6Address, IPv6Network
 
 from agents.dgw.forwarding import Advertisement, Item
 
@@ -62,7 +63,12 @@ class Advertise:
     advertisements: tuple[Advertisement, ...]
 
 
-Action = Send | SendParameterProblem | Consult | Install | Remove | Adopt | Advertise
+@dataclass(frozen=True)
+class CountTraffic:
+    """Read how many packets of each mobile node's prefix passed; the answer is a `TrafficCounted`."""
+
+
+Action = Send | SendParameterProblem | Consult | Install | Remove | Adopt | Advertise | CountTraffic
 
 
 @dataclass(frozen=True)
@@ -140,6 +146,21 @@ class RouterAdvertised:
     """Link-layer destination: the mobile node."""
 
 
+@dataclass(frozen=True)
+class LocalAccessChanged:
+    """An operator opens or closes local networks to a mobile node."""
+
+    mn_id: str
+    allowed: bool
+
+
+@dataclass(frozen=True)
+class TrafficCounted:
+    """Packets from and to each prefix so far, as the kernel counted them; may start again at 0."""
+
+    packets: Mapping[IPv6Network, int]
+
+
 Notice = (
     MobilityDatagram
     | PeerRefused
@@ -150,4 +171,6 @@ Notice = (
     | RouterSolicited
     | NeighborSeen
     | RouterAdvertised
+    | LocalAccessChanged
+    | TrafficCounted
 )

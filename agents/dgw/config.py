@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, field
 from ipaddress import IPv6Address, IPv6Network
 from typing import Literal
@@ -9,6 +10,9 @@ from typing import Literal
 Mode = Literal["direct", "relay", "locator", "proxy"]
 RaProfile = Literal["deprecate", "lowpref"]
 DflagProfile = Literal["rfc8885", "draft03"]
+AnchorTimers = Literal["stop", "run"]
+"""What anchors do with a binding's timer when the CMD moves it: stop it (spec DEREG-4), or ask the CMD when it runs
+out (DEREG-5).  The same in a whole domain."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +72,8 @@ class Timing:
     """T_agg: how long a CMD collects acknowledgements before a partial answer."""
     quarantine: float = 7200.0
     """Least time a released prefix rests before it is given to another node."""
+    idle: float = 600.0
+    """T_idle: an anchored prefix without traffic for this long is released (spec DEREG-11); 0: never."""
 
     def __post_init__(self) -> None:
         if not 4 <= self.lifetime <= 262140 or self.lifetime % 4:
@@ -81,6 +87,9 @@ class AdvertisementPolicy:
     profile: RaProfile = "deprecate"
     router_lifetime: int = 60
     mtu: int = 1460
+    """Octets; less where tunnels hold less (spec RA-13)."""
+    route_lifetime: int = 60
+    """Of a Route Information option, less near the end of the binding (spec LIPA-9)."""
     retry: float = 0.1
     """A DLIF whose RA was not seen leaving after this long is advertised again."""
 
@@ -118,6 +127,8 @@ class GatewayConfig:
     """Path of the saved state."""
     local_prefixes: tuple[IPv6Network, ...] = ()
     """Networks reachable only through this gateway (Local Prefix option)."""
+    local_interfaces: tuple[str, ...] = ()
+    """Interfaces of these networks."""
     tunnel: Literal["auto", "seg6", "ip6tnl"] = "auto"
     dflag_profile: DflagProfile = "rfc8885"
     """D flag positions used towards the CMD."""
@@ -126,6 +137,11 @@ class GatewayConfig:
     accept_legacy: bool = False
     """Take updates without the D flag as plain ones of RFC 5213; False: refuse them (129)."""
     repository_port: int = 5213
+    anchor_timers: AnchorTimers = "stop"
+    max_anchors: int = 8
+    """Anchors of one node; the oldest beyond is released (spec HO-16)."""
+    local_only_after: int = 0
+    """Serve a new node without its anchors when the CMD left this many updates unanswered (spec AMB-4); 0: never."""
     timing: Timing = field(default_factory=Timing)
     advertisements: AdvertisementPolicy = field(default_factory=AdvertisementPolicy)
     operator: str = ""
@@ -140,8 +156,13 @@ class GatewayConfig:
             raise ValueError(f"pool {self.pool} holds no /64")
         if not 1 <= self.index <= 0xFFFF:
             raise ValueError(f"index {self.index} is not between 1 and 65535")
+        for one, other in itertools.combinations(self.local_prefixes, 2):
+            if one.overlaps(other):
+                raise ValueError(f"local prefixes {one} and {other} overlap")
         if self.advertisements.router_lifetime < 4:
             raise ValueError("advertisements.router_lifetime is below the longest interval, 4 s")
+        if self.max_anchors < 1:
+            raise ValueError(f"max_anchors {self.max_anchors} is below 1")
 
 
 @dataclass(frozen=True)
@@ -161,6 +182,7 @@ class CmdConfig:
     accept_legacy: bool = False
     """Take updates without the D flag as plain ones of RFC 5213; False: refuse them (129)."""
     repository_port: int = 5213
+    anchor_timers: AnchorTimers = "stop"
     timing: Timing = field(default_factory=Timing)
     wan: str | None = None
     """Interface towards the core of a home LMA, which forwards between operators; None: out of the data path."""

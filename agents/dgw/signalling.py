@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from ipaddress import IPv6Address
+from typing import TypeGuard
 
 from agents.dgw.actions import (
     Consult,
@@ -19,6 +20,12 @@ from agents.kernel.rawsocket import MobilitySocket, ParameterProblems, Received
 from agents.runtime import Shell, announce
 
 LARGEST = 65535
+Message = Send | SendParameterProblem | Consult
+
+
+def is_message(action: object) -> TypeGuard[Message]:
+    """Whether an action is for the sockets here."""
+    return isinstance(action, Message)
 
 
 class Signalling:
@@ -38,7 +45,7 @@ class Signalling:
         shell.on_readable(self._mobility.fileno(), self._read_mobility)
         shell.on_readable(self._udp.fileno(), self._read_datagrams)
 
-    def perform(self, action: Send | SendParameterProblem | Consult) -> None:
+    def perform(self, action: Message) -> None:
         """Send; a peer that cannot be reached now is left to retransmission."""
         try:
             match action:

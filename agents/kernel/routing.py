@@ -66,6 +66,8 @@ class Rule:
     destination: IPv6Network | None = None
     protocol: int = 0
     """Next Header the rule is limited to, 0 for all."""
+    interface: str = ""
+    """Name of the interface that packets enter by, empty for all; it need not exist yet."""
 
 
 def _hop_attributes(hop: Hop) -> list[tuple[str, Any]]:
@@ -121,7 +123,8 @@ def _rule_request(rule: Rule, owner: int, *, put: bool) -> Request:
         if prefix:
             content[f"{end}_len"] = prefix.prefixlen
             content["attrs"].append((f"FRA_{end.upper()}", str(prefix.network_address)))
-    for name, value in (("FRA_PROTOCOL", owner), ("FRA_IP_PROTO", rule.protocol)):
+    attributes = (("FRA_PROTOCOL", owner), ("FRA_IP_PROTO", rule.protocol), ("FRA_IIFNAME", rule.interface))
+    for name, value in attributes:
         if value:
             content["attrs"].append((name, value))
     named = f"rule {rule.preference} to table {rule.table}"
@@ -181,6 +184,7 @@ def _own_rule(message: nlmsg) -> Rule:
         source=IPv6Network((source, message["src_len"])) if source else None,
         destination=IPv6Network((destination, message["dst_len"])) if destination else None,
         protocol=message.get_attr("FRA_IP_PROTO", 0),
+        interface=message.get_attr("FRA_IIFNAME", ""),
     )
 
 

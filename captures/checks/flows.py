@@ -60,18 +60,23 @@ def _constant(report: FlowReport) -> Result:
 
 def _path(run: Run, report: FlowReport) -> Result:
     flow = report.flow
-    anchor = run.anchor_of(flow.source)
+    home = run.home_of(flow.peer)
+    anchor = home or run.anchor_of(flow.source)
     tally = Tally(
         f"flows.{flow.name}.path",
-        "ATT-10, HO-9, HO-10",
+        "LIPA-1, LIPA-2, LIPA-4" if home else "ATT-10, HO-9, HO-10",
         f"{flow.name}: local at {anchor}, through the tunnel to it elsewhere",
-        f"plain on the core link of {anchor}; IPv6-in-IPv6 to {anchor} at every other gateway"
+        f"{'not' if home else 'plain'} on the core link of {anchor}; IPv6-in-IPv6 to {anchor} at every other gateway"
         + (f", to {run.lma} at those of another operator" if run.lma else ""),
     )
     texts = []
+    if home:
+        tally.see(*report.arrivals[:1])  # a flow that stays at home crosses no core link
     for path in report.paths:
-        wanted = LOCAL if path.stay.gateway == anchor else run.far_end(anchor or "", path.stay.gateway)
+        away = path.stay.gateway != anchor
+        wanted = run.far_end(anchor or "", path.stay.gateway) if away else None if home else LOCAL
         if path.main is None or path.example is None:
+            texts += [f"{path.stay.gateway}: plain"] if home and path.stay.gateway == anchor else []
             continue
         tally.see(path.example)
         texts.append(f"{path.stay.gateway}: {path.main if path.main == LOCAL else 'tunnel to ' + path.main}")

@@ -100,11 +100,18 @@ def _one_place(run: Run, seen: dict[Key, list[tuple[str, RouterAdvertisement]]],
             here = run.serving(mobile, when)
             if gateway in here:
                 place = gateway
+            elif not here and gateway == _last(run, mobile, when):
+                continue  # out of reach, its binding lives on until it ends or another gateway speaks up (DEREG-1)
             elif gateway not in run.serving(mobile, when, grace):
                 tally.wrong(f"{mac} speaks at {gateway} while {mobile} is at {'/'.join(here) or 'none'}", packet)
             elif place and place != gateway:
                 tally.wrong(f"{mac} speaks at {gateway} after it spoke at {place}", packet)
     return tally.result(f"{plural(len(tally.seen), 'frame')} of {plural(len(frames), 'DLIF')}", _NOTHING)
+
+
+def _last(run: Run, mobile: str, when: float) -> str | None:
+    """The gateway that a node was at last."""
+    return next((s.gateway for s in reversed(run.attachments.get(mobile, [])) if s.start <= when), None)
 
 
 def _signalled(run: Run, seen: dict[Key, list[tuple[str, RouterAdvertisement]]]) -> Result:

@@ -48,7 +48,8 @@ def _outer(everything: list[Tunnelled], wrong: list[tuple[str, Packet]]) -> Resu
         "tunnel.outer",
         "HO-6, HO-9",
         "Tunnels run between the anchor and the serving gateway",
-        "outer addresses = two gateways; inner = a prefix anchored at the far end from the serving gateway",
+        "outer addresses = two gateways; inner = a prefix anchored at the far end from the serving gateway, "
+        "or a local network there",
     )
     for text, packet in wrong:
         tally.wrong(text, packet)
@@ -104,7 +105,7 @@ def _local_plain(run: Run, read: dict[str, list[Tunnelled]]) -> Result:
             texts.append(f"{stay.gateway}: {len(plain)} plain")
             for one in read.get(stay.gateway, []):
                 settled = stay.start <= one.packet.time < stay.end
-                if settled and any(inside(one.mobile_address, net) for net in prefixes):
+                if settled and not one.local and any(inside(one.mobile_address, net) for net in prefixes):
                     # The first moments after coming back an old tunnel may still deliver (spec HO-14).
                     late = one.packet.time > stay.start + 1.0 or one.uplink
                     tally.demand(not late, f"{stay.gateway} tunnels its own prefix", one.packet)

@@ -72,7 +72,11 @@ class CmdCore:
     def handle_timer(self, now: float) -> None:
         """Retransmit, answer in part, expire: whatever is due."""
         self._base.exchanges.handle_timer(now)
-        procedures = {"expire": self._registrar.expire, "aggregate": self._informing.aggregate}
+        procedures = {
+            "expire": self._registrar.expire,
+            "aggregate": self._informing.aggregate,
+            "outlived": self._informing.outlived,
+        }
         for name, key in list(self._base.timers.take(now)):
             session = self._base.state.sessions.get(key)
             if name == "chain":
@@ -125,11 +129,16 @@ class CmdCore:
         self._base.state = build(CmdState, saved.get("state"), "saved state")
         self._repository = build(Repository, saved.get("repository"), "saved repository")
         self._base.stamper.sequence = self._base.state.sequence
+        timing = self.config.timing
         for session in self._base.state.sessions.values():
             if session.expires is not None:
-                self._base.timers.set(("expire", session.mn_id), session.expires)
+                # Gateways that could not reach us repeat themselves within this time: nobody is cut off unheard.
+                grace = 0.0 if session.deleting else now + timing.max_timeout + timing.hold
+                self._base.timers.set(("expire", session.mn_id), max(session.expires, grace))
         self._chaining = Chaining(self._base, self._repository)
         self._chaining.restored()
         self._base.plan = self._base.wanted()
         self._base.outbox.do(Adopt(tuple(self._base.plan.values())))
+        for session in self._base.state.sessions.values():
+            self._informing.resume(session, now)
         self._base.outbox.say("restored", sessions=len(self._base.state.sessions))

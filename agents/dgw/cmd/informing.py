@@ -39,11 +39,12 @@ class Informing:
     def begin(self, session: Session, update: BindingUpdate, source: IPv6Address, now: float) -> None:
         """A registration: tell all anchors that were not told yet; supersedes a running one (spec CMD-9)."""
         base = self._base
-        base.exchanges.cancel(session.mn_id)
+        base.exchanges.cancel(session.mn_id, keep="delete")
         transaction = Transaction(update, source, set(session.untold), session.agreed)
         self._transactions[session.mn_id] = transaction
         if session.untold:
             base.timers.set(("aggregate", session.mn_id), now + base.config.timing.aggregation)
+            self._watch_validity(session, now)
         self._answering.begun(session, transaction)
         for record in session.anchors:
             if record.address in session.untold:
@@ -61,9 +62,44 @@ class Informing:
         """The session ended: every anchor lets its prefix go (spec DEREG-7)."""
         self._transactions.pop(session.mn_id, None)
         self._base.timers.cancel(("aggregate", session.mn_id))
-        self._base.exchanges.cancel(session.mn_id)
-        for record in list(session.anchors):
+        self._base.timers.cancel(("outlived", session.mn_id))
+        self.release(session, list(session.anchors), now)
+
+    def release(self, session: Session, records: list[AnchorRecord], now: float) -> None:
+        """These anchors let their prefixes go; each is told until it answers (spec DEREG-7, DEREG-11)."""
+        session.let_go(records)
+        transaction = self._transactions.get(session.mn_id)
+        for record in records:
+            if transaction:
+                transaction.waiting.discard(record.address)
+            self._base.exchanges.cancel_with(record.address, session.mn_id)
+            self._base.outbox.say("anchor-released", mn_id=session.mn_id, anchor=record.address, prefix=record.prefix)
             self._delete_at(session, record, now)
+
+    def reclaim(self, session: Session, address: IPv6Address) -> None:
+        """The node came back to a gateway that was being told to let go: its registration is the newer word."""
+        session.released = [record for record in session.released if record.address != address]
+        self._base.exchanges.cancel_with(address, session.mn_id)
+
+    def resume(self, session: Session, now: float) -> None:
+        """After a restart: go on telling those that were let go (those that are kept follow with a repeated PBU)."""
+        for record in session.released:
+            self._delete_at(session, record, now)
+
+    def outlived(self, session: Session, now: float) -> None:
+        """An anchor was silent for so long that no host uses its prefix any more: not kept (spec HO-17)."""
+        dead = [
+            record
+            for record in session.anchors
+            if record.address in session.untold and session.valid.get(record.prefix, now) <= now
+        ]
+        self.release(session, dead, now)
+        self._watch_validity(session, now)
+
+    def _watch_validity(self, session: Session, now: float) -> None:
+        ends = [session.valid.get(r.prefix, now) for r in session.anchors if r.address in session.untold]
+        if ends:
+            self._base.timers.set(("outlived", session.mn_id), max(min(ends), now))
 
     def _relay(
         self,
@@ -82,11 +118,18 @@ class Informing:
         update = transaction.update
         original = None if again else update.first(Timestamp)
         technology = update.first(AccessTechnology)
-        care_of = self._base.operators.care_of(record.address, session.serving.address)
+        operators = self._base.operators
+        care_of = operators.care_of(record.address, session.serving.address)
         extra: list[Option] = [ServingMaar(care_of)]
         chained = care_of != session.serving.address  # an exchange of our own (spec INTER-3, INTER-4)
         if not chained or self._base.config.share_local_prefixes:  # what it is for (spec LIPA-6), no more (SEC-5)
-            extra.insert(0, AnchoredPrefix.of(session.serving.prefix))
+            # The new prefix first, then those of other anchors: the owner of a local network must know them all.
+            others = [r for r in session.anchors if r.address != record.address]
+            told = [
+                session.serving.prefix,
+                *(r.prefix for r in others if not operators.crosses(r.address, record.address)),
+            ]
+            extra = [*map(AnchoredPrefix.of, told), *extra]
 
         def compose(at: float) -> tuple[int, bytes]:
             own = bool(exchange.sends) or chained
@@ -195,13 +238,21 @@ class Informing:
             exchange.context = update
             return sequence, base.push(update, record.address)
 
-        base = self._base
-        tries = base.config.timing.unreachable_after
-        exchange = Exchange(record.address, session.mn_id, "delete", compose, tries=tries)
+        base, timing = self._base, self._base.config.timing
+        # For hours: the anchor's own timer does not run (spec DEREG-4), nobody else would tell it.
+        tries = timing.unreachable_after + int(timing.quarantine / timing.max_timeout)
+        exchange = Exchange(
+            record.address,
+            session.mn_id,
+            "delete",
+            compose,
+            tries=tries,
+            gave_up=lambda at: self._deleted(session, record.address),
+        )
         base.exchanges.start(exchange, now)
 
     def _deleted(self, session: Session, source: IPv6Address) -> None:
-        session.anchors = [record for record in session.anchors if record.address != source]
-        if not session.anchors:
+        session.released = [record for record in session.released if record.address != source]
+        if session.ended and not session.released:
             self._base.state.sessions.pop(session.mn_id, None)
             self._base.outbox.say("session-deleted", mn_id=session.mn_id)

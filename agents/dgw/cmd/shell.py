@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agents.dgw.actions import Action, Adopt, Consult, Install, Remove, Send, SendParameterProblem
+from agents.dgw.actions import Action, Adopt, Install, Remove
 from agents.dgw.cmd.core import CmdCore
 from agents.dgw.config import CmdConfig
-from agents.dgw.signalling import Signalling
+from agents.dgw.signalling import Signalling, is_message
 from agents.dgw.store import StateFile
 from agents.kernel.netlink import KernelError
 from agents.runtime import Shell, announce
@@ -25,7 +25,7 @@ def run_cmd(config: CmdConfig) -> None:
     signalling = Signalling(config.address, config.repository_port if config.mode == "direct" else None)
 
     def perform(action: Action) -> None:
-        if isinstance(action, Send | SendParameterProblem | Consult):
+        if is_message(action):
             signalling.perform(action)
         elif executor:
             try:
@@ -36,7 +36,7 @@ def run_cmd(config: CmdConfig) -> None:
     shell = Shell(core, perform)
     signalling.connect(shell)
     shell.on_request("resume", lambda request: {"resumed": core.resume()})
-    shell.after_each_turn(lambda: state.save(core.saved_state()))
+    shell.remember(lambda: state.save(core.saved_state()), is_message)
     saved = state.load()
     if saved is not None:
         core.restore(saved, shell.clock.now())

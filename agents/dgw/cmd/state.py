@@ -23,6 +23,10 @@ class Session:
     relayed: set[IPv6Address] = field(default_factory=set)
     """Anchors of other operators than the serving gateway's that tunnel to us: whichever gateway of that other side
     the node visits next, they need not be told (spec INTER-9)."""
+    released: list[AnchorRecord] = field(default_factory=list)
+    """Let go, but not heard of it yet: they are told until they answer (spec DEREG-7, DEREG-11)."""
+    valid: dict[IPv6Network, float] = field(default_factory=dict)
+    """Unix time until which a host may still be using each prefix of the node (spec HO-17)."""
     taken_back: list[AnchorRecord] = field(default_factory=list)
     """Anchors promised to the present serving gateway that refused (proxy mode)."""
     mac: str | None = None
@@ -33,6 +37,11 @@ class Session:
     freshness: Freshness = field(default_factory=Freshness)
 
     @property
+    def ended(self) -> bool:
+        """Hold time or lifetime are over: only the farewells to its anchors are left."""
+        return self.deleting and self.expires is None
+
+    @property
     def agreed(self) -> list[AnchorRecord]:
         """Anchors that tunnel to the present serving gateway."""
         return [record for record in self.anchors if record.address not in self.untold]
@@ -40,6 +49,22 @@ class Session:
     def anchor(self, address: IPv6Address) -> AnchorRecord | None:
         """The record of this anchor."""
         return next((record for record in self.anchors if record.address == address), None)
+
+    def prolong(self, until: float, *, promised: bool) -> None:
+        """The serving gateway advertises the prefixes it has (`promised`: all), and hosts may use these until then."""
+        known = {record.prefix for record in (self.serving, *self.anchors)}
+        self.valid = {prefix: end for prefix, end in self.valid.items() if prefix in known}
+        for record in (self.serving, *(self.anchors if promised else self.agreed)):
+            self.valid[record.prefix] = until
+
+    def let_go(self, records: list[AnchorRecord]) -> None:
+        """These anchor nothing any more."""
+        addresses = {record.address for record in records}
+        self.released = [record for record in self.released if record.address not in addresses] + records
+        self.anchors = [record for record in self.anchors if record not in records]
+        self.untold -= addresses
+        for record in records:
+            self.valid.pop(record.prefix, None)
 
 
 @dataclass

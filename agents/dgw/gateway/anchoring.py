@@ -5,6 +5,7 @@ from __future__ import annotations
 from ipaddress import IPv6Address, IPv6Network
 
 from agents.dgw.gateway.base import GatewayBase
+from agents.dgw.gateway.registration import start_update
 from agents.dgw.gateway.state import BindingState, MobileNode, OwnBinding
 from agents.dgw.messages import care_of_address, compose_ack, own_options
 from agents.dgw.validation import (
@@ -18,9 +19,16 @@ from agents.dgw.validation import (
     check_sender,
     check_service,
 )
-from agents.wire.mobility import BindingUpdate
-from agents.wire.mobility_codes import Status
-from agents.wire.mobility_options import Option, ServingMaar, Timestamp
+from agents.wire.mobility import BindingAck, BindingUpdate
+from agents.wire.mobility_codes import Handoff, Status
+from agents.wire.mobility_options import (
+    AnchoredPrefix,
+    HomeNetworkPrefix,
+    MobileNodeIdentifier,
+    Option,
+    ServingMaar,
+    Timestamp,
+)
 
 
 class Anchoring:
@@ -28,6 +36,8 @@ class Anchoring:
 
     def __init__(self, base: GatewayBase) -> None:
         self._base = base
+        self._let_go: dict[str, float] = {}
+        """MN-ID of an ended binding, and until when the CMD may ask again because our answer was lost."""
 
     def on_update(self, update: BindingUpdate, source: IPv6Address, now: float) -> None:
         """Take a PBU: act and acknowledge, reject with a status, or ignore (spec §10)."""
@@ -36,7 +46,8 @@ class Anchoring:
             update = check_flags(update, base.support)
             node, own, care_of = self._check(update, source, now)
         except Ignored as ignored:
-            base.reception.drop(str(ignored), source)
+            if not self._confirm_again(update, source, now):
+                base.reception.drop(str(ignored), source)
         except Rejected as rejected:
             base.send(base.reception.reject(update, rejected, source, now), source)
         else:
@@ -48,6 +59,18 @@ class Anchoring:
                 self._bind(node, own, update, source, care_of, now)
             else:
                 self._unbind(node, own, update, source, now)
+
+    def _confirm_again(self, update: BindingUpdate, source: IPv6Address, now: float) -> bool:
+        """The CMD repeats an end that came about: it missed our answer, or came too late (spec RETX-11, DEREG-7)."""
+        base, identifier = self._base, update.first(MobileNodeIdentifier)
+        mn_id = identifier.text if identifier else ""
+        if source != base.config.cmd or update.lifetime_units or mn_id in base.state.nodes:
+            return False
+        if self._let_go.get(mn_id, now) <= now:
+            return False
+        prefixes = [option.network for option in update.every(HomeNetworkPrefix) if not option.bad_length]
+        base.send(compose_ack(update, lifetime=0, prefixes=prefixes), source)
+        return True
 
     def _check(
         self, update: BindingUpdate, source: IPv6Address, now: float
@@ -107,12 +130,13 @@ class Anchoring:
         base = self._base
         moved = node.serving or own.care_of != care_of
         own.state, own.care_of = BindingState.REMOTE, care_of
+        own.elsewhere = self._prefixes_elsewhere(update, own)
         own.lifetime = min(update.lifetime_seconds, base.config.timing.lifetime)
         node.serving = node.attached = False
         node.anchors.clear()
         base.exchanges.cancel(node.mn_id)
         base.timers.cancel(("refresh", node.mn_id))
-        if source == base.config.cmd:
+        if source == base.config.cmd and base.config.anchor_timers == "stop":
             node.expires = None  # the CMD answers for the binding's end (spec DEREG-4, DEREG-7)
             base.timers.cancel(("expire", node.mn_id))
         else:
@@ -123,6 +147,12 @@ class Anchoring:
                 "binding-moved", mn_id=node.mn_id, prefix=own.prefix, care_of=care_of, lifetime=own.lifetime
             )
         base.reconcile(now, between=lambda: self._acknowledge(update, node, own, source))
+
+    def _prefixes_elsewhere(self, update: BindingUpdate, own: OwnBinding) -> tuple[IPv6Network, ...]:
+        """What option 65 says of the node's other prefixes, as far as they are some gateway's (spec LIPA-6)."""
+        told = [option.network for option in update.every(AnchoredPrefix) if not option.bad_length]
+        believed = [p for p in told if p != own.prefix and p.prefixlen == 64 and self._base.owner(p)]
+        return tuple(dict.fromkeys(believed))
 
     def _acknowledge(self, update: BindingUpdate, node: MobileNode, own: OwnBinding, source: IPv6Address) -> None:
         self._accept(update, node, own.lifetime, source)
@@ -145,6 +175,35 @@ class Anchoring:
         else:
             self.hold(node, now)
 
+    def expire(self, node: MobileNode, now: float) -> None:
+        """The binding of a node served elsewhere ran out: with a CMD it may be extended (spec DEREG-5)."""
+        base = self._base
+        if base.config.mode == "direct" or node.own is None or node.own.state is not BindingState.REMOTE:
+            self.forget(node, now)
+            return
+        start_update(
+            base,
+            node,
+            base.config.cmd,
+            "prolong",
+            Handoff.UNKNOWN,
+            [node.own.prefix],
+            now,
+            lifetime=0,
+            tries=base.config.timing.unreachable_after,
+            gave_up=lambda at: self.forget(node, at),
+        )
+
+    def prolonged(self, node: MobileNode, ack: BindingAck, now: float) -> None:
+        """The CMD's answer: the node is registered and the binding goes on, or it is not (spec DEREG-5)."""
+        if not ack.accepted or not ack.lifetime_units:
+            self.forget(node, now)
+            return
+        base = self._base
+        node.expires = now + ack.lifetime_seconds
+        base.timers.set(("expire", node.mn_id), node.expires)
+        base.outbox.say("binding-prolonged", mn_id=node.mn_id, lifetime=ack.lifetime_seconds)
+
     def hold(self, node: MobileNode, now: float) -> None:
         """Keep the entry, without forwarding, for MinDelayBeforeBCEDelete (spec DEREG-6)."""
         base = self._base
@@ -164,6 +223,7 @@ class Anchoring:
         One that was `refused` rests as well: it is not to be asked for again (spec RETX-10).
         """
         base = self._base
+        base.part_with(node)
         base.exchanges.cancel(node.mn_id, keep="deregister")
         base.timers.cancel(("expire", node.mn_id))
         base.timers.cancel(("refresh", node.mn_id))
@@ -171,6 +231,7 @@ class Anchoring:
             rest = max(base.config.timing.quarantine, base.config.timing.lifetime)
             base.state.pool.release(node.own.prefix, now + rest if node.own.advertised or refused else None)
             base.outbox.say("binding-deleted", mn_id=node.mn_id, prefix=node.own.prefix)
+        self._let_go[node.mn_id] = now + base.config.timing.quarantine
         base.state.nodes.pop(node.mn_id, None)
         for callback in base.when_forgotten:
             callback(node, now)

@@ -14,6 +14,8 @@ from agents.wire.mobility_options import ServingMaar
 
 FRESH_SLOTS = 0x8000
 """First slot number of identities made up for anchors that told none; pools count from below."""
+OTHER_SLOTS = 0xC000
+"""Added to the slot of an own identity whose link-local address a node uses itself."""
 
 
 def expect_anchor(base: GatewayBase, node: MobileNode, record: AnchorRecord) -> AnchorBinding | None:
@@ -75,9 +77,28 @@ def activate(
 
 
 def drop_anchor(base: GatewayBase, node: MobileNode, anchor: AnchorBinding, reason: str) -> None:
-    """The anchor will not serve its prefix: no DLIF, no RA, no forwarding for it (spec §10)."""
+    """The anchor will not serve its prefix: it is withdrawn, its forwarding ends, its DLIF goes (spec §10, RA-15)."""
+    base.part(node, anchor.prefix)
     node.anchors.remove(anchor)
     base.outbox.say("anchor-dropped", mn_id=node.mn_id, prefix=anchor.prefix, reason=reason)
+
+
+def avoid_link_local(base: GatewayBase, node: MobileNode, taken: IPv6Address) -> bool:
+    """The node uses this link-local address itself: no DLIF of it may (spec DLIF-6). Whether the own one changed.
+
+    An anchor's DLIF gets an identity for here only: a PBU has no place to tell the anchor (spec AMB-7).
+    """
+    for anchor in node.anchors:
+        if anchor.identity and anchor.identity.link_local == taken:
+            anchor.identity = own_identity(base.config.index, FRESH_SLOTS + anchor.slot)
+            base.outbox.say("router-identity-changed", mn_id=node.mn_id, prefix=anchor.prefix)
+    if node.own is None or node.own.identity.link_local != taken:
+        return False
+    slot = base.state.pool.slot(node.own.prefix)
+    other, usual = (own_identity(base.config.index, number) for number in (OTHER_SLOTS | slot, slot))
+    node.own.identity = usual if node.own.identity == other else other
+    base.outbox.say("router-identity-changed", mn_id=node.mn_id, prefix=node.own.prefix)
+    return True
 
 
 def anchors_at(node: MobileNode, address: IPv6Address) -> list[AnchorBinding]:
@@ -91,6 +112,9 @@ def _usable(base: GatewayBase, node: MobileNode, anchor: AnchorBinding, identity
         return identity
     if not usable_mac(identity.mac) or not identity.link_local.is_link_local:
         base.outbox.say("identity-ignored", mn_id=node.mn_id, reason=f"{identity.mac} {identity.link_local}")
+        return None
+    if identity.link_local == node.link_local:
+        base.outbox.say("identity-ignored", mn_id=node.mn_id, mac=identity.mac, taken_by=node.mn_id)
         return None
     for other in base.state.nodes.values():
         taken = [a.identity.mac for a in other.anchors if a.identity and a is not anchor]

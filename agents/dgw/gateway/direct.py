@@ -8,7 +8,7 @@ from ipaddress import IPv6Address, IPv6Network
 from agents.dgw.exchanges import Exchange
 from agents.dgw.gateway.anchors import activate, anchors_at, drop_anchor, expect_anchor, told_identity
 from agents.dgw.gateway.base import GatewayBase
-from agents.dgw.gateway.registration import extend, granted, start_update
+from agents.dgw.gateway.registration import extend, granted, start_release, start_update
 from agents.dgw.gateway.state import AnchorBinding, BindingState, MobileNode
 from agents.dgw.messages import granted_prefixes, group_local_prefixes
 from agents.dgw.repository import Entry, RepositoryClient
@@ -54,10 +54,9 @@ class DirectRegistration:
     def _found(self, node: MobileNode, entry: Entry, now: float) -> None:
         if not node.attached or not node.serving:
             return
-        for record in entry.anchors:
-            if record.address == self._base.config.address:
-                continue
-            anchor = expect_anchor(self._base, node, record)
+        others = [record for record in entry.anchors if record.address != self._base.config.address]
+        # All are known before the first is told: each is told of the others' prefixes (spec LIPA-6).
+        for anchor in [expect_anchor(self._base, node, record) for record in others]:
             if anchor and not anchor.active and not self._asking(node, anchor):
                 self._update_anchor(node, anchor, Handoff.SAME_INTERFACE, now)
 
@@ -66,7 +65,9 @@ class DirectRegistration:
 
     def _update_anchor(self, node: MobileNode, anchor: AnchorBinding, handoff: Handoff, now: float) -> None:
         """One update per prefix: an LMA stands for several anchors, and one must not wait for another (spec HO-11)."""
-        extra = [AnchoredPrefix.of(self._base.own_record(node).prefix)]
+        # The node's other prefixes as well: an owner of a local network must know them all (spec LIPA-6).
+        others = [each.prefix for each in node.anchors if each.address != anchor.address]
+        extra = [AnchoredPrefix.of(prefix) for prefix in (self._base.own_record(node).prefix, *others)]
         start_update(self._base, node, anchor.address, "anchor", handoff, [anchor.prefix], now, extra=extra)
 
     def leave(self, node: MobileNode) -> None:
@@ -91,6 +92,12 @@ class DirectRegistration:
                 tries=tries,
             )
 
+    def release(self, node: MobileNode, anchor: AnchorBinding, now: float) -> None:
+        """The anchor hears it from us; the repository forgets it at once, so that nobody finds it there again."""
+        self._repository.cancel(node.mn_id, "lookup")
+        self._remove(node, anchor.address, now)
+        start_release(self._base, node, anchor.address, anchor, now)
+
     def exchange_of(self, ack: BindingAck, source: IPv6Address, mn_id: str) -> Exchange | None:
         """Every anchor is asked itself."""
         return None
@@ -109,6 +116,7 @@ class DirectRegistration:
             self._base.outbox.say("prefixes-differ", mn_id=node.mn_id, peer=source)
         for anchor in anchors_at(node, exchange.peer):
             if anchor.prefix in prefixes & _prefixes(exchange):
+                anchor.expires = now + granted(exchange, ack)
                 activate(self._base, node, anchor, identity, local_prefixes)
         lifetime = granted(exchange, ack)
         if node.expires is not None and lifetime < node.expires - now:

@@ -26,9 +26,16 @@ HANDOVERS: dict[str, Conversation] = {
 
 @check("signalling")
 def signalling(
-    run: Run, require_timestamp: bool = True, require_dlif: bool = True, allow_status: tuple[int, ...] = ()
+    run: Run,
+    require_timestamp: bool = True,
+    require_dlif: bool = True,
+    allow_status: tuple[int, ...] = (),
+    prolonging: bool = False,
 ) -> list[Result]:
-    """Judge every PBU/PBA by itself, each answer against its update, and each stay's conversation."""
+    """Judge every PBU/PBA by itself, each answer against its update, and each stay's conversation.
+
+    `prolonging`: anchors ask the CMD with lifetime 0 whether their binding goes on (spec DEREG-5).
+    """
     if run.mode not in HANDOVERS:
         raise CaptureError(f"check signalling: unknown mode {run.mode!r} (known: {', '.join(MODES)})")
     ours = [message for message in run.signalling if message.kind in ("PBU", "PBA")]
@@ -38,7 +45,7 @@ def signalling(
         messages.wellformed(ours, others),
         messages.flags(run, ours),
         messages.options(ours, require_timestamp),
-        messages.echo(exchanges, unmatched, set(allow_status)),
+        messages.echo(exchanges, unmatched, set(allow_status), prolonging=prolonging),
         messages.sequences(ours),
     ]
     return results + [_stay(run, registration, require_dlif) for registration in registrations(run)]

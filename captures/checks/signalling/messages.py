@@ -89,8 +89,10 @@ def options(messages: list[MobilityMessage], require_timestamp: bool) -> Result:
     return tally.result(f"complete in all {len(messages)} messages", "no PBU or PBA captured")
 
 
-def echo(exchanges: list[Exchange], unmatched: list[MobilityMessage], allowed: set[int]) -> Result:
-    """Every PBU is answered, and each PBA repeats what it must."""
+def echo(
+    exchanges: list[Exchange], unmatched: list[MobilityMessage], allowed: set[int], *, prolonging: bool = False
+) -> Result:
+    """Every PBU is answered, and each PBA repeats what it must; `prolonging`: lifetime 0 may ask (DEREG-5)."""
     tally = Tally(
         "signalling.echo",
         "HO-8, RETX-6",
@@ -121,7 +123,9 @@ def echo(exchanges: list[Exchange], unmatched: list[MobilityMessage], allowed: s
             for name, text in ECHOED.items():
                 same = getattr(answer, name) == getattr(update, name)
                 tally.demand(same, f"PBA {text} differs from the PBU's", update, answer)
-            tally.demand(answer.lifetime <= update.lifetime, "PBA grants more than requested", update, answer)
+            question = prolonging and update.lifetime == 0
+            more = answer.lifetime > update.lifetime and not question
+            tally.demand(not more, "PBA grants more than requested", update, answer)
     count = sum(len(one.answers) + len(one.copies) for one in exchanges)
     return tally.result(
         f"{plural(count, 'answer')} to {plural(len(exchanges), 'PBU')}, "

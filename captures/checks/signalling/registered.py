@@ -76,7 +76,10 @@ def _passed_on(
         return
     tally.demand(origin.time <= update.time, "relayed before it was received", origin, update)
     tally.demand(update.handoff == origin.handoff, "relayed HI differs", origin, update)
-    tally.demand(update.anchored == origin.prefixes, "option 65 is not the new prefix", update)
+    tally.demand(update.anchored[:1] == origin.prefixes, "option 65 is not the new prefix", update)
+    for prefix in update.anchored[1:]:  # the node's other prefixes may follow (spec LIPA-6)
+        mine = run.owner_of_prefix.get(prefix) == stay.mobile and not prefix.subnet_of(run.gateways[anchor].pool)
+        tally.demand(mine, f"option 65 names {prefix}", update)
     if not literal or update.prefixes != origin.prefixes:
         anchor_prefixes(run, tally, stay.mobile, anchor, update)
 

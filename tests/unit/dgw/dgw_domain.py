@@ -15,6 +15,7 @@ from agents.dgw.actions import (
     Advertise,
     Associated,
     Consult,
+    CountTraffic,
     Disassociated,
     Install,
     MobilityDatagram,
@@ -23,6 +24,7 @@ from agents.dgw.actions import (
     RouterAdvertised,
     Send,
     SendParameterProblem,
+    TrafficCounted,
 )
 from agents.dgw.cmd.core import CmdCore
 from agents.dgw.config import AdvertisementPolicy, CmdConfig, GatewayConfig, Peer, Profile, RadvdFiles, Timing
@@ -104,7 +106,7 @@ class Domain:
     """Three gateways (or those of `operators`) and a CMD, connected; those with an index in `draft03` put their D
     flag where the draft had it.
 
-    `only` changes the configuration of single gateways, by index.
+    `only` changes the configuration of single gateways, by index; `networks`: gateway's index to its local prefixes.
     """
 
     def __init__(
@@ -117,6 +119,7 @@ class Domain:
         only=None,
         draft03=(),
         operators=None,
+        networks=None,
     ):
         changes = dict(gateway_changes or {})
         if timing:
@@ -124,12 +127,21 @@ class Domain:
         self.mode, self.delay, self.now = mode, delay, START
         self.operators = operators
         self.draft03 = {address(i) for i in draft03}
+        local = {
+            i: {"local_prefixes": tuple(map(IPv6Network, found)), "local_interfaces": ("loc",)}
+            for i, found in (networks or {}).items()
+        }
         self.configs = {
             address(i): gateway_config(
                 i,
                 mode,
                 operators,
-                **{"dflag_profile": self._profile(i), **changes, **(only or {}).get(i, {})},
+                **{
+                    "dflag_profile": self._profile(i),
+                    **changes,
+                    **local.get(i, {}),
+                    **(only or {}).get(i, {}),
+                },
             )
             for i in operators or POOLS
         }
@@ -143,6 +155,10 @@ class Domain:
         self.cores[CMD] = CmdCore(replace(cmd, gateways=seen))
         self.kernel = {a: {} for a in self.cores}
         self.advertised = dict.fromkeys(self.cores, ())
+        self.spoken = []
+        """(time, gateway's address, advertisement) of every RA that left."""
+        self.orders = []
+        """(time, gateway, advertisements) of every set of RAs ordered."""
         self.wire = []
         """(time, source, destination, decoded message) of every Mobility Header sent."""
         self.log = []
@@ -150,6 +166,8 @@ class Domain:
         self.filters = []
         """Callables (time, source, destination, octets) -> list of delays; [] drops."""
         self.radio_loses_ras = False
+        self.idle = {}
+        """Prefixes without traffic, and the count at which it stands still; all others are busy."""
         self._queue = []
         self._count = itertools.count()
 
@@ -234,18 +252,28 @@ class Domain:
                     self.kernel[node] = {item.key: item for item in action.items}
                 case Advertise():
                     self._advertise(node, action)
+                case CountTraffic():
+                    notice = TrafficCounted(self.traffic())
+                    heapq.heappush(self._queue, (self.now, next(self._count), node, notice))
                 case SendParameterProblem():
                     self.wire.append((self.now, node, action.offending.source, action))
         for event in core.events():
             self.log.append((self.now, node, event))
 
+    def traffic(self):
+        gateways = [core for core in self.cores.values() if isinstance(core, GatewayCore)]
+        prefixes = {n.own.prefix for core in gateways for n in core._base.state.nodes.values() if n.own}
+        return {prefix: self.idle.get(prefix, int(self.now)) for prefix in prefixes}
+
     def _advertise(self, node, action):
         self.advertised[node] = action.advertisements
+        self.orders.append((self.now, node, action.advertisements))
         for ra in action.advertisements:
             dlif = self.kernel[node].get(("dlif", ra.dlif))
             assert dlif is not None, f"RA on {ra.dlif}, which does not exist"
             if not self.radio_loses_ras:
                 client = next(p.mac for p in profiles() if p.name == ra.dlif[: len(p.name)])
+                self.spoken.append((self.now, node, ra))
                 notice = RouterAdvertised(dlif.link_local, client)
                 heapq.heappush(self._queue, (self.now + 0.005, next(self._count), node, notice))
 
@@ -273,6 +301,10 @@ class Domain:
 
     def items(self, index, kind):
         return [item for item in self.kernel[address(index)].values() if isinstance(item, kind)]
+
+    def heard(self, dlif, since=0.0):
+        """(time, advertisement) of every RA of this DLIF that left, wherever it was."""
+        return [(t, ra) for t, _, ra in self.spoken if ra.dlif == dlif and t >= since]
 
     def ras(self, index, number=1):
         return {ra.dlif: ra for ra in self.advertised[address(index)] if ra.dlif.startswith(f"mn{number}")}

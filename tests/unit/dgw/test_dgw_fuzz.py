@@ -227,7 +227,7 @@ def test_a_flood_of_errors_under_invented_addresses_gets_few_answers():
 def test_a_registration_remembers_few_prefixes_as_taken_back():
     """Corrections without end for one registration (spec CMD-PROXY-2)"""
     target = Target("gateway", "relay", 5)
-    answered = target.core._serving._answered["mn1@dmm.example"]
+    answered = target.core._base.answered["mn1@dmm.example"]
     for number in range(1000):
         ack = compose_ack(answered.context, lifetime=0, prefixes=[])
         named = HomeNetworkPrefix.of(IPv6Network((PREFIXES[0].network_address + (number + 5 << 64), 64)))
