@@ -25,6 +25,7 @@ from agents.dgw.config import GatewayConfig
 from agents.dgw.gateway.anchoring import Anchoring
 from agents.dgw.gateway.base import GatewayBase
 from agents.dgw.gateway.central import LocatorRegistration, RelayRegistration
+from agents.dgw.gateway.classic import ClassicServing
 from agents.dgw.gateway.direct import DirectRegistration
 from agents.dgw.gateway.plan import items
 from agents.dgw.gateway.registration import Registration
@@ -43,8 +44,12 @@ class GatewayCore:
         self._base = GatewayBase(config)
         self._repository = RepositoryClient(config.cmd, config.repository_port, config.timing, self._base.outbox)
         self._anchoring = Anchoring(self._base)
-        registration = self._registration()
-        self._serving = Serving(self._base, self._anchoring, registration)
+        self._serving = self._serve()
+
+    def _serve(self) -> Serving:
+        if self.config.mode == "classic":
+            return ClassicServing(self._base, self._anchoring)
+        return Serving(self._base, self._anchoring, self._registration())
 
     def _registration(self) -> Registration:
         if self.config.mode == "direct":
