@@ -19,11 +19,12 @@ from captures.pcapng import CaptureError
 from captures.record import Recorder, start_all, stop_all
 from testbed.cells import Association
 from testbed.network import Network
+from testbed.nginx import ACCESS_LOG, Nginx
 from testbed.nodes import MobileHost
 from testbed.processes import Agent, Radvd
 from testbed.rundir import RunDirectory
 from testbed.validation import LabError, unknown
-from topologies.lab import AgentSpec, Lab
+from topologies.lab import AgentSpec, Lab, WebServerSpec
 from topologies.pace import slowness
 from topologies.traffic import Flow
 
@@ -74,6 +75,8 @@ class Run:
             service = Radvd(self.net[radvd.node], Path(radvd.config), Path(radvd.pid_file), log)
             self._cleanup.callback(service.stop)
             service.start()
+        for server in self.lab.web_servers(self.options):
+            self._start_web_server(server.located(runtime))
         self.net.listen_associations(self._on_association)
         for spec in self.lab.agents(self.options):
             self._start_agent(spec.located(runtime))
@@ -87,6 +90,13 @@ class Run:
         with _captures_work():
             start_all(self._recorders.values())
         self._recording = True
+
+    def _start_web_server(self, spec: WebServerSpec) -> None:
+        log = self.directory.agents / f"{spec.node}-nginx.log"
+        access_log = self.directory.path / ACCESS_LOG.format(node=spec.node)
+        server = Nginx(self.net[spec.node], Path(spec.folder), spec.body, spec.files, access_log, log)
+        self._cleanup.callback(server.stop)
+        server.start()
 
     def _start_agent(self, spec: AgentSpec) -> None:
         agent = Agent(self.net[spec.node], spec.name, spec.module, spec.config, self.directory.path, self.events)

@@ -68,6 +68,9 @@ def _path(run: Run, report: FlowReport) -> Result:
         f"plain on the core link of {anchor}; IPv6-in-IPv6 to {anchor} at every other gateway"
         + (f", to {run.lma} at those of another operator" if run.lma else ""),
     )
+    if run.central:
+        tally.title = f"{flow.name}: through the tunnel to {anchor}"
+        tally.expected = f"IPv6-in-IPv6 to {anchor} at every gateway"
     texts = []
     for path in report.paths:
         wanted = LOCAL if path.stay.gateway == anchor else run.far_end(anchor or "", path.stay.gateway)
