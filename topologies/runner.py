@@ -24,7 +24,7 @@ from testbed.nodes import MobileHost
 from testbed.processes import Agent, Radvd
 from testbed.rundir import RunDirectory
 from testbed.validation import LabError, unknown
-from topologies.lab import AgentSpec, Lab, WebServerSpec
+from topologies.lab import RUNTIME, AgentSpec, Lab, WebServerSpec
 from topologies.pace import slowness
 from topologies.traffic import Flow
 
@@ -49,6 +49,7 @@ class Run:
         self._cleanup = ExitStack()
         self._started = time.time()
         self._slowness = slowness()
+        self._runtime = ""
 
     @classmethod
     def deploy(cls, lab: Lab, options: Any, directory: Path, progress: Progress = lambda _text: None) -> Run:
@@ -68,7 +69,7 @@ class Run:
         progress("starting captures")
         self._start_captures()
         progress("starting services and agents")
-        runtime = tempfile.mkdtemp(prefix="roamlab-", dir="/run")
+        runtime = self._runtime = tempfile.mkdtemp(prefix="roamlab-", dir="/run")
         self._cleanup.callback(shutil.rmtree, runtime, ignore_errors=True)
         for radvd in (spec.located(runtime) for spec in self.lab.radvds(self.options)):
             log = self.directory.agents / f"{radvd.node}-radvd.log"
@@ -152,6 +153,10 @@ class Run:
         """Start a program in a node; it is ended with the run."""
         process: subprocess.Popen[Any] = self.net[node].popen(argv, **options)
         return process
+
+    def runtime(self, path: str) -> str:
+        """Where a path of the lab's specifications, which begins with RUNTIME, is in this run."""
+        return path.replace(RUNTIME, self._runtime)
 
     def address(self, node: str) -> str:
         """The first configured IPv6 address of a node."""

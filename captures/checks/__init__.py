@@ -3,6 +3,7 @@
 from captures.checks import (
     bad_input,
     cmd_interface,
+    content,
     flows,
     identity,
     interoperator,
@@ -21,6 +22,7 @@ __all__ = [
     "call",
     "check",
     "cmd_interface",
+    "content",
     "flows",
     "identity",
     "interoperator",

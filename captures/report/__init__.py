@@ -29,6 +29,7 @@ GROUPS = {
     "identity": "Logical interfaces (DLIF)",
     "prefixes": "Prefixes",
     "flows": "Flows",
+    "content": "Content caches",
     "reachability": "Reachability",
 }
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from testbed.mininet_api import Topo
 from topologies.dgw.plan import CMD_ADDRESS, DgwPlan, DgwTopo, Gateway
 from topologies.lab import RUNTIME, AgentSpec
 
@@ -28,7 +29,7 @@ class ClassicPlan(DgwPlan):
         """The home network, wherever the node is."""
         return HOME_POOL
 
-    def topo(self) -> DgwTopo:
+    def topo(self) -> Topo:
         """The topology, with the anchor in place of the CMD."""
         return DgwTopo(
             gateways=self.gateways,
