@@ -140,13 +140,13 @@ class Content:
     def fill(self) -> Octets:
         """What the caches fetched from the origin."""
         home = self.run.correspondents[self.origin]
-        found: Octets = {}
+        found: Octets = dict.fromkeys(self.links, 0)
         for name, place in self.links.items():
             capture = self.run.capture(*place)
             for packet in capture.packets if capture else []:
                 ends = {packet.inner.source, packet.inner.destination} if packet.layers else set()
                 if home in ends and packet.protocol == TCP:
-                    found[name] = found.get(name, 0) + packet.length
+                    found[name] += packet.length
         return found
 
     def _download(self, flow: Flow, event: dict[str, Any]) -> Download:

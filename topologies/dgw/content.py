@@ -41,7 +41,7 @@ CONTENT_ADDRESS = "2001:db8:cd::80"
 ORIGIN_ADDRESS = "2001:db8:f::2"
 CENTRE, CORE = "2001:db8:c:100::2", "2001:db8:c:100::1"
 FILM, PART = "film", "part"
-SIZES = {FILM: 1_500_000, PART: 20_000}
+SIZES = {FILM: 1_000_000, PART: 20_000}
 """Octets of what there is to download."""
 RATES = {"film-1": 250_000, "film-2": 500_000}
 """Octets a second at which a cache sends, at the player's wish: the first film lasts longer than the move."""
