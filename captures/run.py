@@ -156,6 +156,11 @@ class Run:
         """Capture of a gateway's access side."""
         return self.capture(gateway, self.gateways[gateway].phy)
 
+    def uplinks(self, gateway: str) -> list[Capture]:
+        """Captures of all sides of a gateway but the access side: its core link, and links to what stands beside it."""
+        phy = self.gateways[gateway].phy
+        return [one for (node, interface), one in self.captures.items() if node == gateway and interface != phy]
+
     def of_mobile(self, mobile: str) -> Capture | None:
         """Capture of a mobile node's interface."""
         return self.capture(mobile, self.mobiles[mobile].interface)

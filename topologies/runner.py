@@ -154,6 +154,11 @@ class Run:
         process: subprocess.Popen[Any] = self.net[node].popen(argv, **options)
         return process
 
+    @property
+    def slowness(self) -> float:
+        """1.0 on a real machine, else how many times slower an emulated one is."""
+        return self._slowness
+
     def runtime(self, path: str) -> str:
         """Where a path of the lab's specifications, which begins with RUNTIME, is in this run."""
         return path.replace(RUNTIME, self._runtime)

@@ -162,9 +162,11 @@ class Content:
 
     node: str
     source: str
-    """The address the node is expected to ask from; which one it takes is left to the node."""
+    """The address the node is expected to ask from."""
     name: str
     address: str
+    bind: bool = False
+    """Tell the program its source address; else that is left to the node."""
 
 
 def publish(run: Run, node: str, folder: str, names: Iterable[str]) -> None:
@@ -188,6 +190,7 @@ def download(run: Run, name: str, where: Content, path: str, rate: int | None = 
     target.parent.mkdir(exist_ok=True)
     url = f"http://{where.name}/{path}" + (f"?rate={rate}" if rate else "")
     argv = ["curl", "-6", "-sS", "-f", "--local-port", str(port), "-o", str(target)]
+    argv += ["--interface", where.source] if where.bind else []
     argv += ["--resolve", f"{where.name}:{HTTP_PORT}:[{where.address}]", url]
     fields = {
         "kind": "download",
