@@ -85,8 +85,8 @@ def test_a_cache_asks_the_origin_once(net, make):
 def test_its_end_is_the_end_of_all_its_processes(make):
     server = make("origin", ORIGIN)
     server.start()
-    children = Path(f"/proc/{server.pid}/task/{server.pid}/children").read_text().split()
-    assert children
+    listed = Path(f"/proc/{server.pid}/task/{server.pid}/children")
+    children = wait_until("the master to have workers", lambda: listed.read_text().split() or None)
     assert server.stop() == 0
     assert not any(Path("/proc", child).exists() for child in children)
     server.start()

@@ -26,6 +26,7 @@ class CentralAnchorLab(ContentLab):
     name = "central-anchor"
     title = "Content caches with one central anchor, for comparison"
     options = CentralOptions
+    stock_variants = ({"tunnel": "ip6tnl", "delay": 5.0},)
     hops = (5, 5)
 
     def plan(self, options: ContentOptions) -> CentralContentPlan:
