@@ -110,6 +110,9 @@ class Registrar:
             self._reject(request.update, rejected, request.source, now)
 
     def _register(self, request: Request, binding: Binding | None, now: float) -> None:
+        # Whatever waited for word of a former gateway is older than this.
+        self._waiting.pop(request.mn_id, None)
+        self.timers.cancel(("assign", request.mn_id))
         created = binding is None
         binding = binding or self._create(request, now)
         moved = created or binding.deleting or binding.care_of != request.care_of
@@ -158,7 +161,6 @@ class Registrar:
         self.reconcile()
         waiting = self._waiting.pop(binding.mn_id, None)
         if waiting:
-            self.timers.cancel(("assign", binding.mn_id))
             self._register_or_reject(waiting, binding, now)
 
     def expire(self, prefix: str, now: float) -> None:

@@ -423,6 +423,15 @@ def test_an_unknown_handoff_waits_for_the_former_gateway():
     assert given(ack) != home
 
 
+def test_a_clearer_update_takes_the_place_of_one_that_waits():
+    anchor = Anchor()
+    home = given(anchor.ask(1))
+    assert anchor.ask(2, mac=None) is None
+    assert given(anchor.ask(2)) == home
+    assert anchor.wait(3) is None
+    assert len(anchor.cache) == 1
+
+
 def test_an_unknown_handoff_ends_with_the_former_gateways_word():
     anchor = Anchor()
     home = given(anchor.ask(1))
