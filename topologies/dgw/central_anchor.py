@@ -26,7 +26,8 @@ class CentralAnchorLab(ContentLab):
     name = "central-anchor"
     title = "Content caches with one central anchor, for comparison"
     options = CentralOptions
-    stock_variants = ({"tunnel": "ip6tnl", "delay": 5.0},)
+    # An emulated machine may need longer than the usual window from stamping an update to reading it.
+    stock_variants = ({"tunnel": "ip6tnl", "delay": 5.0, "timestamp_window": 5.0},)
     hops = (5, 5)
 
     def plan(self, options: ContentOptions) -> CentralContentPlan:

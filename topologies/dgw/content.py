@@ -46,6 +46,8 @@ SIZES = {FILM: 1_500_000, PART: 20_000}
 RATES = {"film-1": 250_000, "film-2": 750_000}
 """Octets a second at which a cache sends, at the player's wish: the first film lasts longer than the move.
 Less where the machine is slow."""
+SLOWEST = 5.0
+"""How much less at most."""
 PARTS = 5
 """Small requests at each gateway, for a median of their latencies."""
 MAX_STALL_MS = 1500.0
@@ -302,5 +304,5 @@ class ContentLab(DgwLab):
         where = traffic.Content("mn1", address, CONTENT_NAME, CONTENT_ADDRESS, bind)
         for count in range(1, PARTS + 1):
             traffic.download(run, f"part-{number}.{count}", where, PART).finish()
-        rate = int(RATES[f"film-{number}"] / run.slowness)
+        rate = int(RATES[f"film-{number}"] / min(run.slowness, SLOWEST))
         return traffic.download(run, f"film-{number}", where, FILM, rate)

@@ -18,7 +18,6 @@ class Ietf87Lab(ContentLab):
     name = "ietf87"
     title = "IETF 87 demonstration: content caches at the gateways"
     variants = ALL_MODES
-    stock_variants = ({"mode": "relay", "tunnel": "ip6tnl", "delay": 5.0},)
     hops = (1, 3)
 
     def plan(self, options: ContentOptions) -> ContentPlan:
