@@ -1,9 +1,10 @@
 """Classic Proxy Mobile IPv6: the gateway as plain Mobile Access Gateway of a Local Mobility Anchor (RFC 5213 §6).
 
-It anchors nothing.  The anchor gives the home network prefix, and the link-local address by which the node knows its
-router on every access link (option 26): both are the same wherever the node is, which makes the DLIF that carries
-them one constant home router.  A fixed address for all links (FixedMAGLinkLocalAddressOnAllAccessLinks, §9.2) would
-not do here: links of several nodes share one access interface, which takes each link-layer address only once.
+It anchors nothing, and D-GW support is off: no update has the D flag, and no answer may have it.  The anchor gives the
+home network prefix, and the link-local address by which the node knows its router on every access link (option 26):
+both are the same wherever the node is, which makes the DLIF that carries them one constant home router.  A fixed
+address for all links (FixedMAGLinkLocalAddressOnAllAccessLinks, §9.2) would not do here: links of several nodes
+share one access interface, which takes each link-layer address only once.
 """
 
 from __future__ import annotations
@@ -14,16 +15,14 @@ from agents.dgw.exchanges import Exchange
 from agents.dgw.gateway.anchoring import Anchoring
 from agents.dgw.gateway.anchors import FRESH_SLOTS, activate
 from agents.dgw.gateway.base import GatewayBase
-from agents.dgw.gateway.registration import extend, start_update
+from agents.dgw.gateway.registration import extend, granted, start_update
 from agents.dgw.gateway.serving import Serving
 from agents.dgw.gateway.state import AnchorBinding, MobileNode
 from agents.dgw.identity import Identity, complete_identity, own_identity
-from agents.dgw.messages import same_request
 from agents.wire.mobility import BindingAck
-from agents.wire.mobility_codes import AckFlag, Handoff, Status, UpdateFlag
+from agents.wire.mobility_codes import Handoff, Status
 from agents.wire.mobility_options import HomeNetworkPrefix, LinkLocalAddress
 
-LEGACY_FLAGS = UpdateFlag.ACKNOWLEDGE | UpdateFlag.PROXY
 ALLOCATE = IPv6Network("::/0")
 """All-zero Home Network Prefix: "give me one" (RFC 5213 §8.3)."""
 HOME = "lma"
@@ -74,7 +73,6 @@ class ClassicRegistration:
             lifetime=lifetime,
             extra=[LinkLocalAddress(IPv6Address(0))],
             tries=tries,
-            flags=LEGACY_FLAGS,
         )
 
     def exchange_of(self, ack: BindingAck, source: IPv6Address, mn_id: str) -> Exchange | None:
@@ -85,17 +83,17 @@ class ClassicRegistration:
         self, node: MobileNode, exchange: Exchange, ack: BindingAck, source: IPv6Address, now: float
     ) -> None:
         """The home network prefix and the home router's identity (RFC 5213 §6.9.1.2-12 to -15)."""
-        granted = [option.network for option in ack.every(HomeNetworkPrefix) if not option.bad_length]
-        if not granted:
+        prefixes = [option.network for option in ack.every(HomeNetworkPrefix) if not option.bad_length]
+        if not prefixes:
             self._base.outbox.say("no-prefix-granted", mn_id=node.mn_id, peer=source)
             return
-        anchor = node.anchor(granted[0])
+        anchor = node.anchor(prefixes[0])
         if anchor is None:
             slot = node.free_slot(self._base.state.slots())
-            anchor = AnchorBinding(granted[0], source, slot, f"{node.name}{HOME}")
+            anchor = AnchorBinding(prefixes[0], source, slot, f"{node.name}{HOME}")
         node.anchors = [anchor]
         activate(self._base, node, anchor, self._home_router(ack, anchor), ())
-        extend(self._base, node, ack.lifetime_seconds, now)
+        extend(self._base, node, granted(exchange, ack), now)
 
     def _home_router(self, ack: BindingAck, anchor: AnchorBinding) -> Identity | None:
         """What option 26 says; the link-layer address is in it, or a new one where its form is not EUI-64."""
@@ -104,6 +102,10 @@ class ClassicRegistration:
             return None
         made_up = own_identity(self._base.config.index, FRESH_SLOTS + anchor.slot).mac
         return complete_identity(None, option.address) or Identity(made_up, option.address)
+
+    def requested(self, node: MobileNode, source: IPv6Address) -> bool:
+        """Only the anchor was told of it."""
+        return source == self._base.config.cmd
 
     def rejected(self, node: MobileNode, exchange: Exchange, ack: BindingAck, now: float) -> None:
         """A prefix the anchor knows no more is not asked for again (spec RETX-10); else no service (spec ATT-9)."""
@@ -180,23 +182,6 @@ class ClassicServing(Serving):
         self._registration.deregister(node, now)
         node.anchors.clear()
         base.reconcile(now)
-
-    def on_ack(self, ack: BindingAck, source: IPv6Address, now: float) -> None:
-        """A PBA of the anchor; one with the D flag answers nothing that was asked here (spec AMB-6)."""
-        base = self._base
-        exchange = self._find_exchange(ack, source)
-        node = base.state.nodes.get(exchange.mn_id) if exchange else None
-        if AckFlag.DISTRIBUTED in ack.flags:
-            base.reception.drop("acknowledgement with the D flag", source)
-        elif exchange is None or node is None:
-            base.reception.drop("acknowledgement that matches no update", source)
-        elif not same_request(exchange.context, ack):
-            base.exchanges.finish(exchange)
-            base.reception.drop("acknowledgement of something else than was asked", source, "mismatch")
-        elif ack.accepted:
-            self._accepted(node, exchange, ack, source, now)
-        else:
-            self._rejected(node, exchange, ack, now)
 
     def _teardown(self, node: MobileNode, now: float) -> None:
         self._base.timers.cancel(("teardown", node.mn_id))

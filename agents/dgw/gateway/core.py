@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from ipaddress import IPv6Address
 from typing import Any
 
@@ -40,6 +41,8 @@ class GatewayCore:
     """A distributed gateway without sockets, kernel or clock."""
 
     def __init__(self, config: GatewayConfig) -> None:
+        if config.mode == "classic":
+            config = replace(config, dgw_support=False)
         self.config = config
         self._base = GatewayBase(config)
         self._repository = RepositoryClient(config.cmd, config.repository_port, config.timing, self._base.outbox)

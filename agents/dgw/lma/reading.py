@@ -1,4 +1,4 @@
-"""What a classic anchor reads in an update: that it is a legacy one, and the session it is about (RFC 5213 §5.4)."""
+"""What a classic anchor reads in an update: the prefixes asked for, and the session it is about (RFC 5213 §5.4)."""
 
 from __future__ import annotations
 
@@ -6,15 +6,13 @@ from collections.abc import Sequence
 from ipaddress import IPv6Network
 
 from agents.dgw.lma.state import Binding
-from agents.dgw.validation import Ignored, Rejected
+from agents.dgw.validation import Rejected, check_mandatory
 from agents.wire.mobility import BindingUpdate
-from agents.wire.mobility_codes import Handoff, Status, UpdateFlag
+from agents.wire.mobility_codes import Handoff, Status
 from agents.wire.mobility_options import (
     AccessTechnology,
     HandoffIndicator,
-    HomeNetworkPrefix,
     LinkLayerIdentifier,
-    MobileNodeIdentifier,
 )
 
 MOVED = (Handoff.OTHER_INTERFACE, Handoff.SAME_INTERFACE, Handoff.REREGISTRATION)
@@ -25,31 +23,9 @@ class Undecided(Exception):
     """The node may have moved or may have attached a further interface: its former gateway will tell in time."""
 
 
-def check_legacy_form(update: BindingUpdate) -> str:
-    """The MN-ID of a classic update; one of a distributed gateway is refused as a whole (spec §10, RFC 8885 §4.1)."""
-    if UpdateFlag.PROXY not in update.flags:
-        if UpdateFlag.HOME_REGISTRATION in update.flags:
-            raise Rejected(Status.HOME_REGISTRATION_NOT_SUPPORTED, "plain home registration")
-        raise Ignored("Binding Update without P and H")
-    if UpdateFlag.DISTRIBUTED in update.flags:
-        raise Rejected(Status.ADMINISTRATIVELY_PROHIBITED, "D flag: there are no distributed gateways here")
-    if update.duplicates:
-        raise Rejected(Status.REASON_UNSPECIFIED, f"option {update.duplicates[0]} came twice")
-    identifier = update.first(MobileNodeIdentifier)
-    if identifier is None or not identifier.identifier:
-        raise Rejected(Status.MISSING_MN_IDENTIFIER_OPTION, "no MN Identifier option")
-    return identifier.text
-
-
 def requested_prefixes(update: BindingUpdate) -> tuple[IPv6Network, ...]:
     """The prefixes of an update with the mandatory options (158, 161, 162, 155); none: "allocate one" (§5.3.2)."""
-    prefixes = update.every(HomeNetworkPrefix)
-    if not prefixes:
-        raise Rejected(Status.MISSING_HOME_NETWORK_PREFIX_OPTION, "no Home Network Prefix option")
-    if update.first(HandoffIndicator) is None:
-        raise Rejected(Status.MISSING_HANDOFF_INDICATOR_OPTION, "no Handoff Indicator option")
-    if update.first(AccessTechnology) is None:
-        raise Rejected(Status.MISSING_ACCESS_TECH_TYPE_OPTION, "no Access Technology Type option")
+    prefixes = check_mandatory(update)
     if all(prefix.is_all_zero for prefix in prefixes):
         return ()
     if update.bad_prefixes or any(prefix.is_all_zero for prefix in prefixes):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from ipaddress import IPv6Address, IPv6Network
 
 from agents.core import Outbox
@@ -13,16 +13,28 @@ from agents.dgw.freshness import Freshness
 from agents.dgw.gateway.plan import difference
 from agents.dgw.identity import own_identity
 from agents.dgw.lma.config import LmaConfig
-from agents.dgw.lma.reading import Undecided, access_of, check_legacy_form, find_session, requested_prefixes
+from agents.dgw.lma.reading import Undecided, access_of, find_session, requested_prefixes
 from agents.dgw.lma.state import Binding, LmaState, items
 from agents.dgw.messages import care_of_address, compose_ack
 from agents.dgw.pool import PoolEmpty, PrefixPool
 from agents.dgw.reception import Reception
-from agents.dgw.validation import Ignored, Rejected, check_freshness, check_sender, check_service
+from agents.dgw.validation import (
+    Ignored,
+    Rejected,
+    Support,
+    check_flags,
+    check_freshness,
+    check_identifier,
+    check_sender,
+    check_service,
+)
 from agents.timers import Timers
 from agents.wire.mobility import BindingAck, BindingUpdate, push_mobility
-from agents.wire.mobility_codes import AckFlag, DFlagProfile, Status
+from agents.wire.mobility_codes import DFlagProfile, Status
 from agents.wire.mobility_options import LinkLocalAddress, Option, Timestamp
+
+LEGACY_ONLY = Support(distributed=False, legacy=True)
+"""A D flag is refused as a whole (RFC 8885 §4.1), options 65-70 are not looked at (§4.3, §4.4)."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +56,7 @@ class Registrar:
         self.state = LmaState(PrefixPool(config.pool))
         self.timers: Timers[tuple[str, str]] = Timers()
         """("expire", prefix) and ("assign", MN-ID)"""
-        self.reception = Reception(config.address, lambda _source: DFlagProfile.RFC8885, outbox)
+        self.reception = Reception(config.address, lambda _source: DFlagProfile.RFC8885, outbox, distributed=False)
         self.plan: dict[tuple[str, str], Item] = {}
         self._outbox = outbox
         self._gateways = {gateway.address for gateway in config.gateways}
@@ -62,7 +74,8 @@ class Registrar:
             self._reject(update, rejected, source, now)
 
     def _check(self, update: BindingUpdate, source: IPv6Address, now: float) -> Request:
-        mn_id = check_legacy_form(update)
+        update = check_flags(update, LEGACY_ONLY)
+        mn_id = check_identifier(update)
         check_sender(source, self._gateways)
         if not update.lifetime_units and not self.state.sessions(mn_id):
             raise Ignored(f"de-registration of {mn_id}, which has no session")
@@ -192,9 +205,7 @@ class Registrar:
         self.timers.set(("expire", str(binding.prefix)), end)
 
     def _reject(self, update: BindingUpdate, rejected: Rejected, source: IPv6Address, now: float) -> None:
-        ack = self.reception.reject(update, rejected, source, now)
-        # The D flag of an answer says "I support distributed gateways": not this anchor, whatever it was sent.
-        self._send(replace(ack, flags=ack.flags & ~AckFlag.DISTRIBUTED), source)
+        self._send(self.reception.reject(update, rejected, source, now), source)
 
     def _send(self, ack: BindingAck, destination: IPv6Address) -> None:
         self._outbox.do(Send(destination, push_mobility(ack, self.config.address, destination)))
