@@ -153,7 +153,7 @@ class MobilityMessage:
         return self.lifetime * 4
 
     def identities(self) -> list[tuple[IPv6Address, IPv6Network | None, Dlif]]:
-        """(anchor address, its prefix, DLIF): one per group, the sender's own without groups; option 26 where that is all."""
+        """(anchor address, its prefix, DLIF): one per group, the sender's own without groups, else option 26."""
         found: list[tuple[IPv6Address, IPv6Network | None, Dlif]] = [
             (group.address, group.prefix, group.dlif) for group in self.anchors
         ]

@@ -207,6 +207,8 @@ class ContentPlan(DgwPlan):
 class CentralContentPlan(ContentPlan, ClassicPlan):
     """The same network, its nodes anchored centrally."""
 
+    central: str = "lma"
+
     @property
     def nearest(self) -> dict[str, str]:
         """Every request comes out of the tunnel at the anchor, and the cache nearest to it is the centre's."""

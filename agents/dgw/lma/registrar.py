@@ -8,9 +8,8 @@ from ipaddress import IPv6Address, IPv6Network
 
 from agents.core import Outbox
 from agents.dgw.actions import Install, Remove, Send
-from agents.dgw.forwarding import Item
+from agents.dgw.forwarding import Item, difference
 from agents.dgw.freshness import Freshness
-from agents.dgw.gateway.plan import difference
 from agents.dgw.identity import own_identity
 from agents.dgw.lma.config import LmaConfig
 from agents.dgw.lma.reading import Undecided, access_of, find_session, requested_prefixes
