@@ -15,8 +15,8 @@ REFRESH = 5
 """Handoff Indicator of a re-registration (RFC 5213 §8.4)."""
 HANDOVER = (3, 4)
 """Handoff Indicators of a handover: between gateways, unknown."""
-MODES = ("direct", "relay", "locator", "proxy")
-"""Ways to tell the anchors: directly (no CMD in between), or the CMD as RFC 8885 §3.2, §3.3, §3.4 say."""
+MODES = ("direct", "relay", "locator", "proxy", "classic")
+"""Ways to tell the anchors: directly (no CMD in between), the CMD as RFC 8885 §3.2, §3.3, §3.4 say, or not at all."""
 
 Clock = Callable[[MobilityMessage], float | None]
 
@@ -56,7 +56,7 @@ class Registration:
     stay: Attachment
     mode: str
     own: list[Exchange] = field(default_factory=list)
-    """Serving gateway to CMD (all modes but direct)."""
+    """Serving gateway to CMD (all modes but direct), or to the anchor of the classic mode."""
     anchors: dict[str, list[Exchange]] = field(default_factory=dict)
     """Anchor gateway -> exchanges with it: from the serving gateway (direct) or the CMD (other modes)."""
     named: dict[str, list[MobilityMessage]] = field(default_factory=dict)

@@ -272,12 +272,12 @@ def _gap(run: Run, report: FlowReport, stay: Attachment) -> Gap:
 
 
 def _paths(run: Run, flow: Flow, mobile: str, index: _Index) -> list[Path]:
-    """Local or tunnelled, as the serving gateway's core link shows it, stay by stay."""
+    """Local or tunnelled, as the serving gateway's links other than to the node show it, stay by stay."""
     found = []
     for stay in run.attachments[mobile]:
         if flow.end <= stay.start or flow.start >= stay.end:
             continue
-        packets = _packets(run.wan(stay.gateway), flow, index)
+        packets = [one for capture in run.uplinks(stay.gateway) for one in _packets(capture, flow, index)]
         counts: Counter[str] = Counter()
         mine = []
         for packet in packets:

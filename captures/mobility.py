@@ -121,6 +121,8 @@ def _take(found: _Collected, kind: int, option: Any) -> None:
         simple["access_type"] = int(option.value)
     elif kind == layers.LINK_LAYER_ID:
         simple["link_layer_id"] = bytes(option.identifier).hex(":")
+    elif kind == layers.LINK_LOCAL:
+        simple["link_local"] = IPv6Address(bytes(option.address))
     elif kind == layers.TIMESTAMP:
         simple["timestamp"] = int(option.seconds) + int(option.fraction) / 65536
     elif kind == layers.SERVING_MAAR:

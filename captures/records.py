@@ -140,6 +140,8 @@ class MobilityMessage:
     """Serving MAAR option (68)."""
     dlif: Dlif | None = None
     """Options 69 and 70 outside any anchor group: the sender's own DLIF."""
+    link_local: IPv6Address | None = None
+    """Link-local Address option (26): of the home router (RFC 5213 §6.8)."""
     malformed: str | None = None
     """Why the message could not be read to its end, else None."""
     octets: bytes = b""
@@ -151,12 +153,14 @@ class MobilityMessage:
         return self.lifetime * 4
 
     def identities(self) -> list[tuple[IPv6Address, IPv6Network | None, Dlif]]:
-        """(anchor address, its prefix, DLIF): one per group, or the sender's own without groups."""
+        """(anchor address, its prefix, DLIF): one per group, the sender's own without groups, else option 26."""
         found: list[tuple[IPv6Address, IPv6Network | None, Dlif]] = [
             (group.address, group.prefix, group.dlif) for group in self.anchors
         ]
         if self.dlif is not None:
             found.append((self.source, next(iter(self.prefixes), None), self.dlif))
+        elif self.link_local is not None:
+            found.append((self.source, next(iter(self.prefixes), None), Dlif(self.link_local, None)))
         return found
 
 

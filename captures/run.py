@@ -39,6 +39,16 @@ class Gateway:
 
 
 @dataclass(frozen=True, slots=True)
+class LocalMobilityAnchor:
+    """The one anchor of classic Proxy Mobile IPv6 (RFC 5213)."""
+
+    name: str
+    address: IPv6Address
+    pool: IPv6Network
+    interface: str
+
+
+@dataclass(frozen=True, slots=True)
 class Mobile:
     """A mobile node."""
 
@@ -63,7 +73,7 @@ class Attachment:
     left: float
     """When the node left the gateway before (equal to start at the first attachment)."""
     previous: tuple[str, ...]
-    """Other gateways visited before, latest first: the anchors (spec HO-3, CMD-7)."""
+    """Other gateways visited before, latest first: the anchors (spec HO-3, CMD-7).  None in classic mode."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +119,10 @@ class Run:
         self.correspondents: dict[str, IPv6Address] = {
             name: IPv6Address(text) for name, text in domain.get("correspondents", {}).items()
         }
-        cmd: Object = domain.get("cmd") or {}
+        self.central = _lma(domain.get("lma"))
+        """Set in classic mode only, where there is no CMD."""
+        cmd: Object = domain.get("cmd") or domain.get("lma") or {}
+        # The node that every gateway registers with: the CMD, or the anchor of the classic mode.
         self.cmd_node: str | None = cmd.get("node")
         self.cmd_interface: str | None = cmd.get("interface")
         self.cmd_address = IPv6Address(cmd["address"]) if cmd else None
@@ -146,6 +159,11 @@ class Run:
         """Capture of a gateway's access side."""
         return self.capture(gateway, self.gateways[gateway].phy)
 
+    def uplinks(self, gateway: str) -> list[Capture]:
+        """Captures of all sides of a gateway but the access side: its core link, and links to what stands beside it."""
+        phy = self.gateways[gateway].phy
+        return [one for (node, interface), one in self.captures.items() if node == gateway and interface != phy]
+
     def of_mobile(self, mobile: str) -> Capture | None:
         """Capture of a mobile node's interface."""
         return self.capture(mobile, self.mobiles[mobile].interface)
@@ -161,7 +179,7 @@ class Run:
 
     @cached_property
     def addresses(self) -> dict[IPv6Address, str]:
-        """Signalling address -> node: gateways and the CMD."""
+        """Signalling address -> node: gateways and the CMD (or the anchor of the classic mode)."""
         found = {gateway.address: name for name, gateway in self.gateways.items()}
         if self.cmd_node and self.cmd_address:
             found[self.cmd_address] = self.cmd_node
@@ -174,8 +192,18 @@ class Run:
                 return name
         return str(self.addresses.get(address, address))
 
+    def home(self, gateway: str) -> str:
+        """Who anchors the prefix that a node gets at a gateway: that gateway, or the one anchor of classic mode."""
+        return self.central.name if self.central else gateway
+
+    def pool(self, anchor: str) -> IPv6Network:
+        """The pool an anchor gives prefixes from."""
+        return self.central.pool if self.central else self.gateways[anchor].pool
+
     def anchor_of(self, address: IPv6Address) -> str | None:
-        """Gateway whose pool holds the address."""
+        """Gateway, or anchor of the classic mode, whose pool holds the address."""
+        if self.central:
+            return self.central.name if inside(address, self.central.pool) else None
         for name, gateway in self.gateways.items():
             if inside(address, gateway.pool):
                 return name
@@ -216,7 +244,7 @@ class Run:
                 mine[-1][3] = INFINITY
             else:
                 mine.append([event["gateway"], event["cell"], event["t"], INFINITY])
-        return {mobile: _attachments(mobile, rows) for mobile, rows in stays.items()}
+        return {mobile: _attachments(mobile, rows, self.central is None) for mobile, rows in stays.items()}
 
     def moves(self) -> list[Attachment]:
         """All handovers of all mobile nodes, by time."""
@@ -312,10 +340,17 @@ def _gateway(name: str, facts: Object) -> Gateway:
     return Gateway(name, address, pool, facts["wan"], facts["phy"], local, hosts, profile, operator)
 
 
-def _attachments(mobile: str, rows: list[list[Any]]) -> list[Attachment]:
+def _lma(facts: Object | None) -> LocalMobilityAnchor | None:
+    if facts is None:
+        return None
+    address, pool = IPv6Address(facts["address"]), IPv6Network(facts["pool"])
+    return LocalMobilityAnchor(facts["node"], address, pool, facts["interface"])
+
+
+def _attachments(mobile: str, rows: list[list[Any]], distributed: bool) -> list[Attachment]:
     found: list[Attachment] = []
     for number, (gateway, cell, start, end) in enumerate(rows):
-        visited = [stay.gateway for stay in reversed(found) if stay.gateway != gateway]
+        visited = [stay.gateway for stay in reversed(found) if distributed and stay.gateway != gateway]
         left = min(found[-1].end, start) if found else start
         found.append(Attachment(mobile, number, gateway, cell, start, end, left, tuple(dict.fromkeys(visited))))
     return found

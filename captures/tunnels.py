@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from ipaddress import IPv6Address
+from ipaddress import IPv6Address, IPv6Network
 
 from captures.decode import inside
 from captures.records import Packet
@@ -26,9 +26,9 @@ class Tunnelled:
 
 
 def end_of(run: Run, address: IPv6Address) -> str | None:
-    """Gateway or home LMA with this signalling address (its tunnel end)."""
+    """Gateway, home LMA, or anchor of the classic mode, with this signalling address (its tunnel end)."""
     name = run.addresses.get(address)
-    return name if name in run.gateways or name == run.lma else None
+    return name if name in run.gateways or name in (run.lma, run.central and run.central.name) else None
 
 
 def right_end(run: Run, one: Tunnelled, serving: set[str]) -> bool:
@@ -44,6 +44,8 @@ def read(run: Run, packet: Packet) -> Tunnelled | str:
     outer = f"{packet.outer.source} → {packet.outer.destination}"
     if source is None or destination is None or source == destination:
         return f"outer addresses {outer} are not two gateways"
+    if run.central and run.central.name not in (source, destination):
+        return f"outer addresses {outer}: neither is the anchor"
     if len(packet.layers) > 2:
         return "tunnel inside a tunnel"
     if run.lma in (source, destination):
@@ -55,9 +57,9 @@ def read(run: Run, packet: Packet) -> Tunnelled | str:
         return Tunnelled(packet, source, destination, inner.destination, uplink=False)
     if run.anchor_of(inner.source) == destination:
         return Tunnelled(packet, destination, source, inner.source, uplink=True)
-    if any(inside(inner.destination, net) for net in run.gateways[destination].local_prefixes):
+    if any(inside(inner.destination, net) for net in _local_prefixes(run, destination)):
         return Tunnelled(packet, destination, source, inner.source, uplink=True, local=True)
-    if any(inside(inner.source, net) for net in run.gateways[source].local_prefixes):
+    if any(inside(inner.source, net) for net in _local_prefixes(run, source)):
         return Tunnelled(packet, source, destination, inner.destination, uplink=False, local=True)
     return (
         f"inner {inner.source} → {inner.destination} is anchored at neither end of {source} → {destination} "
@@ -81,3 +83,8 @@ def _read_leg(run: Run, packet: Packet, source: str, destination: str) -> Tunnel
         if of_destination and run.crosses(of_destination, gateway):
             return Tunnelled(packet, lma, gateway, inner.destination, uplink=False)
     return f"inner {inner.source} → {inner.destination} is no business of the LMA's between {source} and {destination}"
+
+
+def _local_prefixes(run: Run, end: str) -> tuple[IPv6Network, ...]:
+    gateway = run.gateways.get(end)
+    return gateway.local_prefixes if gateway else ()

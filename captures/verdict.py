@@ -8,7 +8,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from captures import tunnels
+from captures import content, tunnels
 from captures.checks import Result, call
 from captures.checks.ra import l2_to_ra
 from captures.exchanges import Arrivals, Clock, registrations, sent
@@ -85,6 +85,7 @@ def metrics(run: Run) -> dict[str, Any]:
             for report in reports
         },
         "tunnelled_bytes": tunnelled_bytes(run),
+        **({"content": figures} if (figures := content.figures(run)) else {}),
     }
 
 

@@ -13,6 +13,8 @@ FAMILIES = {
     "dgw": (
         "basic",
         "ietf83",
+        "ietf87",
+        "central-anchor",
         "inter-operator",
         "lipa",
         "sc-fig4",

@@ -19,11 +19,12 @@ from captures.pcapng import CaptureError
 from captures.record import Recorder, start_all, stop_all
 from testbed.cells import Association
 from testbed.network import Network
+from testbed.nginx import ACCESS_LOG, Nginx
 from testbed.nodes import MobileHost
 from testbed.processes import Agent, Radvd
 from testbed.rundir import RunDirectory
 from testbed.validation import LabError, unknown
-from topologies.lab import AgentSpec, Lab
+from topologies.lab import RUNTIME, AgentSpec, Lab, WebServerSpec
 from topologies.pace import slowness
 from topologies.traffic import Flow
 
@@ -48,6 +49,7 @@ class Run:
         self._cleanup = ExitStack()
         self._started = time.time()
         self._slowness = slowness()
+        self._runtime = ""
 
     @classmethod
     def deploy(cls, lab: Lab, options: Any, directory: Path, progress: Progress = lambda _text: None) -> Run:
@@ -67,13 +69,15 @@ class Run:
         progress("starting captures")
         self._start_captures()
         progress("starting services and agents")
-        runtime = tempfile.mkdtemp(prefix="roamlab-", dir="/run")
+        runtime = self._runtime = tempfile.mkdtemp(prefix="roamlab-", dir="/run")
         self._cleanup.callback(shutil.rmtree, runtime, ignore_errors=True)
         for radvd in (spec.located(runtime) for spec in self.lab.radvds(self.options)):
             log = self.directory.agents / f"{radvd.node}-radvd.log"
             service = Radvd(self.net[radvd.node], Path(radvd.config), Path(radvd.pid_file), log)
             self._cleanup.callback(service.stop)
             service.start()
+        for server in self.lab.web_servers(self.options):
+            self._start_web_server(server.located(runtime))
         self.net.listen_associations(self._on_association)
         for spec in self.lab.agents(self.options):
             self._start_agent(spec.located(runtime))
@@ -87,6 +91,13 @@ class Run:
         with _captures_work():
             start_all(self._recorders.values())
         self._recording = True
+
+    def _start_web_server(self, spec: WebServerSpec) -> None:
+        log = self.directory.agents / f"{spec.node}-nginx.log"
+        access_log = self.directory.path / ACCESS_LOG.format(node=spec.node)
+        server = Nginx(self.net[spec.node], Path(spec.folder), spec.body, spec.files, access_log, log)
+        self._cleanup.callback(server.stop)
+        server.start()
 
     def _start_agent(self, spec: AgentSpec) -> None:
         agent = Agent(self.net[spec.node], spec.name, spec.module, spec.config, self.directory.path, self.events)
@@ -142,6 +153,15 @@ class Run:
         """Start a program in a node; it is ended with the run."""
         process: subprocess.Popen[Any] = self.net[node].popen(argv, **options)
         return process
+
+    @property
+    def slowness(self) -> float:
+        """1.0 on a real machine, else how many times slower an emulated one is."""
+        return self._slowness
+
+    def runtime(self, path: str) -> str:
+        """Where a path of the lab's specifications, which begins with RUNTIME, is in this run."""
+        return path.replace(RUNTIME, self._runtime)
 
     def address(self, node: str) -> str:
         """The first configured IPv6 address of a node."""

@@ -25,6 +25,7 @@ CAMERA_PORT = 8080
 PICTURE = 2000
 """Octets of a camera picture, roughly."""
 ECHO_PORT = 7
+HTTP_PORT = 80
 _icmp_ids = itertools.count(4000)
 _ports = itertools.count(40000)
 
@@ -44,6 +45,8 @@ class Flow:
     """Replies, echoes or octets so far."""
     round: int = 1
     """Progress that counts as one exchange."""
+    ended: bool = False
+    """Its end was announced."""
 
     def reached(self, goal: int) -> bool:
         """Whether `goal` was reached; NotYet tells how far it is (LabError when the program ended)."""
@@ -53,11 +56,26 @@ class Flow:
             raise NotYet(f"{self.name} is at {self.progress} of {goal}")
         return True
 
+    def finish(self, timeout: float = PATIENCE) -> None:
+        """Wait until the program ends by itself and say so in the event log (LabError when it failed)."""
+        try:
+            code = self.process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            raise LabError(f"flow {self.name} on {self.node} is at {self.progress} after {timeout:g} s") from None
+        self._announce_end()
+        if code != 0:
+            raise LabError(f"flow {self.name} on {self.node} ended at {self.progress}, exit {code}")
+
     def stop(self) -> None:
-        """End the program and say so in the event log."""
+        """End the program, if it has not ended, and say so in the event log."""
         self.process.terminate()
         self.process.wait(timeout=PATIENCE)
-        self.run.log("flow-ended", flow=self.name, node=self.node)
+        self._announce_end()
+
+    def _announce_end(self) -> None:
+        if not self.ended:
+            self.ended = True
+            self.run.log("flow-ended", flow=self.name, node=self.node)
 
 
 def wait_for_progress(flows: Iterable[Flow], rounds: int, timeout: float = PATIENCE) -> None:
@@ -156,7 +174,57 @@ def camera(run: Run, name: str, node: str, source: str, peer: str) -> Flow:
         "source_port": port,
         "destination_port": CAMERA_PORT,
     }
-    return _start(run, name, node, argv, fields, file=target)
+    return _start(run, name, node, argv, fields, file=target, unit=PICTURE)
+
+
+@dataclass(frozen=True)
+class Content:
+    """Where a mobile node finds content: a name, and the address the name stands for."""
+
+    node: str
+    source: str
+    """The address the node is expected to ask from."""
+    name: str
+    address: str
+    bind: bool = False
+    """Tell the program its source address; else that is left to the node."""
+
+
+def publish(run: Run, node: str, folder: str, names: Iterable[str]) -> None:
+    """Put on record what a web server has to offer: size and checksum as the node itself finds them."""
+    content = {}
+    for name in names:
+        path = f"{run.runtime(folder)}/{name}"
+        digest = run.net[node].run(["sha256sum", path], check=True).out.split()[0]
+        size = run.net[node].run(["stat", "-c", "%s", path], check=True).out
+        content[name] = {"octets": int(size), "sha256": digest}
+    run.log("published", node=node, content=content)
+
+
+def download(run: Run, name: str, where: Content, path: str, rate: int | None = None) -> Flow:
+    """Fetch a file with curl; what arrives is kept in the run directory.
+
+    `rate`, octets a second, is a wish to the server, as players make it: curl's own limit reads a megabyte ahead.
+    """
+    port = next(_ports)
+    target = run.directory.path / "downloads" / name
+    target.parent.mkdir(exist_ok=True)
+    url = f"http://{where.name}/{path}" + (f"?rate={rate}" if rate else "")
+    argv = ["curl", "-6", "-sS", "-f", "--local-port", str(port), "-o", str(target)]
+    argv += ["--interface", where.source] if where.bind else []
+    argv += ["--resolve", f"{where.name}:{HTTP_PORT}:[{where.address}]", url]
+    fields = {
+        "kind": "download",
+        "protocol": "tcp",
+        "peer": where.name,
+        "source": where.source,
+        "destination": where.address,
+        "source_port": port,
+        "destination_port": HTTP_PORT,
+        "content": path,
+        "file": f"downloads/{name}",
+    }
+    return _start(run, name, where.node, argv, fields, file=target, unit=1)
 
 
 def address_in(run: Run, node: str, pool: str, timeout: float = PATIENCE) -> str:
@@ -187,10 +255,11 @@ def _start(
     *,
     counted: str = "",
     file: Path | None = None,
+    unit: int = 1,
 ) -> Flow:
     run.log("flow-started", flow=name, node=node, **fields)
     flow = Flow(run, name, node, run.spawn(node, argv, stderr=subprocess.DEVNULL), fields)
-    flow.round = PICTURE if file else 1
+    flow.round = unit
     if file is None:
         threading.Thread(target=_count_lines, args=(flow, counted), daemon=True).start()
     else:

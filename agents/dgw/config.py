@@ -8,6 +8,8 @@ from ipaddress import IPv6Address, IPv6Network
 from typing import Literal
 
 Mode = Literal["direct", "relay", "locator", "proxy"]
+GatewayMode = Literal["direct", "relay", "locator", "proxy", "classic"]
+"""classic: no distributed gateway at all, a Mobile Access Gateway of RFC 5213."""
 RaProfile = Literal["deprecate", "lowpref"]
 DflagProfile = Literal["rfc8885", "draft03"]
 AnchorTimers = Literal["stop", "run"]
@@ -110,14 +112,14 @@ class GatewayConfig:
     name: str
     index: int
     """Gateway number, unique in the domain, 1..65535."""
-    mode: Mode
+    mode: GatewayMode
     address: IPv6Address
     """P-CoA: signalling and tunnel end."""
     pool: IPv6Network
     wan: str
     phy: str
     cmd: IPv6Address
-    """The CMD, or the repository (direct)."""
+    """The CMD, the repository (direct), or the Local Mobility Anchor (classic)."""
     peers: tuple[Peer, ...]
     profiles: tuple[Profile, ...]
     radvd: RadvdFiles

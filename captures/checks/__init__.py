@@ -3,6 +3,7 @@
 from captures.checks import (
     bad_input,
     cmd_interface,
+    content,
     figure_four,
     flows,
     identity,
@@ -27,6 +28,7 @@ __all__ = [
     "call",
     "check",
     "cmd_interface",
+    "content",
     "figure_four",
     "flows",
     "identity",

@@ -69,6 +69,9 @@ def _path(run: Run, report: FlowReport) -> Result:
         f"{'not' if home else 'plain'} on the core link of {anchor}; IPv6-in-IPv6 to {anchor} at every other gateway"
         + (f", to {run.lma} at those of another operator" if run.lma else ""),
     )
+    if run.central:
+        tally.title = f"{flow.name}: through the tunnel to {anchor}"
+        tally.expected = f"IPv6-in-IPv6 to {anchor} at every gateway"
     texts = []
     if home:
         tally.see(*report.arrivals[:1])  # a flow that stays at home crosses no core link

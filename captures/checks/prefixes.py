@@ -18,25 +18,26 @@ def prefixes(run: Run) -> list[Result]:
 
 
 def _own(run: Run, stay: Attachment) -> list[RouterAdvertisement]:
-    """RAs with a prefix of the serving gateway's pool that the node saw during a stay."""
+    """RAs with a prefix of the serving gateway's pool (classic mode: the anchor's) that the node saw during a stay."""
     mac = run.mobiles[stay.mobile].mac
     return [
         one
         for one in run.advertisements.get(stay.mobile, [])
         if one.eth_destination == mac
         and stay.start <= one.time < stay.end
-        and any(run.anchor_of(option.prefix.network_address) == stay.gateway for option in one.prefixes)
+        and any(run.anchor_of(option.prefix.network_address) == run.home(stay.gateway) for option in one.prefixes)
     ]
 
 
 def _stay(run: Run, stay: Attachment) -> Result:
-    earlier = [old for old in run.attachments[stay.mobile][: stay.number] if old.gateway == stay.gateway]
+    home = run.home(stay.gateway)
+    earlier = [old for old in run.attachments[stay.mobile][: stay.number] if run.home(old.gateway) == home]
     back = f", the same as at stay {earlier[0].number + 1}" if earlier else ""
     tally = Tally(
         f"prefixes.{stay.mobile}.{stay.number}",
         "HO-14" if earlier else "ATT-3, HO-1",
-        f"{stay.mobile} gets a prefix of {stay.gateway}",
-        f"exactly one /64 from {run.gateways[stay.gateway].pool}{back}",
+        f"{stay.mobile} gets a prefix of {home}" + (f" at {stay.gateway}" if home != stay.gateway else ""),
+        f"exactly one /64 from {run.pool(home)}{back}",
     )
     found = _own(run, stay)
     tally.see(*found)
@@ -47,7 +48,7 @@ def _stay(run: Run, stay: Attachment) -> Result:
     for old in earlier:
         before = {option.prefix for one in _own(run, old) for option in one.prefixes}
         tally.demand(given == before, "another prefix than before", *found)
-    return tally.result(", ".join(map(str, given)), f"no RA with a prefix of {stay.gateway} at {stay.mobile}")
+    return tally.result(", ".join(map(str, given)), f"no RA with a prefix of {home} at {stay.mobile}")
 
 
 def _exclusive(run: Run) -> Result:
@@ -55,7 +56,9 @@ def _exclusive(run: Run) -> Result:
         "prefixes.exclusive",
         "ATT-3, ATT-12",
         "No prefix is given twice",
-        "each /64 belongs to one mobile node and one gateway; every visited gateway gave one",
+        "each /64 belongs to one mobile node and one gateway; every visited gateway gave one"
+        if run.central is None
+        else "each /64 belongs to one mobile node; the anchor gave one, whatever gateways were visited",
     )
     holders: dict[object, str] = {}
     for mobile, found in run.advertisements.items():
@@ -68,8 +71,8 @@ def _exclusive(run: Run) -> Result:
                 holder = holders.setdefault(option.prefix, mobile)
                 tally.demand(holder == mobile, f"{option.prefix} given to {holder} and {mobile}", one)
     for mobile, stays in run.attachments.items():
-        visited = {stay.gateway for stay in stays}
+        visited = {run.home(stay.gateway) for stay in stays}
         count = sum(1 for holder in holders.values() if holder == mobile)
         if holders:
-            tally.demand(count == len(visited), f"{mobile}: {count} prefixes at {len(visited)} gateways")
+            tally.demand(count == len(visited), f"{mobile}: {count} prefixes of {len(visited)} anchors")
     return tally.result(", ".join(f"{prefix} {mobile}" for prefix, mobile in holders.items()), "no RA at any node")

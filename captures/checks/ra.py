@@ -106,6 +106,9 @@ def _profile(run: Run, sent: list[tuple[str, RouterAdvertisement]]) -> Result:
         + ("> 0" if lowpref else "0")
         + ", valid > 0, preference low; one prefix, L and A set",
     )
+    if run.central:
+        tally.title = "The home prefix is preferred at every gateway"
+        tally.expected = "preferred > 0, router preference medium; one prefix, L and A set"
     own = anchored = 0
     for gateway, one in sent:
         tally.see(one)
@@ -117,7 +120,7 @@ def _profile(run: Run, sent: list[tuple[str, RouterAdvertisement]]) -> Result:
             tally.demand(anchor is not None, f"{option.prefix} is in no gateway's pool", one)
             tally.demand(option.on_link and option.autonomous, f"{option.prefix} without L and A", one)
             tally.demand(option.valid > 0, f"valid lifetime 0 for {option.prefix}", one)
-            if anchor == gateway:
+            if anchor == run.home(gateway):
                 own += 1
                 tally.demand(option.preferred > 0, f"own prefix {option.prefix} deprecated", one)
                 tally.demand(one.preference == "medium", f"own DLIF has preference {one.preference}", one)
@@ -126,9 +129,10 @@ def _profile(run: Run, sent: list[tuple[str, RouterAdvertisement]]) -> Result:
                 right = option.preferred > 0 if lowpref else option.preferred == 0
                 tally.demand(right, f"anchored {option.prefix} has preferred {option.preferred} s", one)
                 tally.demand(one.preference == "low", f"anchor DLIF has preference {one.preference}", one)
-    if run.moves() and sent and not anchored:
+    if run.moves() and sent and not anchored and run.central is None:
         tally.wrong("no anchor's DLIF ever advertised after a move")
-    return tally.result(f"{own} RAs of own prefixes, {anchored} of anchored ones", _NOTHING)
+    text = f"{own} RAs of home prefixes" if run.central else f"{own} RAs of own prefixes, {anchored} of anchored ones"
+    return tally.result(text, _NOTHING)
 
 
 def _same(sent: list[tuple[str, RouterAdvertisement]]) -> Result:
@@ -222,13 +226,14 @@ def _soon(run: Run, stay: Attachment, bound: float, anchor_bound: float) -> Resu
     if run.of_mobile(stay.mobile) is None:
         return tally.result("", f"{stay.mobile}'s interface was not captured")
     texts = []
-    for anchor in (stay.gateway, *stay.previous):
+    home = run.home(stay.gateway)
+    for anchor in (home, *stay.previous):
         one = first_after(run, stay, anchor)
         if one is None:
             tally.wrong(f"no RA of {anchor}'s DLIF")
             continue
         tally.see(one)
-        delay, limit = one.time - stay.start, bound if anchor == stay.gateway else anchor_bound
+        delay, limit = one.time - stay.start, bound if anchor == home else anchor_bound
         texts.append(f"{anchor} {milliseconds(delay)}")
         tally.demand(delay <= limit, f"RA of {anchor}'s DLIF after {milliseconds(delay)}", one)
     return tally.result(", ".join(texts))
@@ -238,7 +243,7 @@ def l2_to_ra(run: Run) -> dict[str, float]:
     """ "mn1 → dgw2 (1)" -> seconds from attachment to the first RA of the new gateway's own DLIF."""
     found = {}
     for stay in run.moves():
-        one = first_after(run, stay, stay.gateway)
+        one = first_after(run, stay, run.home(stay.gateway))
         if one is not None:
             found[f"{stay.mobile}.{stay.number}"] = one.time - stay.start
     return found

@@ -31,13 +31,12 @@ def tunnel(run: Run, grace: float = 1.0) -> list[Result]:
                 else:
                     read[name].append(one)
     everything = [one for found in read.values() for one in found]
-    results = [
-        _outer(everything, wrong),
-        _serving_end(run, everything, grace),
-        _local_plain(run, read),
-        _no_leak(run),
-        _not_through_cmd(run, grace),
-    ]
+    results = [_outer(everything, wrong), _serving_end(run, everything, grace)]
+    if run.central:
+        results.append(_all_through_anchor(run))
+        stays = [stay for found in run.attachments.values() for stay in found]
+        return results + [_used(run, stay, run.central.name, read[stay.gateway]) for stay in stays]
+    results += [_local_plain(run, read), _no_leak(run), _not_through_cmd(run, grace)]
     for stay in run.moves():
         results.extend(_used(run, stay, anchor, read[stay.gateway]) for anchor in stay.previous)
     return results
@@ -138,6 +137,25 @@ def _no_leak(run: Run) -> Result:
                 packet,
             )
     return tally.result(f"{plural(len(tally.seen), 'plain uplink packet')}, all from own pools", "no uplink packet")
+
+
+def _all_through_anchor(run: Run) -> Result:
+    """Classic mode: an access gateway forwards nothing of a node itself (RFC 5213 §6.10.5)."""
+    tally = Tally(
+        "tunnel.anchor",
+        "SC-IETF87",
+        "Everything from and to the home network goes through the anchor",
+        "on the core links of the gateways no packet with a home address outside a tunnel",
+    )
+    for name in run.gateways:
+        capture = run.wan(name)
+        for packet in capture.packets if capture else []:
+            if packet.layers and None in map(run.anchor_of, (packet.inner.source, packet.inner.destination)):
+                home = run.anchor_of(packet.inner.source) or run.anchor_of(packet.inner.destination)
+                if home is not None:
+                    tally.see(packet)
+                    tally.demand(packet.tunnelled, f"home traffic passes {name} outside a tunnel", packet)
+    return tally.result(f"{plural(len(tally.seen), 'packet')}, all in tunnels", "no packet of a home address")
 
 
 def _not_through_cmd(run: Run, grace: float) -> Result:

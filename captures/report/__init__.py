@@ -21,6 +21,8 @@ from captures.verdict import judge
 
 PALETTE = 6
 """Gateway colours the style sheet knows; further gateways start over."""
+BRIEF = 0.25
+"""Seconds: flows that were over sooner would be dots in the timeline, and are not drawn."""
 GROUPS = {
     "signalling": "Signalling",
     "tunnel": "Tunnels and routing",
@@ -29,6 +31,7 @@ GROUPS = {
     "identity": "Logical interfaces (DLIF)",
     "prefixes": "Prefixes",
     "flows": "Flows",
+    "content": "Content caches",
     "reachability": "Reachability",
 }
 
@@ -63,6 +66,7 @@ def render(run: Run, verdict: dict[str, Any]) -> str:
     )
     colours = {name: f"c{index % PALETTE + 1}" for index, name in enumerate(run.gateways)}
     reports = analyse(run)
+    drawn = [report for report in reports if report.flow.end - report.flow.start >= BRIEF]
     chart = Chart(run)
     metrics = verdict["metrics"]
     return environment.get_template("report.html.j2").render(
@@ -75,7 +79,7 @@ def render(run: Run, verdict: dict[str, Any]) -> str:
         moves=_moves(run, metrics),
         started=datetime.fromtimestamp(run.lab.get("started", 0), UTC).strftime("%Y-%m-%d %H:%M:%S UTC"),
         topology=Markup(Topology(run, colours, metrics["tunnelled_bytes"]).draw()),
-        timeline=Markup(Timeline(run, reports, colours).draw()) if reports else "",
+        timeline=Markup(Timeline(run, drawn, colours).draw()) if drawn else "",
         sequence=Markup(chart.draw()) if chart.rows else "",
         cut=chart.cut,
         how=HOW.get(run.mode, "") if run.mobiles and run.gateways else "",

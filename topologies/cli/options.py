@@ -42,7 +42,7 @@ yes_flag = click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 def lab_options(verb: Verb) -> Verb:
     """Add the flags that set a lab's options; the verb gets them as one mapping, `settings`."""
     flags = (
-        click.option("--mode", help="Signalling: direct, relay, locator or proxy."),
+        click.option("--mode", help="Signalling: direct, relay, locator or proxy; some labs: classic."),
         click.option("--tunnel", help="auto, seg6 or ip6tnl."),
         click.option("--ra-profile", "ra_profile", help="How RAs treat a prefix anchored elsewhere."),
         click.option("--set", "pairs", multiple=True, metavar="KEY=VALUE", help="Any option of the lab; repeatable."),

@@ -15,6 +15,11 @@ RA_MS, ANCHOR_RA_MS = 1000.0, 2000.0
 """From an attachment to the first RA of the own and of each anchor's DLIF."""
 
 
+def classic_checks(slowness: float = 1.0) -> list[dict[str, Any]]:
+    """The same for classic Proxy Mobile IPv6, where there is no CMD to look at."""
+    return [check for check in walk_checks(slowness) if check["check"] != "cmd-interface"]
+
+
 def walk_checks(slowness: float = 1.0) -> list[dict[str, Any]]:
     """Checks for lab.json of a lab in which mobile nodes walk from gateway to gateway.
 

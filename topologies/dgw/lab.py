@@ -6,7 +6,7 @@ from abc import abstractmethod
 from typing import Any, ClassVar
 
 from testbed.mininet_api import Topo
-from topologies.dgw.checks import walk_checks
+from topologies.dgw.checks import classic_checks, walk_checks
 from topologies.dgw.plan import DgwOptions, DgwPlan
 from topologies.lab import AgentSpec, Lab, RadvdSpec
 
@@ -45,4 +45,4 @@ class DgwLab(Lab):
 
     def checks(self, options: Any, slowness: float) -> list[dict[str, Any]]:
         """What the captures must show after any walk between gateways."""
-        return walk_checks(slowness)
+        return classic_checks(slowness) if options.mode == "classic" else walk_checks(slowness)

@@ -61,16 +61,9 @@ class LocalNetwork:
 class LocalTopo(DgwTopo):
     """The usual domain and a printer behind every gateway."""
 
-    def build(
-        self,
-        gateways: int = 2,
-        mobiles: int = 1,
-        correspondents: tuple[str, ...] = ("cn1",),
-        central: str = "cmd",
-        **options: Any,
-    ) -> None:
+    def build(self, gateways: int = 2, **options: Any) -> None:  # type: ignore[override]
         """Names, addresses and links; nothing else."""
-        super().build(gateways=gateways, mobiles=mobiles, correspondents=correspondents, central=central, **options)
+        super().build(gateways=gateways, **options)
         for number in range(1, gateways + 1):
             network = LocalNetwork(Gateway(number))
             router = [f"{network.prefix}1/64", f"{SHARED}1/64"]

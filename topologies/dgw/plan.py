@@ -24,13 +24,16 @@ REPOSITORY_PORT = 5213
 DOMAIN_NAME = "dmm.example"
 
 
+MODES = "direct: gateway to gateway; with a CMD: relay, locator, proxy (RFC 8885 §3.2-3.4)"
+
+
 @dataclass(frozen=True)
 class DgwOptions:
     """Options that every D-GW lab has."""
 
     mode: str = option(
         "relay",
-        "direct: gateway to gateway; with a CMD: relay, locator, proxy (RFC 8885 §3.2-3.4)",
+        MODES,
         ("relay", "locator", "proxy", "direct"),
     )
     tunnel: str = option("auto", "tunnel back end", ("auto", "seg6", "ip6tnl"))
@@ -112,16 +115,18 @@ class DgwTopo(Topo):
         mobiles: int = 1,
         correspondents: tuple[str, ...] = ("cn1",),
         central: str = "cmd",
+        central_role: str = "cmd",
+        routes: tuple[tuple[str, str], ...] = (),
         **_opts: Any,
     ) -> None:
-        """Names, addresses and links; nothing else."""
+        """Names, addresses and links; nothing else.  `central`: name of the node all gateways know."""
         numbers = [Gateway(i) for i in range(1, gateways + 1)]
         pools = [(gateway.pool, gateway.address) for gateway in numbers]
-        core = self.addHost("core", cls=Router, role="core", routes=pools)
+        core = self.addHost("core", cls=Router, role="core", routes=[*pools, *routes])
         air = self.addSwitch("air", cls=Air)
         for gateway in numbers:
             self._add_gateway(core, gateway)
-        self._add_leaf(core, central, "cmd", CMD_ADDRESS)
+        self._add_leaf(core, central, central_role, CMD_ADDRESS)
         for name in correspondents:
             self._add_leaf(core, name, "correspondent", CORRESPONDENTS[name])
         for mobile in map(Mobile, range(1, mobiles + 1)):
@@ -152,7 +157,7 @@ class DgwTopo(Topo):
             intfName2="eth0",
             params1={"addresses": [f"{router}/64"]},
             params2={"addresses": [f"{address}/64"]},
-            mtu=CORE_MTU if role == "cmd" else 1500,
+            mtu=CORE_MTU if role in ("cmd", "lma") else 1500,
         )
 
 
@@ -179,7 +184,11 @@ class DgwPlan:
         """The mobile nodes."""
         return [Mobile(i) for i in range(1, self.mobiles + 1)]
 
-    def topo(self) -> DgwTopo:
+    def pool_at(self, gateway: Gateway) -> str:
+        """Where the address comes from that a node gets at a gateway."""
+        return gateway.pool
+
+    def topo(self) -> Topo:
         """The topology."""
         return DgwTopo(
             gateways=self.gateways,
@@ -189,13 +198,16 @@ class DgwPlan:
         )
 
     def agents(self) -> list[AgentSpec]:
-        """CMD first, then the gateways."""
-        cmd = AgentSpec(self.central, "cmd", "agents.dgw", self.cmd_config())
+        """The central node first, then the gateways."""
         gateways = [
             AgentSpec(gateway.name, "dgw", "agents.dgw", self.gateway_config(gateway), (gateway.cell,))
             for gateway in self.gateway_list
         ]
-        return [cmd, *gateways]
+        return [self.central_agent(), *gateways]
+
+    def central_agent(self) -> AgentSpec:
+        """What runs at the central node."""
+        return AgentSpec(self.central, "cmd", "agents.dgw", self.cmd_config())
 
     def radvds(self) -> list[RadvdSpec]:
         """One per gateway; the gateway's agent writes its configuration."""

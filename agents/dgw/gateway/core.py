@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from ipaddress import IPv6Address
 from typing import Any
 
@@ -27,6 +28,7 @@ from agents.dgw.config import GatewayConfig
 from agents.dgw.gateway.anchoring import Anchoring
 from agents.dgw.gateway.base import GatewayBase
 from agents.dgw.gateway.central import LocatorRegistration, RelayRegistration
+from agents.dgw.gateway.classic import ClassicRegistration, ClassicServing
 from agents.dgw.gateway.direct import DirectRegistration
 from agents.dgw.gateway.plan import items
 from agents.dgw.gateway.registration import Registration
@@ -42,19 +44,24 @@ class GatewayCore:
     """A distributed gateway without sockets, kernel or clock."""
 
     def __init__(self, config: GatewayConfig) -> None:
+        if config.mode == "classic":
+            config = replace(config, dgw_support=False, timing=replace(config.timing, idle=0))
         self.config = config
         self._base = GatewayBase(config)
         self._repository = RepositoryClient(config.cmd, config.repository_port, config.timing, self._base.outbox)
         self._anchoring = Anchoring(self._base)
         registration = self._registration()
         self._releasing = Releasing(self._base, registration)
-        self._serving = Serving(self._base, self._anchoring, registration, self._releasing)
+        serving = ClassicServing if config.mode == "classic" else Serving
+        self._serving = serving(self._base, self._anchoring, registration, self._releasing)
 
     def _registration(self) -> Registration:
         if self.config.mode == "direct":
             return DirectRegistration(self._base, self._repository)
         if self.config.mode == "locator":
             return LocatorRegistration(self._base)
+        if self.config.mode == "classic":
+            return ClassicRegistration(self._base)
         return RelayRegistration(self._base)
 
     def receive(self, message: Notice, source: Any, now: float) -> None:

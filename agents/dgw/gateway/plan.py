@@ -93,9 +93,11 @@ def advertisements(
         if node.own and node.own.state is BindingState.LOCAL:
             name = f"{node.name}{config.name}"
             result.append(_advertisement(node, name, node.own.prefix, "medium", lifetime, lifetime, policy))
+        home = config.mode == "classic"  # the prefix is the node's only one, not a former gateway's
         for anchor in active_anchors(node):
-            preferred = 0 if policy.profile == "deprecate" else lifetime
-            said = _advertisement(node, anchor.dlif, anchor.prefix, "low", lifetime, preferred, policy)
+            preferred = 0 if policy.profile == "deprecate" and not home else lifetime
+            preference = "medium" if home else "low"
+            said = _advertisement(node, anchor.dlif, anchor.prefix, preference, lifetime, preferred, policy)
             result.append(replace(said, routes=local.routes(node, anchor, policy.route_lifetime, now)))
     result += [_farewell(farewell, policy) for farewell in farewells]
     return tuple(result)

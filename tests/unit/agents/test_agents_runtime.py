@@ -107,7 +107,7 @@ def test_sigterm_ends_cleanly(agent):
     [
         ("", "dgw: configuration on standard input is not JSON"),
         ("[]", "dgw: configuration on standard input must be a JSON object, found list"),
-        ('{"role": "queen"}', "dgw: configuration.role: 'queen' is not one of gateway, cmd"),
+        ('{"role": "queen"}', "dgw: configuration.role: 'queen' is not one of gateway, cmd, lma"),
         ('{"role": "cmd", "nam": "x"}', "dgw: configuration: unknown key 'nam', did you mean 'name'?"),
     ],
 )

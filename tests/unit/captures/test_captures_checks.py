@@ -7,6 +7,7 @@ import pytest
 import synthetic as syn
 import synthetic_wire as wire
 import test_captures_bad_input
+import test_captures_content
 import test_captures_interoperator
 import test_captures_lifecycle
 import test_captures_local
@@ -665,6 +666,7 @@ def test_every_check_has_its_right_run():
     """Checks of single scenarios have right runs of their own, in the module named here."""
     elsewhere = {"local-access": test_captures_local, "figure-four": test_captures_local}
     elsewhere |= {"bad-input": test_captures_bad_input, "interoperator": test_captures_interoperator}
+    elsewhere |= {"content": test_captures_content}
     ends = ("deregistration", "revival", "anchor-timers", "release")
     faults = ("retransmission", "partial-answer", "no-retransmission", "recovery")
     elsewhere |= dict.fromkeys((*ends, *faults), test_captures_lifecycle)

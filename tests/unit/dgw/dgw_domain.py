@@ -30,11 +30,15 @@ from agents.dgw.cmd.core import CmdCore
 from agents.dgw.config import AdvertisementPolicy, CmdConfig, GatewayConfig, Peer, Profile, RadvdFiles, Timing
 from agents.dgw.forwarding import Uplink
 from agents.dgw.gateway.core import GatewayCore
+from agents.dgw.lma.config import AccessGateway, LmaConfig
+from agents.dgw.lma.core import LmaCore
 from agents.wire.mobility import pull_mobility
 from agents.wire.mobility_codes import DFlagProfile
 
 START = 1_760_000_000.0
 CMD = IPv6Address("2001:db8:c:9::2")
+HOME_POOL = IPv6Network("2001:db8:100::/48")
+"""Of the classic mode's anchor."""
 POOLS = {1: "2001:db8:a1::/48", 2: "2001:db8:b2::/48", 3: "2001:db8:c3::/48"}
 
 
@@ -102,6 +106,21 @@ def cmd_config(mode, operators=None, **changes):
     return replace(config, **changes)
 
 
+def lma_config(**changes):
+    config = LmaConfig(
+        role="lma",
+        name="lma",
+        address=CMD,
+        pool=HOME_POOL,
+        wan="eth0",
+        gateways=tuple(AccessGateway(f"dgw{i}", address(i)) for i in POOLS),
+        profiles=profiles(),
+        control="control",
+        state="state",
+    )
+    return replace(config, **changes)
+
+
 class Domain:
     """Three gateways (or those of `operators`) and a CMD, connected; those with an index in `draft03` put their D
     flag where the draft had it.
@@ -149,10 +168,8 @@ class Domain:
             peers = tuple(replace(p, dflag_profile=self._profile(config.index, p.index)) for p in config.peers)
             self.configs[config.address] = replace(config, peers=peers)
         self.cores = {a: GatewayCore(c) for a, c in self.configs.items()}
-        central = dict(cmd_changes or {}, **({"timing": timing} if timing else {}))
-        cmd = cmd_config(mode, operators, **central)
-        seen = tuple(replace(p, dflag_profile=self._profile(p.index)) for p in cmd.gateways)
-        self.cores[CMD] = CmdCore(replace(cmd, gateways=seen))
+        changes = {"timing": timing} if timing else {}
+        self.cores[CMD] = self.central(operators, {**(cmd_changes or {}), **changes})
         self.kernel = {a: {} for a in self.cores}
         self.advertised = dict.fromkeys(self.cores, ())
         self.spoken = []
@@ -178,6 +195,14 @@ class Domain:
         """The message, decoded as its receiver decodes it."""
         profile = DFlagProfile.DRAFT03 if {source, destination} & self.draft03 else DFlagProfile.RFC8885
         return pull_mobility(octets, source, destination, profile=profile)
+
+    def central(self, operators, changes):
+        """The core of the node all gateways know."""
+        if self.mode == "classic":
+            return LmaCore(lma_config(**changes))
+        cmd = cmd_config(self.mode, operators, **changes)
+        seen = tuple(replace(p, dflag_profile=self._profile(p.index)) for p in cmd.gateways)
+        return CmdCore(replace(cmd, gateways=seen))
 
     def gateway(self, index):
         return self.cores[address(index)]
