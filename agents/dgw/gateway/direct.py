@@ -66,7 +66,7 @@ class DirectRegistration:
     def _update_anchor(self, node: MobileNode, anchor: AnchorBinding, handoff: Handoff, now: float) -> None:
         """One update per prefix: an LMA stands for several anchors, and one must not wait for another (spec HO-11)."""
         # The node's other prefixes as well: an owner of a local network must know them all (spec LIPA-6).
-        others = [each.prefix for each in node.anchors if each.address != anchor.address]
+        others = [each.prefix for each in node.anchors if each is not anchor]  # an LMA stands for several
         extra = [AnchoredPrefix.of(prefix) for prefix in (self._base.own_record(node).prefix, *others)]
         start_update(self._base, node, anchor.address, "anchor", handoff, [anchor.prefix], now, extra=extra)
 

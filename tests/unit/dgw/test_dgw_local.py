@@ -89,6 +89,19 @@ def test_owner_learns_all_prefixes_of_the_node(domain):
     assert len(told) == 2
 
 
+@pytest.mark.requirement("INTER-11", "SEC-5")
+@pytest.mark.parametrize(("shared", "told"), [(True, (PREF[3], PREF[2])), (False, ())])
+def test_prefixes_are_told_across_operators_only_where_networks_are_shared(shared, told):
+    """The home LMA of operator A, to which dgw1 and dgw2 belong; the node is at dgw3 of operator B"""
+    changes = {"cmd_changes": {"share_local_prefixes": shared}, "operators": {1: "A", 2: "A", 3: "B"}}
+    domain = Domain("relay", networks=NETWORKS, **changes)
+    walk(domain, 1, 2, 3)
+    [*_, update] = [m for *_, m in domain.sent(BindingUpdate, CMD, address(1))]
+    assert tuple(option.network for option in update.every(AnchoredPrefix)) == told
+    offers = [route.prefix for route in domain.ras(3)[domain.node(3).anchor(PREF[1]).dlif].routes]
+    assert offers == ([LOCALNET, SHARED] if shared else [])
+
+
 @pytest.mark.requirement("LIPA-6")
 def test_prefixes_of_no_gateway_are_not_believed(domain):
     """Option 65 opens the door to a prefix: only one that some gateway of the domain anchors"""
