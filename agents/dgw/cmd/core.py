@@ -8,7 +8,16 @@ from ipaddress import IPv6Network
 from typing import Any
 
 from agents.core import Event
-from agents.dgw.actions import Action, Adopt, Consult, MobilityDatagram, Notice, PeerRefused, RepositoryDatagram
+from agents.dgw.actions import (
+    Action,
+    Adopt,
+    Consult,
+    Discarded,
+    MobilityDatagram,
+    Notice,
+    PeerRefused,
+    RepositoryDatagram,
+)
 from agents.dgw.cmd.answering import answering
 from agents.dgw.cmd.base import CmdBase
 from agents.dgw.cmd.chaining import Chaining
@@ -38,6 +47,8 @@ class CmdCore:
         match message:
             case MobilityDatagram():
                 self._receive_mobility(message, now)
+            case Discarded():
+                self._base.reception.discard(message)
             case PeerRefused():
                 self._base.exchanges.refuse(message.peer, now)
             case RepositoryDatagram():

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from agents.dgw.actions import Action, Adopt, Consult, Install, Remove, Send, SendParameterProblem
 from agents.dgw.cmd.core import CmdCore
 from agents.dgw.config import CmdConfig
+from agents.dgw.protection import open_channel
 from agents.dgw.signalling import Signalling
 from agents.dgw.store import StateFile
 from agents.kernel.netlink import KernelError
@@ -22,7 +23,8 @@ def run_cmd(config: CmdConfig) -> None:
     core = CmdCore(config)
     executor = _executor(config)
     state = StateFile(Path(config.state))
-    signalling = Signalling(config.address, config.repository_port if config.mode == "direct" else None)
+    channel = open_channel(config.protection, config.address, config.associations, Path(config.state))
+    signalling = Signalling(config.address, channel, config.repository_port if config.mode == "direct" else None)
 
     def perform(action: Action) -> None:
         if isinstance(action, Send | SendParameterProblem | Consult):

@@ -12,6 +12,7 @@ from agents.dgw.actions import (
     Adopt,
     Associated,
     Disassociated,
+    Discarded,
     MobilityDatagram,
     NeighborSeen,
     Notice,
@@ -58,6 +59,8 @@ class GatewayCore:
         match message:
             case MobilityDatagram():
                 self._receive_mobility(message, now)
+            case Discarded():
+                self._base.reception.discard(message)
             case PeerRefused():
                 self._base.exchanges.refuse(message.peer, now)
             case RepositoryDatagram():

@@ -25,6 +25,7 @@ from agents.dgw.config import GatewayConfig
 from agents.dgw.executor import Executor, Settings
 from agents.dgw.gateway.core import GatewayCore
 from agents.dgw.identity import link_local_of
+from agents.dgw.protection import open_channel
 from agents.dgw.signalling import Signalling
 from agents.dgw.store import StateFile
 from agents.kernel.netlink import KernelError
@@ -41,7 +42,8 @@ class GatewayShell:
         self._state = StateFile(Path(config.state))
         self._executor = Executor(_settings(config), self._refused)
         self._executor.prepare()
-        self._signalling = Signalling(config.address)
+        channel = open_channel(config.protection, config.address, config.associations, Path(config.state))
+        self._signalling = Signalling(config.address, channel)
         self._watch = Watch(config.phy)
         self._shell = Shell(self._core, self._perform)
         self._signalling.connect(self._shell)
