@@ -41,6 +41,11 @@ class DgwOptions:
     )
     ra_profile: str = option("deprecate", "how anchored prefixes are advertised", ("deprecate", "lowpref"))
     lifetime: int = option(300, "binding lifetime in seconds, a multiple of 4")
+    protection: str = option(
+        "off",
+        "of signalling: ESP by the kernel (xfrm) or by the agents (esp); off: the allow-list alone",
+        ("off", "auto", "xfrm", "esp"),
+    )
     timestamp_window: float = option(0.3, "how far clocks may differ, seconds")
 
 
