@@ -25,7 +25,7 @@ from agents.dgw.cmd.informing import Informing
 from agents.dgw.cmd.registrar import Registrar
 from agents.dgw.cmd.state import CmdState
 from agents.dgw.config import CmdConfig
-from agents.dgw.repository import Repository
+from agents.dgw.repository import Repository, Unauthorised
 from agents.plain import build, plain
 from agents.wire.mobility import BindingAck, BindingUpdate
 
@@ -52,7 +52,7 @@ class CmdCore:
             case PeerRefused():
                 self._base.exchanges.refuse(message.peer, now)
             case RepositoryDatagram():
-                self._receive_request(message)
+                self._receive_request(message, now)
 
     def _receive_mobility(self, datagram: MobilityDatagram, now: float) -> None:
         self._base.exchanges.heard(datagram.source)
@@ -69,13 +69,18 @@ class CmdCore:
         else:
             self._base.reception.note(message, datagram.source)
 
-    def _receive_request(self, datagram: RepositoryDatagram) -> None:
+    def _receive_request(self, datagram: RepositoryDatagram, now: float) -> None:
         answer = None
         if self.config.mode == "direct" and datagram.source in self._base.gateways:
             told = partial(self._chaining.told, gateway=datagram.source)
-            answer = self._repository.answer(datagram.data, lambda mn_id: mn_id in self._base.profiles, told)
+            latest = now + self.config.timing.timestamp_window
+            try:
+                answer = self._repository.answer(datagram.data, datagram.source, self._base.authority, latest, told)
+            except Unauthorised as error:
+                self._base.reception.drop(str(error), datagram.source, "unauthorised")
+                answer = error.answer
             self._chaining.review()
-        if answer is None:
+        if not answer:
             self._base.reception.drop("no repository request of a gateway", datagram.source)
         else:
             self._base.outbox.do(Consult(datagram.source, datagram.port, answer))

@@ -40,6 +40,9 @@ class Serving:
         if profile is None or not profile.enabled:
             base.outbox.say("not-served", mac=mac, reason="service is off" if profile else "no profile")
             return
+        if not base.authority.may_serve(base.config.address, profile.mn_id):
+            base.outbox.say("not-served", mac=mac, reason="not at this gateway")
+            return
         node = base.state.nodes.get(profile.mn_id)
         if node is None:
             node = base.state.nodes[profile.mn_id] = MobileNode(profile.name, profile.mn_id, mac)
