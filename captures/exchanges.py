@@ -173,6 +173,8 @@ def _registration(run: Run, stay: Attachment, until: float, exchanges: list[Exch
         update = exchange.update
         if not stay.start <= update.time < until or update.handoff == REFRESH or update.lifetime == 0:
             continue
+        if update.source not in run.addresses:
+            continue  # an outsider's attempt
         if update.source == serving and update.destination == run.cmd_address:
             if run.mode == "direct":  # the LMA as anchor of every prefix asked for
                 for prefix in update.prefixes:

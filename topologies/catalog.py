@@ -10,7 +10,7 @@ from testbed.validation import LabError, unknown
 from topologies.lab import Lab
 
 FAMILIES = {
-    "dgw": ("basic", "ietf83", "inter-operator", "sc-fig5", "sc-simul", "sc-badinput"),
+    "dgw": ("basic", "ietf83", "inter-operator", "sc-fig5", "sc-simul", "sc-badinput", "sc-sec"),
 }
 """Labs by folder, in the order of `roamlab labs`; their modules are named alike, with _ for -."""
 LABS = tuple(name for labs in FAMILIES.values() for name in labs)

@@ -69,7 +69,7 @@ class PlainChannel:
 
     def inspect(self) -> dict[str, Any]:
         """The kernel's own counters."""
-        return {"method": self.method, **self._statistics()}
+        return {"method": self.method, "refused": self._statistics()}
 
 
 class EspChannel:

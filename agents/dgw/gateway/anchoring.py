@@ -70,7 +70,7 @@ class Anchoring:
         if source == base.config.cmd and node.attached and base.registering(mn_id):
             # The node came here after what the CMD repeats; it will learn so from the update under way (spec HO-13).
             raise Ignored("a newer registration of our own is under way")
-        self._check_prefixes(prefixes, node.own, relayed=update.first(ServingMaar) is not None)
+        self._check_prefixes(prefixes, node.own, care_of if update.first(ServingMaar) else None)
         if not update.lifetime_units and source != base.config.cmd and care_of != node.own.care_of:
             raise Ignored("de-registration from a gateway that does not serve the node")
         return node, node.own, care_of
@@ -92,11 +92,12 @@ class Anchoring:
             self._base.authority.check_serving(care_of, mn_id)
         return care_of
 
-    def _check_prefixes(self, prefixes: tuple[IPv6Network, ...], own: OwnBinding, *, relayed: bool) -> None:
+    def _check_prefixes(self, prefixes: tuple[IPv6Network, ...], own: OwnBinding, serving: IPv6Address | None) -> None:
+        """155 or 159 unless it is about the prefix anchored here; `serving`: the gateway that the CMD speaks of."""
         if set(prefixes) == {own.prefix}:
             return
         foreign = [p for p in prefixes if not p.subnet_of(self._base.config.pool)]
-        if relayed and len(foreign) == len(prefixes):
+        if serving and all(self._base.authority.speaks_for(serving, prefix) for prefix in prefixes):
             return  # the CMD forwarded the new gateway's prefix literally (spec AMB-8)
         if foreign or own.prefix not in prefixes:
             raise Rejected(Status.NOT_AUTHORIZED_FOR_HOME_NETWORK_PREFIX, f"{prefixes[0]} is not anchored here")

@@ -227,6 +227,9 @@ class Serving:
         )
         if self._drop_corrected(node, exchange, ack):
             base.reconcile(now)
+        elif exchange not in base.exchanges:
+            # It was accepted before: somebody else's copy of our update was rejected, and the answer came to us.
+            base.reception.drop("rejection of an update that was accepted", exchange.peer)
         elif ack.status == Status.SEQUENCE_NUMBER_OUT_OF_WINDOW:
             base.stamper.sequence = ack.sequence
             exchange.due = now
