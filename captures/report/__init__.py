@@ -30,6 +30,8 @@ GROUPS = {
     "prefixes": "Prefixes",
     "flows": "Flows",
     "reachability": "Reachability",
+    "protection": "Protection of signalling",
+    "intruder": "Attacks on signalling",
 }
 
 
