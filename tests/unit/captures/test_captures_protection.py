@@ -7,7 +7,8 @@ import struct
 
 import pytest
 import synthetic_wire as wire
-from synthetic import ADDRESS, CORE, INTERFACE, T0, WAN, World
+from doctoring import decode_together
+from synthetic import ADDRESS, CORE, T0, WAN, World
 
 from captures import redact
 from captures.checks import call
@@ -15,7 +16,8 @@ from captures.run import Run
 
 MOBILITY, ESP = 135, 50
 ETHERNET, IPV6 = 14, 40
-CMD, D1, D2 = "cmd", "dgw1", "dgw2"
+EMPTY = len(wire.pcapng([]))
+CMD, D1 = "cmd", "dgw1"
 
 
 def key(spi):
@@ -58,58 +60,11 @@ def protect(world, number=lambda spi, count: count, secret=lambda spi: key(spi),
     return world
 
 
-def signalling_only(world):
-    """Leave user data out: decoding takes a tenth of the time."""
-    world.frames = [frame for frame in world.frames if frame.data[20] in (MOBILITY, ESP)]
+def signalling_only(mode="relay"):
+    """A run without user data: decoding takes a tenth of the time."""
+    world = World(mode)
+    world.frames = [frame for frame in world.frames if frame.data[20] == MOBILITY]
     return world
-
-
-def judged(tmp_path, world, check, secrets=SECRETS, **parameters):
-    world.write(tmp_path)
-    if secrets:
-        (tmp_path / "secrets.json").write_text(json.dumps({"cmd": secrets}))
-    return {result.id: result for result in call(Run(tmp_path), {"check": check, **parameters})}
-
-
-@pytest.mark.requirement("SEC-1", "SEC-2", "SEC-3")
-@pytest.mark.parametrize("mode", ["relay", "direct"])
-def test_a_protected_run_passes_and_its_signalling_can_be_read(tmp_path, mode):
-    found = judged(tmp_path, protect(World(mode)), "protection")
-    assert [result.passed for result in found.values()] == [True, True, True]
-    assert all(result.evidence for result in found.values())
-    inside = {result.id: result.passed for result in call(Run(tmp_path), {"check": "signalling"})}
-    assert inside
-    assert all(inside.values())
-    assert all(result.passed for result in call(Run(tmp_path), {"check": "cmd-interface"}))
-
-
-DOCTORED = {
-    "in the clear": ({"clear": lambda tag: tag.startswith("pba:cmd:dgw2")}, "protection.esp", "in the clear"),
-    "everything in the clear": ({"clear": lambda _tag: True}, "protection.icv", "no ESP packet"),
-    "another key": ({"secret": lambda spi: bytes(32) if spi == 0x1001 else key(spi)}, "protection.icv", "ICV is wrong"),
-    "one number twice": ({"number": lambda spi, count: min(count, 2)}, "protection.sequence", "2 after 2"),
-    "numbers from 0": ({"number": lambda spi, count: count - 1}, "protection.sequence", "number 0"),
-}
-
-
-@pytest.mark.parametrize("name", DOCTORED)
-def test_a_doctored_run_fails(tmp_path, name):
-    changes, result, text = DOCTORED[name]
-    found = judged(tmp_path, protect(signalling_only(World("relay")), **changes), "protection")[result]
-    assert found.passed is not True
-    assert text in found.measured
-
-
-def test_an_association_between_others_is_no_proof(tmp_path):
-    crossed = [{**one, "source": one["destination"], "destination": one["source"]} for one in SECRETS["associations"]]
-    world = protect(signalling_only(World("relay")))
-    found = judged(tmp_path, world, "protection", {"associations": crossed})
-    assert "is no association" in found["protection.icv"].measured
-
-
-def test_without_keys_nothing_is_proved(tmp_path):
-    found = judged(tmp_path, protect(signalling_only(World("relay"))), "protection", None)["protection.icv"]
-    assert (found.passed, found.measured) == (None, "no keys in secrets.json")
 
 
 # --- attacks
@@ -118,18 +73,18 @@ ATTACKED = 8.0
 """Seconds after T0."""
 
 
-def inject(world, octets, protocol=ESP, source=CMD, target=D1, t=ATTACKED):
-    packet = wire.ipv6(ADDRESS[source], ADDRESS[target], protocol, octets)
-    frame = wire.ether(CORE[target], WAN[target], packet)
-    world.put(f"{target}-{INTERFACE[target]}", t, frame, "injected")
+def inject(world, octets, t=ATTACKED):
+    """An ESP packet from the CMD's address that the CMD never sent, at dgw1."""
+    packet = wire.ipv6(ADDRESS[CMD], ADDRESS[D1], ESP, octets)
+    world.put("dgw1-wan", t, wire.ether(CORE[D1], WAN[D1], packet), "injected")
 
 
 def attacked(told=2, changed=False, counted=2):
     """A protected run in which two packets were injected: a replay and a forgery."""
-    world = protect(signalling_only(World("relay")))
+    world = protect(signalling_only())
     whole = next(f.data for f in world.frames if f.tag.startswith("pbu:cmd:dgw1") and f.capture == "cmd-eth0")
     inject(world, whole[ETHERNET + IPV6 :])
-    inject(world, sealed(bytes.fromhex("3b010500aabb0001c000000401020000"), 0x1001, 9999, bytes(32)), t=ATTACKED + 0.01)
+    inject(world, sealed(bytes.fromhex("3b010500aabb0001c000000401020000"), 0x1001, 9999, bytes(32)), ATTACKED + 0.01)
     begin, end = T0 + ATTACKED - 0.1, T0 + ATTACKED + 0.1
     common = {"node": D1, "agent": "lab", "event": "state-dump", "attack": "forged"}
     states = {"nodes": {"mn1": {"care_of": 1}}}, {"nodes": {"mn1": {"care_of": 2 if changed else 1}}}
@@ -141,14 +96,8 @@ def attacked(told=2, changed=False, counted=2):
     return world
 
 
-def test_attacks_that_come_to_nothing(tmp_path):
-    found = judged(tmp_path, attacked(), "intruder", allow_status=[154])
-    assert {name: result.passed for name, result in found.items()} == dict.fromkeys(found, True)
-    assert found["intruder.wire"].measured == "dgw1: 2 forged"
-    assert {frame["pcap"] for frame in found["intruder.wire"].evidence} == {"pcap/dgw1-wan.pcapng"}
-
-
 def answered(status):
+    """dgw1 says something to the CMD while it is attacked."""
     world = attacked()
     answer = next(f.data for f in world.frames if f.tag.startswith("pba:dgw1:cmd") and f.capture == "dgw1-wan")
     message = answer[ETHERNET + IPV6 + 8 : -16 - 4]
@@ -158,25 +107,108 @@ def answered(status):
     return world
 
 
+RUNS = {
+    "relay": lambda: protect(World("relay")),
+    "direct": lambda: protect(World("direct")),
+    "one in the clear": lambda: protect(signalling_only(), clear=lambda tag: tag.startswith("pba:cmd:dgw2")),
+    "all in the clear": lambda: protect(signalling_only(), clear=lambda tag: True),
+    "another key": lambda: protect(signalling_only(), secret=lambda spi: bytes(32) if spi == 0x1001 else key(spi)),
+    "one number twice": lambda: protect(signalling_only(), number=lambda spi, count: min(count, 2)),
+    "numbers from 0": lambda: protect(signalling_only(), number=lambda spi, count: count - 1),
+    "attacked": attacked,
+    "one more told": lambda: attacked(told=3),
+    "state changed": lambda: attacked(changed=True),
+    "one not counted": lambda: attacked(counted=1),
+    "accepted": lambda: answered(0),
+    "rejected otherwise": lambda: answered(157),
+}
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """All runs, their captures decoded together."""
+    root = tmp_path_factory.mktemp("protected")
+    directories, jobs = {}, []
+    for name, made in RUNS.items():
+        world = made()
+        directories[name] = world.write(root / name, only=())
+        (directories[name] / "secrets.json").write_text(json.dumps({"cmd": SECRETS}))
+        jobs += [(name, file, data) for file, data in world.files().items() if len(data) > EMPTY]
+    decoded = decode_together(root, jobs)
+    return {
+        name: Run(directory, [capture for (run, _), capture in decoded.items() if run == name])
+        for name, directory in directories.items()
+    }
+
+
+def results(run, check, **parameters):
+    return {result.id: result for result in call(run, {"check": check, **parameters})}
+
+
+@pytest.mark.requirement("SEC-1", "SEC-2", "SEC-3")
+@pytest.mark.parametrize("mode", ["relay", "direct"])
+def test_a_protected_run_passes_and_its_signalling_can_be_read(runs, mode):
+    found = results(runs[mode], "protection")
+    assert [result.passed for result in found.values()] == [True, True, True]
+    assert all(result.evidence for result in found.values())
+    inside = results(runs[mode], "signalling")
+    assert inside
+    assert all(result.passed for result in inside.values())
+    assert all(result.passed for result in results(runs[mode], "cmd-interface").values())
+
+
 @pytest.mark.parametrize(
-    ("world", "result", "text"),
+    ("name", "result", "text"),
     [
-        (lambda: attacked(told=3), "intruder.wire", "dgw1: 3 injected, 2 arrived"),
-        (lambda: attacked(changed=True), "intruder.state", "changed nodes.mn1.care_of"),
-        (lambda: attacked(counted=1), "intruder.counted", "2 sent, 1 counted"),
-        (lambda: answered(0), "intruder.answers", "PBA 0 by dgw1 while it is attacked"),
-        (lambda: answered(157), "intruder.answers", "PBA 157 by dgw1"),
+        ("one in the clear", "protection.esp", "in the clear"),
+        ("all in the clear", "protection.icv", "no ESP packet"),
+        ("another key", "protection.icv", "ICV is wrong"),
+        ("one number twice", "protection.sequence", "2 after 2"),
+        ("numbers from 0", "protection.sequence", "number 0"),
     ],
 )
-def test_attacks_that_come_to_something(tmp_path, world, result, text):
-    found = judged(tmp_path, world(), "intruder", allow_status=[154])[result]
+def test_a_doctored_run_fails(runs, name, result, text):
+    found = results(runs[name], "protection")[result]
+    assert found.passed is not True
+    assert text in found.measured
+
+
+@pytest.mark.parametrize("secrets", [None, "crossed"])
+def test_without_the_right_keys_nothing_is_proved(runs, secrets):
+    run = runs["attacked"]
+    crossed = [{**one, "source": one["destination"], "destination": one["source"]} for one in SECRETS["associations"]]
+    run = Run(run.directory, run.captures.values())
+    run.secrets = {"cmd": {"associations": crossed}} if secrets else {}
+    found = results(run, "protection")["protection.icv"]
+    assert found.passed is (False if secrets else None)
+    assert ("is no association" if secrets else "no keys in secrets.json") in found.measured
+
+
+def test_attacks_that_come_to_nothing(runs):
+    found = results(runs["attacked"], "intruder", allow_status=[154])
+    assert {name: result.passed for name, result in found.items()} == dict.fromkeys(found, True)
+    assert found["intruder.wire"].measured == "dgw1: 2 forged"
+    assert {frame["pcap"] for frame in found["intruder.wire"].evidence} == {"pcap/dgw1-wan.pcapng"}
+
+
+@pytest.mark.parametrize(
+    ("name", "result", "text"),
+    [
+        ("one more told", "intruder.wire", "dgw1: 3 injected, 2 arrived"),
+        ("state changed", "intruder.state", "changed nodes.mn1.care_of"),
+        ("one not counted", "intruder.counted", "2 sent, 1 counted"),
+        ("accepted", "intruder.answers", "PBA 0 by dgw1 while it is attacked"),
+        ("rejected otherwise", "intruder.answers", "PBA 157 by dgw1"),
+    ],
+)
+def test_attacks_that_come_to_something(runs, name, result, text):
+    found = results(runs[name], "intruder", allow_status=[154])[result]
     assert found.passed is False
     assert text in found.measured
 
 
-def test_without_attack_nothing_is_proved(tmp_path):
-    found = judged(tmp_path, protect(signalling_only(World("relay"))), "intruder")
-    assert {result.passed for result in found.values()} == {None}
+def test_without_attack_nothing_is_proved(runs):
+    assert {result.passed for result in results(runs["relay"], "intruder").values()} == {None}
 
 
 # --- what may leave the house
