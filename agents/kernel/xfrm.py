@@ -36,7 +36,7 @@ REPLAY_WINDOW = 32
 """Packets; the most that a state without extended sequence numbers can have."""
 HASH, TRUNCATED_BITS = b"hmac(sha256)", 128
 CIPHER = b"cipher_null"
-STATISTICS = Path("/proc/self/net/xfrm_stat")
+STATISTICS = Path("/proc/thread-self/net/xfrm_stat")
 _ENDLESS = struct.pack("=8Q", *[2**64 - 1] * 4, *[0] * 4) + bytes(32)
 """struct xfrm_lifetime_cfg without any limit, and an empty xfrm_lifetime_cur."""
 _STATE, _POLICY, _STATE_ID, _POLICY_ID = 224, 168, 24, 64
