@@ -157,6 +157,52 @@ def test_nobody_announces_somebody_elses_network():
     assert configured.local_prefixes(D3, [ELSEWHERE]) == ()
 
 
+def moved_unanswered(mode, receiver):
+    """mn1 moved to dgw2, which waits for the answer of `receiver`: its update."""
+    domain = attached(mode)
+    domain.move(1, 1, 2)
+    domain.filters.append(
+        lambda now, source, destination, octets: [] if source == receiver and octets[2] == 6 else None
+    )
+    domain.run(0.01)
+    [request] = [m for _, s, _, m in domain.sent(BindingUpdate, D2, receiver)]
+    return domain, request
+
+
+def answer(domain, request, source, prefixes, extra):
+    ack = compose_ack(request, lifetime=300, prefixes=prefixes, extra=extra)
+    domain.feed(D2, MobilityDatagram(push_mobility(ack, source, D2), source, D2))
+
+
+def test_an_anchor_goes_with_a_prefix_of_its_own_pool():
+    domain, request = moved_unanswered("relay", CMD)
+    own = domain.node(2).own.prefix
+    answer(domain, request, CMD, [own], [PreviousMaar.of(D3, PREF_A)])
+    assert not domain.node(2).anchors
+    answer(domain, request, CMD, [own], [PreviousMaar.of(D1, PREF_A)])
+    assert [(a.address, a.prefix) for a in domain.node(2).anchors] == [(D1, PREF_A)]
+
+
+def test_an_anchors_answer_announces_its_own_networks_only():
+    domain, request = moved_unanswered("direct", D1)
+    inside = IPv6Network("2001:db8:a1:ffff::/64")
+    answer(domain, request, D1, [PREF_A], [LocalPrefix.of(ELSEWHERE), LocalPrefix.of(inside)])
+    [anchor] = domain.node(2).anchors
+    assert (anchor.active, anchor.local_prefixes) == (True, (inside,))
+    assert [event.fields["prefix"] for event in domain.events("local-prefix-ignored", D2)] == [ELSEWHERE]
+
+
+def test_what_others_say_of_an_anchors_networks_is_measured_by_its_pool():
+    domain = attached("direct")
+    entry = domain.cmd._repository.entries["mn1@dmm.example"]
+    lied = replace(entry.anchors[0], local_prefixes=(ELSEWHERE,))
+    domain.cmd._repository.entries["mn1@dmm.example"] = replace(entry, anchors=(lied,))
+    domain.move(1, 1, 2)
+    domain.run()
+    [anchor] = domain.node(2).anchors
+    assert (anchor.active, anchor.local_prefixes) == (True, ())
+
+
 # --- the direct mode's repository
 
 
