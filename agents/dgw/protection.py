@@ -136,15 +136,13 @@ def open_channel(
     """The channel for a kind of protection; an earlier agent's kernel state is adopted or swept (KernelError)."""
     if protection == "auto":
         protection = "esp" if unavailable() else "xfrm"
-    if protection == "external":
-        return PlainChannel("external", local)
     if protection == "xfrm":
         xfrm = Xfrm()
         xfrm.adopt(local, associations, MOBILITY_HEADER)
         return PlainChannel("xfrm", local, xfrm.statistics)
     _sweep(local)
-    if protection == "off":
-        return PlainChannel("off", local)
+    if protection in ("off", "external"):
+        return PlainChannel(protection, local)
     return EspChannel(local, associations, StateFile(state.with_suffix(".esp.json")))
 
 
