@@ -51,10 +51,15 @@ class SecTopo(DgwTopo):
     """The usual domain with one host too many."""
 
     def build(
-        self, gateways: int = 2, mobiles: int = 1, correspondents: tuple[str, ...] = ("cn1",), **_opts: Any
+        self,
+        gateways: int = 2,
+        mobiles: int = 1,
+        correspondents: tuple[str, ...] = ("cn1",),
+        central: str = "cmd",
+        **_opts: Any,
     ) -> None:
         """Names, addresses and links."""
-        super().build(gateways, mobiles, correspondents)
+        super().build(gateways, mobiles, correspondents, central)
         self._add_leaf("core", INTRUDER, INTRUDER, ADDRESS)
 
 
