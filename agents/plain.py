@@ -17,6 +17,8 @@ from functools import cache, lru_cache
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+SECRET = {"secret": True}
+"""Metadata of a dataclass field whose content no message may show (spec SEC-5)."""
 
 _TEXTUAL = (
     ipaddress.IPv4Address,
@@ -137,6 +139,16 @@ def _scalar(kind: Any, data: Any, place: str) -> Any:
     raise PlainError(f"{place}: expected {kind.__name__}, found {data!r}")
 
 
+def _field(field: dataclasses.Field[Any], kind: Any, data: Any, place: str) -> Any:
+    try:
+        return _convert(kind, data, place)
+    except PlainError as error:
+        if not field.metadata.get("secret"):
+            raise
+        where = str(error).partition(": ")[0]
+        raise PlainError(f"{where}: does not fit; what it holds is secret and not shown") from None
+
+
 @cache
 def _hints(kind: type) -> dict[str, Any]:
     return typing.get_type_hints(kind)
@@ -159,7 +171,7 @@ def _dataclass(kind: type, data: Any, place: str) -> Any:
         raise PlainError(f"{place}: missing key '{missing[0]}'")
     hints = _hints(kind)
     try:
-        return kind(**{k: _convert(hints[k], v, f"{place}.{k}") for k, v in data.items()})
+        return kind(**{k: _field(fields[k], hints[k], v, f"{place}.{k}") for k, v in data.items()})
     except PlainError:
         raise
     except ValueError as error:

@@ -177,6 +177,8 @@ def _registration(run: Run, stay: Attachment, until: float, exchanges: list[Exch
             continue
         if update.handoff == REVIVAL and _ended(exchanges, stay, update):
             continue
+        if update.source not in run.addresses:
+            continue  # an outsider's attempt
         if update.source == serving and update.destination == run.cmd_address:
             if run.mode == "direct":  # the LMA as anchor of every prefix asked for
                 for prefix in update.prefixes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from ipaddress import IPv6Address, IPv6Network
 
+ESP = 50
 ICMPV6 = 58
 IPV6 = 41
 MOBILITY = 135
@@ -30,6 +31,19 @@ class IpLayer:
 
 
 @dataclass(frozen=True, slots=True)
+class Esp:
+    """One ESP packet in transport mode (RFC 4303 §2), read as far as that goes without a key."""
+
+    spi: int
+    sequence: int
+    covered: bytes = field(repr=False)
+    """What the ICV is over: everything before it."""
+    icv: bytes = field(repr=False)
+    inside: bytes | None = field(repr=False)
+    """The Mobility Header it holds; None when it is not readable (another cipher, altered)."""
+
+
+@dataclass(frozen=True, slots=True)
 class Packet:
     """One captured frame, reduced to the fields the checks need."""
 
@@ -47,7 +61,8 @@ class Packet:
     layers: tuple[IpLayer, ...]
     """IPv6 headers from the outermost in; empty for other network protocols."""
     protocol: int
-    """Upper-layer protocol inside the innermost header (6, 17, 58, 135 ...); -1 without IPv6."""
+    """Upper-layer protocol inside the innermost header (6, 17, 58, 135 ...), and inside ESP where that can be read;
+    -1 without IPv6."""
     source_port: int = 0
     destination_port: int = 0
     icmp_type: int = -1
@@ -61,6 +76,7 @@ class Packet:
     tcp_flags: int = 0
     udp_sequence: int = -1
     """First 8 octets of the UDP payload as a big-endian number; -1 when shorter."""
+    esp: Esp | None = None
 
     @property
     def tunnelled(self) -> bool:
@@ -146,6 +162,8 @@ class MobilityMessage:
     """Why the message could not be read to its end, else None."""
     octets: bytes = b""
     """The message as it was on the wire, from Payload Proto to the end of the packet."""
+    esp: Esp | None = None
+    """The ESP packet it came in; None when it was in the clear."""
 
     @property
     def lifetime_seconds(self) -> int:

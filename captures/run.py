@@ -139,6 +139,12 @@ class Run:
         return layers.d_flags(bool(self.draft03 & set(ends)))
 
     @cached_property
+    def secrets(self) -> dict[str, Object]:
+        """Node -> what only its agent was told, such as keys; empty when the run has no secrets.json."""
+        path = self.directory / "secrets.json"
+        return _read_object(path) if path.exists() else {}
+
+    @cached_property
     def captures(self) -> dict[tuple[str, str], Capture]:
         """Decoded captures by (node, interface)."""
         found = self._given

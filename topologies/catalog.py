@@ -24,6 +24,7 @@ FAMILIES = {
         "sc-dereg",
         "sc-failure",
         "sc-badinput",
+        "sc-sec",
     ),
 }
 """Labs by folder, in the order of `roamlab labs`; their modules are named alike, with _ for -."""

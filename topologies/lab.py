@@ -38,6 +38,8 @@ class AgentSpec:
     config: dict[str, Any]
     cells: tuple[str, ...] = ()
     """Radio cells whose stations are reported to this agent."""
+    secrets: dict[str, Any] = field(default_factory=dict, repr=False)
+    """Further keys of its configuration, such as key material: no file but the run's secrets.json shows them."""
 
     def located(self, runtime: str) -> AgentSpec:
         """The same agent with its files below `runtime`."""

@@ -100,7 +100,15 @@ class Run:
         server.start()
 
     def _start_agent(self, spec: AgentSpec) -> None:
-        agent = Agent(self.net[spec.node], spec.name, spec.module, spec.config, self.directory.path, self.events)
+        agent = Agent(
+            self.net[spec.node],
+            spec.name,
+            spec.module,
+            spec.config,
+            self.directory.path,
+            self.events,
+            spec.secrets,
+        )
         self._specs[spec.node] = spec
         self.agents[spec.node] = agent
         self._cleanup.callback(agent.stop)
@@ -246,10 +254,14 @@ class Run:
             self.stop_captures()
         finally:
             self._cleanup.close()
+            self.directory.hand_over()
 
     # --- lab.json
 
     def _write_description(self) -> None:
+        secrets = {spec.node: spec.secrets for spec in self._specs.values() if spec.secrets}
+        if secrets:
+            self.directory.write_secrets(secrets)
         network = self.net.describe()
         self.directory.write_lab(
             {
@@ -262,7 +274,7 @@ class Run:
                 "links": network["links"],
                 "cells": network["cells"],
                 "agents": [
-                    {"node": s.node, "agent": s.name, "module": s.module, "config": s.config}
+                    {"node": s.node, "agent": s.name, "module": s.module, "config": self.agents[s.node].shown}
                     for s in self._specs.values()
                 ],
                 "captures": [

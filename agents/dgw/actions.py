@@ -81,6 +81,18 @@ class MobilityDatagram:
     hop_limit: int = 64
     extensions: tuple[tuple[int, bytes], ...] = ()
     """Extension headers in front of it: (header type, whole header)."""
+    summed: bool = True
+    """The kernel verified the checksum; it cannot for what was inside ESP."""
+
+
+@dataclass(frozen=True)
+class Discarded:
+    """A Mobility Header, or what should have held one, that protection did not let through (spec SEC-1, §10)."""
+
+    source: IPv6Address
+    counter: str
+    """Kind, as counted: `unprotected`, `esp-replay`, `esp-integrity` ..."""
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -163,6 +175,7 @@ class TrafficCounted:
 
 Notice = (
     MobilityDatagram
+    | Discarded
     | PeerRefused
     | RepositoryDatagram
     | Associated

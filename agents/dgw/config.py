@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from ipaddress import IPv6Address, IPv6Network
 from typing import Literal
+
+from agents.plain import SECRET
+from agents.wire.esp import SecurityAssociation
 
 Mode = Literal["direct", "relay", "locator", "proxy"]
 GatewayMode = Literal["direct", "relay", "locator", "proxy", "classic"]
@@ -15,6 +19,26 @@ DflagProfile = Literal["rfc8885", "draft03"]
 AnchorTimers = Literal["stop", "run"]
 """What anchors do with a binding's timer when the CMD moves it: stop it (spec DEREG-4), or ask the CMD when it runs
 out (DEREG-5).  The same in a whole domain."""
+Protection = Literal["off", "auto", "xfrm", "esp", "external"]
+"""How signalling is protected (spec SEC-1).  off: by the allow-list only.  xfrm: by the kernel's ESP.  esp: by ESP in
+the agent.  auto: xfrm where the kernel has it, else esp.  external: somebody else, an IKEv2 daemon say, keeps the
+kernel's associations and policies; nothing is required here."""
+
+
+def check_associations(
+    protection: Protection,
+    local: IPv6Address,
+    peers: Iterable[IPv6Address],
+    associations: Iterable[SecurityAssociation],
+) -> None:
+    """ValueError unless there is one association each way with every peer, where the protection needs them."""
+    if protection in ("off", "external"):
+        return
+    pairs = [(one.source, one.destination) for one in associations]
+    for peer in peers:
+        for source, destination in ((local, peer), (peer, local)):
+            if pairs.count((source, destination)) != 1:
+                raise ValueError(f"protection {protection} needs one association from {source} to {destination}")
 
 
 @dataclass(frozen=True)
@@ -29,6 +53,8 @@ class Profile:
     """Link-layer address, lower case, colons."""
     enabled: bool = True
     """False: no mobility service (spec ATT-2, status 152)."""
+    gateways: tuple[IPv6Address, ...] | None = None
+    """P-CoAs that may serve the node; None: all of the domain (spec SEC-4, status 154)."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +70,8 @@ class Peer:
     dflag_profile: DflagProfile = "rfc8885"
     operator: str = ""
     """Whose gateway it is; empty where there is only one operator (spec INTER-7)."""
+    local_prefixes: tuple[IPv6Network, ...] = ()
+    """Networks outside its pool that it may announce as reachable only through it (Local Prefix option, spec SEC-4)."""
 
 
 @dataclass(frozen=True)
@@ -149,11 +177,16 @@ class GatewayConfig:
     operator: str = ""
     roaming: bool = False
     """The CMD is the home LMA as well: it stands for gateways of other operators (spec INTER-2, INTER-3)."""
+    protection: Protection = "off"
+    associations: tuple[SecurityAssociation, ...] = field(default=(), repr=False, metadata=SECRET)
+    """Two with every peer and the CMD, one each way."""
 
     def __post_init__(self) -> None:
         strangers = [peer.name for peer in self.peers if peer.operator != self.operator]
         if strangers:
             raise ValueError(f"peer {strangers[0]} is another operator's: only the LMA talks to it (spec INTER-1)")
+        peers = [self.cmd, *(peer.address for peer in self.peers)]
+        check_associations(self.protection, self.address, peers, self.associations)
         if self.pool.prefixlen > 64:
             raise ValueError(f"pool {self.pool} holds no /64")
         if not 1 <= self.index <= 0xFFFF:
@@ -191,6 +224,9 @@ class CmdConfig:
     tunnel: Literal["auto", "seg6", "ip6tnl"] = "auto"
     share_local_prefixes: bool = False
     """Gateways hear of local prefixes of another operator's gateways (spec INTER-11)."""
+    protection: Protection = "off"
+    associations: tuple[SecurityAssociation, ...] = field(default=(), repr=False, metadata=SECRET)
+    """Two with every gateway, one each way."""
 
     def __post_init__(self) -> None:
         operators = sorted({gateway.operator for gateway in self.gateways})
@@ -198,3 +234,4 @@ class CmdConfig:
             raise ValueError(
                 f"wan is missing: between operators {', '.join(operators)} the LMA forwards (spec INTER-6)"
             )
+        check_associations(self.protection, self.address, [peer.address for peer in self.gateways], self.associations)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from ipaddress import IPv6Address, IPv6Network
 
@@ -28,6 +28,8 @@ from agents.wire.mobility_options import (
     Timestamp,
 )
 
+Announced = Callable[[IPv6Address, Iterable[IPv6Network]], tuple[IPv6Network, ...]]
+"""Which of these networks the gateway with this P-CoA may announce."""
 ECHOED = (MobileNodeIdentifier, HandoffIndicator, AccessTechnology, LinkLayerIdentifier)
 """Options an acknowledgement repeats from its update, besides the Timestamp (spec HO-8)."""
 
@@ -59,15 +61,15 @@ def group_local_prefixes(group: AnchorGroup) -> tuple[IPv6Network, ...]:
     return tuple(option.network for option in group.local if not option.bad_length)
 
 
-def learned(record: AnchorRecord, ack: BindingAck) -> AnchorRecord:
-    """The record of an anchor with what its acknowledgement says of its DLIF and local prefixes (spec HO-7)."""
+def learned(record: AnchorRecord, ack: BindingAck, allowed: Announced) -> AnchorRecord:
+    """The record of an anchor with what its acknowledgement says of its DLIF and local prefixes (spec HO-7, SEC-4)."""
     group = next((group for group in ack.groups if group.previous is None), None)
     if group is None:
         return record
     return replace(
         record,
         identity=group_identity(group) or record.identity,
-        local_prefixes=group_local_prefixes(group) or record.local_prefixes,
+        local_prefixes=allowed(record.address, group_local_prefixes(group)) or record.local_prefixes,
     )
 
 

@@ -33,6 +33,8 @@ GROUPS = {
     "flows": "Flows",
     "content": "Content caches",
     "reachability": "Reachability",
+    "protection": "Protection of signalling",
+    "intruder": "Attacks on signalling",
 }
 
 

@@ -30,8 +30,9 @@ def _title(name, options):
 @pytest.mark.parametrize(("name", "options"), list(_variants()))
 def test_lab_passes_every_check(deploy, request, name, options):
     tunnel = options.get("tunnel")
-    if tunnel and refusal(tunnel):
-        pytest.skip(f"this kernel has no {tunnel}: {refusal(tunnel)}")
+    for feature in filter(None, (tunnel, {"xfrm": "esp"}.get(options.get("protection")))):
+        if refusal(feature):
+            pytest.skip(f"this kernel has no {feature}: {refusal(feature)}")
     run = deploy(name, **options)
     run.play()
     run.stop()

@@ -93,14 +93,20 @@ def check(run: str | None, form: str, lab: str | None) -> int:
 @click.command()
 @click.argument("run", required=False)
 @click.option("-t", "--topology", "lab", metavar="LAB", help="The latest run of this lab.")
-def report(run: str | None, lab: str | None) -> None:
-    """Write report.html of a run and print its path [RUN: a run directory or a lab; default the latest run]."""
+@click.option("--redact", is_flag=True, help="For others to see: pseudonyms for identities and addresses.")
+def report(run: str | None, lab: str | None, redact: bool) -> None:
+    """Write report.html of a run and print its path [RUN: a run directory or a lab; default the latest run].
+
+    With --redact, copies of report and verdict that tell neither who was where nor any address: DIR/redacted/.
+    """
 
     directory = rundirs.resolve(run or lab)
+    from captures import redact as redaction
     from captures import report as reports
 
     with captures_readable():
-        click.echo(reports.write(directory))
+        for path in redaction.export(directory) if redact else [reports.write(directory)]:
+            click.echo(path)
 
 
 def judged(directory: Path, form: str, *, with_report: bool = False) -> int:

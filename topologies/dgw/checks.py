@@ -37,3 +37,8 @@ def walk_checks(slowness: float = 1.0) -> list[dict[str, Any]]:
         {"check": "reachability"},
         {"check": "flows", "max_gap_ms": max_gap, "max_lost": max_lost},
     ]
+
+
+def protection_checks(protection: str) -> list[dict[str, Any]]:
+    """Checks of a lab whose signalling is protected: none when it is not."""
+    return [] if protection == "off" else [{"check": "protection"}]

@@ -6,8 +6,9 @@ from abc import abstractmethod
 from typing import Any, ClassVar
 
 from testbed.mininet_api import Topo
-from topologies.dgw.checks import classic_checks, walk_checks
+from topologies.dgw.checks import classic_checks, protection_checks, walk_checks
 from topologies.dgw.plan import DgwOptions, DgwPlan
+from topologies.dgw.protection import protect
 from topologies.lab import AgentSpec, Lab, RadvdSpec
 
 ALL_MODES = tuple({"mode": mode} for mode in ("relay", "locator", "proxy", "direct"))
@@ -28,8 +29,8 @@ class DgwLab(Lab):
         return self.plan(options).topo()
 
     def agents(self, options: Any) -> list[AgentSpec]:
-        """CMD and gateways."""
-        return self.plan(options).agents()
+        """CMD and gateways, with keys of their own where signalling is protected."""
+        return protect(self.plan(options).agents(), options.protection)
 
     def radvds(self, options: Any) -> list[RadvdSpec]:
         """One per gateway."""
@@ -45,4 +46,5 @@ class DgwLab(Lab):
 
     def checks(self, options: Any, slowness: float) -> list[dict[str, Any]]:
         """What the captures must show after any walk between gateways."""
-        return classic_checks(slowness) if options.mode == "classic" else walk_checks(slowness)
+        walk = classic_checks(slowness) if options.mode == "classic" else walk_checks(slowness)
+        return walk + protection_checks(options.protection)

@@ -21,6 +21,8 @@ CMD_ADDRESS = "2001:db8:c:9::2"
 CORRESPONDENTS = {"cn1": "2001:db8:f::2", "camera": "2001:db8:e::2"}
 CORE_MTU = 1600
 REPOSITORY_PORT = 5213
+PROTECTIONS = ("off", "auto", "xfrm", "esp")
+PROTECTION_HELP = "of signalling: ESP by the kernel (xfrm) or by the agents (esp); off: the allow-list alone"
 DOMAIN_NAME = "dmm.example"
 
 
@@ -44,6 +46,11 @@ class DgwOptions:
     )
     ra_profile: str = option("deprecate", "how anchored prefixes are advertised", ("deprecate", "lowpref"))
     lifetime: int = option(300, "binding lifetime in seconds, a multiple of 4")
+    protection: str = option(
+        "off",
+        PROTECTION_HELP,
+        PROTECTIONS,
+    )
     timestamp_window: float = option(0.3, "how far clocks may differ, seconds")
 
 

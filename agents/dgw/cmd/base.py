@@ -7,6 +7,7 @@ from ipaddress import IPv6Address
 
 from agents.core import Outbox
 from agents.dgw.actions import Install, Remove, Send
+from agents.dgw.authority import Authority
 from agents.dgw.cmd.interoperator import Operators, items, renumber
 from agents.dgw.cmd.state import CmdState
 from agents.dgw.config import CmdConfig, Peer, Profile
@@ -34,6 +35,7 @@ class CmdBase:
         self.support = Support(config.dgw_support, config.accept_legacy)
         self.gateways: dict[IPv6Address, Peer] = {peer.address: peer for peer in config.gateways}
         self.profiles: dict[str, Profile] = {profile.mn_id: profile for profile in config.profiles}
+        self.authority = Authority(self.gateways, self.profiles)
         self.operators = Operators(config)
         self.plan: Plan = {}
 

@@ -98,10 +98,12 @@ class Chaining:
         mn_id = check_identifier(update)
         check_sender(source, base.gateways)  # spec INTER-12
         check_relay(update, source, ())
+        base.authority.check_serving(source, mn_id)
         entry = self._repository.entries.get(mn_id, Entry())
         check_service(mn_id, base.profiles)
         check_freshness(update, self._freshness(mn_id, entry), now, base.config.timing.timestamp_window)
         prefixes = check_options(update)
+        base.authority.check_anchored(update, source)
         if not update.lifetime_units:
             chains = [base.state.chains.get(prefix) for prefix in prefixes]
             if not all(chain and chain.serving == source for chain in chains):
@@ -222,7 +224,7 @@ class Chaining:
             self._drop(chain, "de-registered")
         elif ack.accepted and AckFlag.DISTRIBUTED in ack.flags:
             chain.agreed = True
-            chain.anchor = learned(chain.anchor, ack)
+            chain.anchor = learned(chain.anchor, ack, self._base.authority.local_prefixes)
             base.reconcile(partial(self._answer, chain))
         else:
             self._refuse(chain, ack.status if ack.status >= 128 else Status.ADMINISTRATIVELY_PROHIBITED)

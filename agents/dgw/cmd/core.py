@@ -8,7 +8,16 @@ from ipaddress import IPv6Network
 from typing import Any
 
 from agents.core import Event
-from agents.dgw.actions import Action, Adopt, Consult, MobilityDatagram, Notice, PeerRefused, RepositoryDatagram
+from agents.dgw.actions import (
+    Action,
+    Adopt,
+    Consult,
+    Discarded,
+    MobilityDatagram,
+    Notice,
+    PeerRefused,
+    RepositoryDatagram,
+)
 from agents.dgw.cmd.answering import answering
 from agents.dgw.cmd.base import CmdBase
 from agents.dgw.cmd.chaining import Chaining
@@ -16,7 +25,7 @@ from agents.dgw.cmd.informing import Informing
 from agents.dgw.cmd.registrar import Registrar
 from agents.dgw.cmd.state import CmdState
 from agents.dgw.config import CmdConfig
-from agents.dgw.repository import Repository
+from agents.dgw.repository import Repository, Unauthorised
 from agents.plain import build, plain
 from agents.wire.mobility import BindingAck, BindingUpdate
 
@@ -38,10 +47,12 @@ class CmdCore:
         match message:
             case MobilityDatagram():
                 self._receive_mobility(message, now)
+            case Discarded():
+                self._base.reception.discard(message)
             case PeerRefused():
                 self._base.exchanges.refuse(message.peer, now)
             case RepositoryDatagram():
-                self._receive_request(message)
+                self._receive_request(message, now)
 
     def _receive_mobility(self, datagram: MobilityDatagram, now: float) -> None:
         self._base.exchanges.heard(datagram.source)
@@ -58,13 +69,18 @@ class CmdCore:
         else:
             self._base.reception.note(message, datagram.source)
 
-    def _receive_request(self, datagram: RepositoryDatagram) -> None:
+    def _receive_request(self, datagram: RepositoryDatagram, now: float) -> None:
         answer = None
         if self.config.mode == "direct" and datagram.source in self._base.gateways:
             told = partial(self._chaining.told, gateway=datagram.source)
-            answer = self._repository.answer(datagram.data, lambda mn_id: mn_id in self._base.profiles, told)
+            latest = now + self.config.timing.timestamp_window
+            try:
+                answer = self._repository.answer(datagram.data, datagram.source, self._base.authority, latest, told)
+            except Unauthorised as error:
+                self._base.reception.drop(str(error), datagram.source, "unauthorised")
+                answer = error.answer
             self._chaining.review()
-        if answer is None:
+        if not answer:
             self._base.reception.drop("no repository request of a gateway", datagram.source)
         else:
             self._base.outbox.do(Consult(datagram.source, datagram.port, answer))

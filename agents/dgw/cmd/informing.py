@@ -218,7 +218,7 @@ class Informing:
 
     def _learn(self, session: Session, record: AnchorRecord, ack: BindingAck) -> AnchorRecord:
         """The anchor's own word replaces what was known of it."""
-        known = learned(record, ack)
+        known = learned(record, ack, self._base.authority.local_prefixes)
         session.anchors[session.anchors.index(record)] = known
         return known
 

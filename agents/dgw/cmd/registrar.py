@@ -69,6 +69,7 @@ class Registrar:
         mn_id = check_identifier(update)
         check_sender(source, base.gateways)
         check_relay(update, source, ())
+        base.authority.check_serving(source, mn_id)
         session = base.state.sessions.get(mn_id)
         if session is None and not update.lifetime_units:
             raise Ignored(f"de-registration of {mn_id}, which has no session")
@@ -85,6 +86,7 @@ class Registrar:
         same = session is not None and session.serving.address == source
         if same and session and set(prefixes) != {session.serving.prefix}:
             raise Rejected(Status.BCE_PBU_PREFIX_SET_DO_NOT_MATCH, "prefix set differs from the registered one")
+        base.authority.check_anchored(update, source)
         if not update.lifetime_units and not same:
             raise Ignored("de-registration from a gateway that does not serve the node")
         return mn_id, prefixes[0]
@@ -101,7 +103,7 @@ class Registrar:
         self, mn_id: str, prefix: IPv6Network, update: BindingUpdate, source: IPv6Address, now: float
     ) -> None:
         base = self._base
-        own = _record(update, source, prefix)
+        own = self._record(update, source, prefix)
         session = base.state.sessions.get(mn_id)
         moved = session is None or session.serving.address != source
         if session:
@@ -134,6 +136,14 @@ class Registrar:
             running.update = update  # a repetition: the answer to come echoes it (spec RETX-11)
         else:
             self._answering.refreshed(session, update, source)
+
+    def _record(self, update: BindingUpdate, source: IPv6Address, prefix: IPv6Network) -> AnchorRecord:
+        """What a registration says of its sender's own prefix (options 66, 69, 70)."""
+        groups = [group for group in update.groups if group.previous is None]
+        if not groups:
+            return AnchorRecord(source, prefix)
+        local = self._base.authority.local_prefixes(source, group_local_prefixes(groups[0]))
+        return AnchorRecord(source, prefix, group_identity(groups[0]), local)
 
     def _note(self, session: Session, update: BindingUpdate, now: float) -> None:
         base = self._base
@@ -181,11 +191,3 @@ class Registrar:
         self._informing.end(session, now)
         if not session.released:
             del self._base.state.sessions[session.mn_id]
-
-
-def _record(update: BindingUpdate, source: IPv6Address, prefix: IPv6Network) -> AnchorRecord:
-    """What a registration says of its sender's own prefix (options 66, 69, 70)."""
-    groups = [group for group in update.groups if group.previous is None]
-    if not groups:
-        return AnchorRecord(source, prefix)
-    return AnchorRecord(source, prefix, group_identity(groups[0]), group_local_prefixes(groups[0]))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from agents.dgw.actions import Action, Adopt, Install, Remove
 from agents.dgw.cmd.core import CmdCore
 from agents.dgw.config import CmdConfig
+from agents.dgw.protection import open_channel
 from agents.dgw.signalling import Signalling, is_message
 from agents.dgw.store import StateFile
 from agents.kernel.netlink import KernelError
@@ -22,7 +23,8 @@ def run_cmd(config: CmdConfig) -> None:
     core = CmdCore(config)
     executor = _executor(config)
     state = StateFile(Path(config.state))
-    signalling = Signalling(config.address, config.repository_port if config.mode == "direct" else None)
+    channel = open_channel(config.protection, config.address, config.associations, Path(config.state))
+    signalling = Signalling(config.address, channel, config.repository_port if config.mode == "direct" else None)
 
     def perform(action: Action) -> None:
         if is_message(action):
@@ -36,7 +38,7 @@ def run_cmd(config: CmdConfig) -> None:
     shell = Shell(core, perform)
     signalling.connect(shell)
     shell.on_request("resume", lambda request: {"resumed": core.resume()})
-    shell.remember(lambda: state.save(core.saved_state()), is_message)
+    shell.remember(lambda: signalling.remember(state, core.saved_state()), is_message)
     saved = state.load()
     if saved is not None:
         core.restore(saved, shell.clock.now())

@@ -79,39 +79,48 @@ class Anchoring:
         mn_id = check_identifier(update)
         check_sender(source, {*base.peers, base.config.cmd})
         check_relay(update, source, {base.config.cmd})
+        if source != base.config.cmd:
+            base.authority.check_serving(source, mn_id)
         node = base.state.nodes.get(mn_id)
         if node is None or node.own is None:
             raise _unknown(update, mn_id)
         check_service(mn_id, base.profiles)
         check_freshness(update, node.freshness, now, base.config.timing.timestamp_window)
         prefixes = check_options(update)
-        care_of = self._care_of(update, source)
+        care_of = self._care_of(update, source, mn_id)
+        if source != base.config.cmd:
+            base.authority.check_anchored(update, source)
         if source == base.config.cmd and node.attached and base.registering(mn_id):
             # The node came here after what the CMD repeats; it will learn so from the update under way (spec HO-13).
             raise Ignored("a newer registration of our own is under way")
-        self._check_prefixes(prefixes, node.own, relayed=update.first(ServingMaar) is not None)
+        self._check_prefixes(prefixes, node.own, care_of if update.first(ServingMaar) else None)
         if not update.lifetime_units and source != base.config.cmd and care_of != node.own.care_of:
             raise Ignored("de-registration from a gateway that does not serve the node")
         return node, node.own, care_of
 
-    def _care_of(self, update: BindingUpdate, source: IPv6Address) -> IPv6Address:
-        """The tunnel end: option 68, which only a CMD may send (spec CMD-5), else the sender itself."""
+    def _care_of(self, update: BindingUpdate, source: IPv6Address, mn_id: str) -> IPv6Address:
+        """The tunnel end: option 68, which only a CMD may send (spec CMD-5), else the sender itself and nobody else."""
         serving = update.first(ServingMaar)
         if serving is None:
             care_of = care_of_address(update, source)
+            if care_of != source:
+                raise Rejected(Status.INVALID_CARE_OF_ADDRESS, f"{source} names {care_of} as care-of address")
         else:
             care_of = serving.address
             if not serving.usable:
                 raise Rejected(Status.INVALID_CARE_OF_ADDRESS, f"serving gateway {care_of}")
-        if update.lifetime_units and care_of not in {*self._base.peers, self._base.lma}:
-            raise Rejected(Status.INVALID_CARE_OF_ADDRESS, f"{care_of} is no gateway of this domain")
+        if update.lifetime_units and care_of != self._base.lma:  # which asked the serving gateway's right itself
+            if care_of not in self._base.peers:
+                raise Rejected(Status.INVALID_CARE_OF_ADDRESS, f"{care_of} is no gateway of this domain")
+            self._base.authority.check_serving(care_of, mn_id)
         return care_of
 
-    def _check_prefixes(self, prefixes: tuple[IPv6Network, ...], own: OwnBinding, *, relayed: bool) -> None:
+    def _check_prefixes(self, prefixes: tuple[IPv6Network, ...], own: OwnBinding, serving: IPv6Address | None) -> None:
+        """155 or 159 unless it is about the prefix anchored here; `serving`: the gateway that the CMD speaks of."""
         if set(prefixes) == {own.prefix}:
             return
         foreign = [p for p in prefixes if not p.subnet_of(self._base.config.pool)]
-        if relayed and len(foreign) == len(prefixes):
+        if serving and all(self._base.authority.speaks_for(serving, prefix) for prefix in prefixes):
             return  # the CMD forwarded the new gateway's prefix literally (spec AMB-8)
         if foreign or own.prefix not in prefixes:
             raise Rejected(Status.NOT_AUTHORIZED_FOR_HOME_NETWORK_PREFIX, f"{prefixes[0]} is not anchored here")

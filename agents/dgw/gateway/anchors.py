@@ -10,7 +10,6 @@ from agents.dgw.identity import Identity, own_identity, usable_mac
 from agents.dgw.messages import group_identity, unusable_identity
 from agents.dgw.records import AnchorRecord
 from agents.wire.mobility_lists import AnchorGroup
-from agents.wire.mobility_options import ServingMaar
 
 FRESH_SLOTS = 0x8000
 """First slot number of identities made up for anchors that told none; pools count from below."""
@@ -19,10 +18,10 @@ OTHER_SLOTS = 0xC000
 
 
 def expect_anchor(base: GatewayBase, node: MobileNode, record: AnchorRecord) -> AnchorBinding | None:
-    """The binding for this record, made if needed; None when the record cannot be of another gateway."""
+    """The binding for this record, made if needed; None unless a gateway is named with a prefix of its own pool."""
     slot = node.free_slot(base.state.slots())
     name = _anchor_name(base, record, slot)
-    if name is None or not ServingMaar(record.address).usable:
+    if name is None:
         base.outbox.say("anchor-ignored", mn_id=node.mn_id, prefix=record.prefix, peer=record.address)
         return None
     anchor = node.anchor(record.prefix)
@@ -31,7 +30,7 @@ def expect_anchor(base: GatewayBase, node: MobileNode, record: AnchorRecord) -> 
         node.anchors.append(anchor)
     anchor.address = record.address
     anchor.identity = _usable(base, node, anchor, record.identity) or anchor.identity
-    anchor.local_prefixes = record.local_prefixes or anchor.local_prefixes
+    anchor.local_prefixes = _announced(base, anchor, record.local_prefixes) or anchor.local_prefixes
     return anchor
 
 
@@ -68,7 +67,7 @@ def activate(
     if anchor.identity is None:
         anchor.identity = own_identity(base.config.index, FRESH_SLOTS + anchor.slot)
         base.outbox.say("router-identity-changed", mn_id=node.mn_id, prefix=anchor.prefix)
-    anchor.local_prefixes = local_prefixes or anchor.local_prefixes
+    anchor.local_prefixes = _announced(base, anchor, local_prefixes) or anchor.local_prefixes
     if not anchor.active:
         anchor.active = True
         base.outbox.say(
@@ -104,6 +103,18 @@ def avoid_link_local(base: GatewayBase, node: MobileNode, taken: IPv6Address) ->
 def anchors_at(node: MobileNode, address: IPv6Address) -> list[AnchorBinding]:
     """The node's bindings with one anchor."""
     return [anchor for anchor in node.anchors if anchor.address == address]
+
+
+def _announced(
+    base: GatewayBase, anchor: AnchorBinding, local_prefixes: tuple[IPv6Network, ...]
+) -> tuple[IPv6Network, ...]:
+    """The local networks that this anchor may name; the node would send it what is for the others (spec SEC-4)."""
+    if anchor.address == base.lma:  # which asked the anchors' right itself, and lets through what it shall (INTER-11)
+        return local_prefixes
+    allowed = base.authority.local_prefixes(anchor.address, local_prefixes)
+    for prefix in set(local_prefixes) - set(allowed):
+        base.outbox.say("local-prefix-ignored", peer=anchor.address, prefix=prefix)
+    return allowed
 
 
 def _usable(base: GatewayBase, node: MobileNode, anchor: AnchorBinding, identity: Identity | None) -> Identity | None:

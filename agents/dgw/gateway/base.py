@@ -7,6 +7,7 @@ from ipaddress import IPv6Address, IPv6Network
 
 from agents.core import Outbox
 from agents.dgw.actions import Install, Remove, Send
+from agents.dgw.authority import Authority
 from agents.dgw.config import GatewayConfig, Peer, Profile
 from agents.dgw.exchanges import Exchange, Exchanges
 from agents.dgw.forwarding import Dlif, Plan, difference
@@ -40,6 +41,7 @@ class GatewayBase:
         self.support = Support(config.dgw_support, config.accept_legacy)
         self.peers: dict[IPv6Address, Peer] = {peer.address: peer for peer in config.peers}
         self.profiles: dict[str, Profile] = {profile.mn_id: profile for profile in config.profiles}
+        self.authority = Authority(self.peers, self.profiles)
         self.profiles_by_mac = {profile.mac: profile for profile in config.profiles}
         self.plan: Plan = {}
         self.registering: Callable[[str], bool] = lambda mn_id: self.exchanges.find(config.cmd, mn_id) is not None

@@ -17,6 +17,7 @@ from agents.dgw.messages import granted_prefixes, group_local_prefixes, own_opti
 from agents.dgw.records import AnchorRecord
 from agents.wire.mobility import BindingAck
 from agents.wire.mobility_codes import Handoff
+from agents.wire.mobility_options import HomeNetworkPrefix
 
 
 class RelayRegistration:
@@ -86,14 +87,17 @@ class RelayRegistration:
         self, node: MobileNode, exchange: Exchange, ack: BindingAck, source: IPv6Address, now: float
     ) -> None:
         """Confirm the own prefix and take up the anchors of this answer; more answers may follow."""
-        if exchange.purpose != "register":
-            return
+        if exchange.purpose == "register":
+            self._confirm(node, exchange, ack, now)
+            self._take_up_groups(node, exchange, ack)
+
+    def _confirm(self, node: MobileNode, exchange: Exchange, ack: BindingAck, now: float) -> None:
+        """The registration stands."""
         base = self._base
         if node.own and (node.own.state is BindingState.TEMP or node.own.local_only):
             node.own.state, node.own.local_only = BindingState.LOCAL, False
             base.outbox.say("registered", mn_id=node.mn_id, prefix=node.own.prefix)
         extend(base, node, granted(exchange, ack), now)
-        self._take_up_groups(node, exchange, ack)
 
     def _take_up_groups(self, node: MobileNode, exchange: Exchange, ack: BindingAck) -> None:
         base = self._base
@@ -141,19 +145,22 @@ class LocatorRegistration(RelayRegistration):
         self._last.pop(node.mn_id, None)
 
     def exchange_of(self, ack: BindingAck, source: IPv6Address, mn_id: str) -> Exchange | None:
-        """Our update to the CMD, when a gateway of the domain answers with its sequence number."""
+        """Our update to the CMD, when an anchor answers with its sequence number, for nobody's prefix but its own."""
         exchange = self._last.get(mn_id)
-        if exchange and source in self._base.peers and ack.sequence in exchange.sequences:
-            return exchange
-        return None
+        named = [option for option in ack.every(HomeNetworkPrefix) if not option.bad_length]
+        own = named and all(self._base.authority.speaks_for(source, option.network) for option in named)
+        return exchange if exchange and own and ack.sequence in exchange.sequences else None
 
     def acknowledged(
         self, node: MobileNode, exchange: Exchange, ack: BindingAck, source: IPv6Address, now: float
     ) -> None:
-        """An anchor's own answer names its prefix and describes its DLIF; the CMD's confirms the registration."""
-        super().acknowledged(node, exchange, ack, source, now)
-        if source == self._base.config.cmd or exchange.purpose != "register":
+        """An anchor's own answer names its prefix and describes its DLIF; option 67 is the CMD's alone (spec SEC-4)."""
+        if source == self._base.config.cmd:
+            super().acknowledged(node, exchange, ack, source, now)
             return
+        if exchange.purpose != "register":
+            return
+        self._confirm(node, exchange, ack, now)
         base = self._base
         group = next((group for group in ack.groups if group.previous is None), None)
         prefixes, differ = granted_prefixes(ack, group)

@@ -13,6 +13,7 @@ from agents.dgw.actions import (
     Adopt,
     Associated,
     Disassociated,
+    Discarded,
     LocalAccessChanged,
     MobilityDatagram,
     NeighborSeen,
@@ -69,6 +70,8 @@ class GatewayCore:
         match message:
             case MobilityDatagram():
                 self._receive_mobility(message, now)
+            case Discarded():
+                self._base.reception.discard(message)
             case PeerRefused():
                 self._base.exchanges.refuse(message.peer, now)
             case RepositoryDatagram():

@@ -44,6 +44,9 @@ class Serving:
         if profile is None or not profile.enabled:
             base.outbox.say("not-served", mac=mac, reason="service is off" if profile else "no profile")
             return
+        if not base.authority.may_serve(base.config.address, profile.mn_id):
+            base.outbox.say("not-served", mac=mac, reason="not at this gateway")
+            return
         node = base.state.nodes.get(profile.mn_id)
         if node is None:
             node = base.state.nodes[profile.mn_id] = MobileNode(profile.name, profile.mn_id, mac)
@@ -263,6 +266,9 @@ class Serving:
         )
         if self._drop_corrected(node, exchange, ack):
             base.reconcile(now)
+        elif exchange not in base.exchanges:
+            # It was accepted before: somebody else's copy of our update was rejected, and the answer came to us.
+            base.reception.drop("rejection of an update that was accepted", exchange.peer)
         elif ack.status == Status.SEQUENCE_NUMBER_OUT_OF_WINDOW:
             base.stamper.sequence = ack.sequence
             exchange.due = now

@@ -30,6 +30,7 @@ from agents.dgw.config import GatewayConfig
 from agents.dgw.executor import Executor, Settings
 from agents.dgw.gateway.core import GatewayCore
 from agents.dgw.identity import link_local_of
+from agents.dgw.protection import open_channel
 from agents.dgw.signalling import Signalling, is_message
 from agents.dgw.store import StateFile
 from agents.kernel.netlink import KernelError
@@ -47,7 +48,8 @@ class GatewayShell:
         self._config = config = _fitting(config, self._executor.tunnel_mtu)
         self._core = GatewayCore(config)
         self._state = StateFile(Path(config.state))
-        self._signalling = Signalling(config.address)
+        channel = open_channel(config.protection, config.address, config.associations, Path(config.state))
+        self._signalling = Signalling(config.address, channel)
         self._watch = Watch(config.phy)
         self._shell = Shell(self._core, self._perform)
         self._signalling.connect(self._shell)
@@ -58,7 +60,7 @@ class GatewayShell:
         self._shell.on_request("local-access", self._local_access)
         self._shell.on_request("dropped", lambda request: {"dropped": self._executor.dropped()})
         self._shell.on_request("resume", lambda request: {"resumed": self._core.resume()})
-        self._shell.remember(lambda: self._state.save(self._core.saved_state()), _promises)
+        self._shell.remember(self._remember, _promises)
 
     def run(self) -> None:
         """Take up saved state, serve until SIGTERM; the kernel keeps forwarding afterwards."""
@@ -73,6 +75,9 @@ class GatewayShell:
         announce("tunnels", self._shell.clock.now(), **tunnels)
         self._shell.run(self._config.control)
         self._executor.close()
+
+    def _remember(self) -> None:
+        self._signalling.remember(self._state, self._core.saved_state())
 
     def _perform(self, action: Action) -> None:
         try:

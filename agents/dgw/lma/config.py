@@ -6,7 +6,9 @@ from dataclasses import dataclass, field
 from ipaddress import IPv6Address, IPv6Network
 from typing import Literal
 
-from agents.dgw.config import Profile, Timing
+from agents.dgw.config import Profile, Protection, Timing, check_associations
+from agents.plain import SECRET
+from agents.wire.esp import SecurityAssociation
 
 
 @dataclass(frozen=True)
@@ -42,8 +44,13 @@ class LmaConfig:
     assign_delay: float = 1.5
     """MaxDelayBeforeNewBCEAssign (RFC 5213 §9.1), seconds."""
     timing: Timing = field(default_factory=Timing)
+    protection: Protection = "off"
+    associations: tuple[SecurityAssociation, ...] = field(default=(), repr=False, metadata=SECRET)
+    """One each way with every access gateway, where the protection needs them."""
 
     def __post_init__(self) -> None:
+        peers = (gateway.address for gateway in self.gateways)
+        check_associations(self.protection, self.address, peers, self.associations)
         if self.pool.prefixlen > 64:
             raise ValueError(f"pool {self.pool} holds no /64")
         if not 0 <= self.index <= 0xFFFF:

@@ -8,6 +8,7 @@ from agents.dgw.actions import Action, Adopt, Install, Remove, Send, SendParamet
 from agents.dgw.executor import Executor, Settings
 from agents.dgw.lma.config import LmaConfig
 from agents.dgw.lma.core import LmaCore
+from agents.dgw.protection import open_channel
 from agents.dgw.signalling import Signalling, is_message
 from agents.dgw.store import StateFile
 from agents.kernel.netlink import KernelError
@@ -39,10 +40,11 @@ def run_lma(config: LmaConfig) -> None:
     shell = Shell(core, perform)
     executor = Executor(_settings(config), refused)
     executor.prepare()
-    signalling = Signalling(config.address)
+    channel = open_channel(config.protection, config.address, config.associations, Path(config.state))
+    signalling = Signalling(config.address, channel)
     signalling.connect(shell)
     shell.on_request("dropped", lambda request: {"dropped": executor.dropped()})
-    shell.remember(lambda: state.save(core.saved_state()), is_message)
+    shell.remember(lambda: signalling.remember(state, core.saved_state()), is_message)
     saved = state.load()
     if saved is None:
         executor.adopt(())

@@ -29,7 +29,8 @@ def first_registered(run: Run, registration: Registration, id_: str) -> Result:
         tally.demand(bool(exchange.accepted), "the CMD did not accept", update)
         for answer in exchange.answers:
             tally.demand(not answer.anchors, "PBA lists a previous gateway", answer)
-            tally.demand(answer.prefixes == update.prefixes, "PBA changes the HNP", answer)
+            same = answer.prefixes == update.prefixes or answer.status >= 128
+            tally.demand(same, "PBA changes the HNP", answer)
         for answer in exchange.direct:
             tally.wrong(f"PBA from {run.name_of(answer.source)} at the first attachment", answer)
     for exchanges in registration.anchors.values():
