@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from testbed.mininet_api import Topo
-from testbed.nodes import Air, Cell, Host, MobileHost, Router
+from testbed.nodes import Air, Cell, Host, MobileHost, Router, WifiAir
 from topologies.lab import RUNTIME, AgentSpec, RadvdSpec, option
 
 CMD_ADDRESS = "2001:db8:c:9::2"
@@ -42,6 +42,9 @@ class DgwOptions:
     ra_profile: str = option("deprecate", "how anchored prefixes are advertised", ("deprecate", "lowpref"))
     lifetime: int = option(300, "binding lifetime in seconds, a multiple of 4")
     timestamp_window: float = option(0.3, "how far clocks may differ, seconds")
+    radio: str = option("bridge", "cells: bridges, or real 802.11 where the kernel has it", ("bridge", "wifi"))
+    security: str = option("open", "802.11: open, WPA2, WPA2 with fast transitions", ("open", "wpa2", "wpa2-ft"))
+    delay: float = option(0.0, "between the CMD and the core, ms one way, where the kernel can delay")
 
 
 @dataclass(frozen=True)
@@ -107,16 +110,25 @@ class DgwTopo(Topo):
     """Core router, gateways with a radio cell each, CMD, correspondents, mobile nodes."""
 
     def build(
-        self, gateways: int = 2, mobiles: int = 1, correspondents: tuple[str, ...] = ("cn1",), **_opts: Any
+        self,
+        gateways: int = 2,
+        mobiles: int = 1,
+        correspondents: tuple[str, ...] = ("cn1",),
+        security: str | None = None,
+        delay: float = 0.0,
+        **_opts: Any,
     ) -> None:
-        """Names, addresses and links; nothing else."""
+        """Names, addresses and links; nothing else.
+
+        security: the cells are real 802.11, protected so; delay: between core and CMD, ms one way.
+        """
         numbers = [Gateway(i) for i in range(1, gateways + 1)]
         pools = [(gateway.pool, gateway.address) for gateway in numbers]
         core = self.addHost("core", cls=Router, role="core", routes=pools)
-        air = self.addSwitch("air", cls=Air)
+        air = self.addSwitch("air", cls=WifiAir, security=security) if security else self.addSwitch("air", cls=Air)
         for gateway in numbers:
             self._add_gateway(core, gateway)
-        self._add_leaf(core, "cmd", "cmd", CMD_ADDRESS)
+        self._add_leaf(core, "cmd", "cmd", CMD_ADDRESS, **({"delay": delay} if delay else {}))
         for name in correspondents:
             self._add_leaf(core, name, "correspondent", CORRESPONDENTS[name])
         for mobile in map(Mobile, range(1, mobiles + 1)):
@@ -137,7 +149,7 @@ class DgwTopo(Topo):
         )
         self.addLink(gateway.name, gateway.cell, intfName1="phy")
 
-    def _add_leaf(self, core: str, name: str, role: str, address: str) -> None:
+    def _add_leaf(self, core: str, name: str, role: str, address: str, **link: Any) -> None:
         router = address.removesuffix("2") + "1"
         self.addHost(name, cls=Host, role=role, routes=[("default", router)])
         self.addLink(
@@ -148,6 +160,7 @@ class DgwTopo(Topo):
             params1={"addresses": [f"{router}/64"]},
             params2={"addresses": [f"{address}/64"]},
             mtu=CORE_MTU if role == "cmd" else 1500,
+            **link,
         )
 
 
@@ -174,7 +187,13 @@ class DgwPlan:
 
     def topo(self) -> DgwTopo:
         """The topology."""
-        return DgwTopo(gateways=self.gateways, mobiles=self.mobiles, correspondents=self.correspondents)
+        return DgwTopo(
+            gateways=self.gateways,
+            mobiles=self.mobiles,
+            correspondents=self.correspondents,
+            security=self.options.security if self.options.radio == "wifi" else None,
+            delay=self.options.delay,
+        )
 
     def agents(self) -> list[AgentSpec]:
         """CMD first, then the gateways."""
@@ -277,7 +296,8 @@ class DgwPlan:
         return {
             "lifetime": self.options.lifetime,
             "rate": self.rate,
-            "timestamp_window": float(self.options.timestamp_window),
+            # what is stamped on one side of the CMD's link may be judged on the other after crossing it twice
+            "timestamp_window": self.options.timestamp_window + 2 * self.options.delay / 1000,
         }
 
 
