@@ -9,9 +9,11 @@ from pathlib import Path
 MEMORY = 3072
 """MiB of the guest at most; what it does not touch is not taken"""
 EMULATED = "tcg,thread=multi,tb-size=512"
-VIRTUAL_TIME = ("-accel", "tcg,thread=single,tb-size=512", "-icount", "shift=0,sleep=off")
-"""The guest's clock counts executed instructions, one a nanosecond, and jumps over idle time: what is measured in the
-guest repeats whatever this machine does meanwhile, and sleeping costs nothing. For one processor."""
+VIRTUAL_TIME = ("-accel", "tcg,thread=single,tb-size=512", "-icount", "shift=0,sleep=on")
+"""The guest's clock counts executed instructions, one a nanosecond; idle time is this machine's. So how long programs
+take in the guest does not depend on what this machine does meanwhile. For one processor. (With sleep=off the clock
+jumps over idle time too, but waiting for a file of the host is idle time: a guest that reads its programs from there
+lives through minutes before each has started, and every timeout strikes.)"""
 PORTS = ("output", "status")
 _BARE = ("-nodefaults", "-no-user-config", "-machine", "q35", "-cpu", "max", "-display", "none")
 _PROBE_LIMIT = 10.0

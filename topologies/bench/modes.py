@@ -25,27 +25,30 @@ MODES = ("proxy", "locator", "relay")
 """In the order expected."""
 DELAY = 20.0
 """ms, one way"""
-MOVES = 5
+MOVES = 9
 FIRST = 3
 """The first move that counts: with the ones before mn1 gets its two prefixes and everything is used once."""
 INTERVAL = 0.005
 """Seconds between two datagrams of a flow: nothing is known more exactly than that."""
+RESOLUTION = {"pbu_to_tunnel_ms": 0.0, "pbu_to_usable_ms": INTERVAL * 1000}
+"""ms; the arrival of PBAs is captured, the use of a tunnel is seen when the next datagram comes."""
 ROUNDS = 20
 """Echoes of each flow between two moves."""
 
 
 def run(progress: Callable[[str], None] = lambda _text: None, *, delay: float = DELAY) -> dict[str, Any]:
-    """Measure the three modes (milliseconds); a mode's goal is not to be slower than the one after it."""
+    """Measure the three modes (milliseconds); a mode's goal is not to be slower than the one after it.
+
+    Told twice: to the arrival of the last PBA (the gateway can have its tunnel), and to the tunnel's use.
+    """
     measured = {mode: measure(mode, delay, progress) for mode in MODES}
     figures: dict[str, Figure] = {}
-    for mode, told in ((mode, measured[mode]["pbu_to_tunnel_ms"]) for mode in MODES):
-        figures[f"pbu_to_last_pba_ms_median_{mode}"] = Figure(told, "ms")
-    for mode, slower in itertools.pairwise(MODES):
-        usable, other = measured[mode]["pbu_to_usable_ms"], measured[slower]["pbu_to_usable_ms"]
-        name = f"pbu_to_usable_ms_median_{mode}"
-        figures[name] = at_most(usable, "ms", other, anchor=other, ratio=usable / other)
-    slowest = measured[MODES[-1]]["pbu_to_usable_ms"]
-    figures[f"pbu_to_usable_ms_median_{MODES[-1]}"] = Figure(slowest, "ms")
+    for name in ("pbu_to_tunnel_ms", "pbu_to_usable_ms"):
+        for mode, slower in itertools.pairwise(MODES):
+            mine, other = measured[mode][name], measured[slower][name]
+            goal = other + RESOLUTION[name]
+            figures[f"{name}_median_{mode}"] = at_most(mine, "ms", goal, anchor=other, ratio=mine / other)
+        figures[f"{name}_median_{MODES[-1]}"] = Figure(measured[MODES[-1]][name], "ms")
     return result("modes", figures)
 
 
