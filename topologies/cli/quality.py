@@ -47,10 +47,10 @@ def test(
     kept = rundirs.kept_tests() if keep_run_dirs else None
     named = any((Path(argument.split("::")[0])).exists() for argument in arguments)
     places = [] if named else [_ROOT / "tests" / tier for tier in tiers or _TIERS]
-    words += ["--conformance", str(_ROOT / "docs" / "conformance" / "results.json")] if conformance else []
     words += arguments
     if kernel == "stock":
-        return stock.test(words, places, kept)
+        return stock.test(words, places, kept, conformance=conformance)
+    words += ["--conformance", str(_ROOT / "docs" / "conformance" / "results.json")] if conformance else []
     words += ["--basetemp", str(kept)] if kept else []
     return sandbox.reexec([*words, *map(str, places)])
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,7 @@ LIMIT = 1800.0
 _ROOT = Path(__file__).resolve().parents[2]
 _LEAN = ("-p", "no:cacheprovider", "-p", "no:hypothesispytest")
 """What the guest's throw-away disk and slow processor do without."""
+_PROVED = "conformance.json"
 _NONE = 5
 """pytest's exit code when no test was selected"""
 
@@ -32,12 +34,16 @@ _NONE = 5
 class Guest:
     """One start of the virtual machine for tests."""
 
+    name: str
     marked: str
     """the marker expression of its tests"""
     virtual_time: bool
 
 
-GUESTS = (Guest("stock and not virtual_time", False), Guest("stock and virtual_time", True))
+GUESTS = (
+    Guest("real-time", "stock and not virtual_time", False),
+    Guest("virtual-time", "stock and virtual_time", True),
+)
 
 
 def check_flags(stock: bool, virtual_time: bool) -> None:
@@ -46,27 +52,45 @@ def check_flags(stock: bool, virtual_time: bool) -> None:
         raise Mistake("--virtual-time is for --kernel stock: only a virtual machine's time can be")
 
 
-def test(pytest: Sequence[str], places: Sequence[Path], kept: Path | None) -> int:
+def test(pytest: Sequence[str], places: Sequence[Path], kept: Path | None, *, conformance: bool) -> int:
     """Run a pytest command line in as many guests as its tests need; return the worst exit code (LabError, Failure).
 
-    places are searched for files with marked tests; kept is where run directories go.
+    places are searched for files with marked tests; kept is where run directories go; conformance: what was proved is
+    brought back, as lane "stock".
     """
     kernel.check_programs()
     needed = [(guest, files) for guest in GUESTS if (files := _marked(guest, [*pytest[3:], *map(str, places)]))]
     if not needed:
         raise Failure("no tests marked stock among these")
     stock = kernel.fetch(_say)
-    colour = ["--color=yes"] if sys.stdout.isatty() else []
     worst = 0
-    for guest, files in needed:
-        named = files if places else []
-        results = kept / ("virtual-time" if guest.virtual_time else "real-time") if kept else None
-        base = ["--basetemp", str(results)] if results else []
-        words = sandbox.command([*pytest, "-m", guest.marked, *_LEAN, *colour, *base, *named])
-        if results:
+    with tempfile.TemporaryDirectory(prefix="roamlab-") as temporary:
+        for guest, files in needed:
+            results = (kept or Path(temporary)) / guest.name
             results.mkdir(parents=True)
-        worst = max(worst, _run(stock, Job(words, Path.cwd(), _environment(), results, guest.virtual_time)))
+            words = sandbox.command([*pytest, *_words(guest, results, kept is not None), *(files if places else [])])
+            brought = results if kept or conformance else None
+            worst = max(worst, _run(stock, Job(words, Path.cwd(), _environment(), brought, guest.virtual_time)))
+        if conformance:
+            _take_over([kept or Path(temporary)])
     return worst
+
+
+def _words(guest: Guest, results: Path, keep: bool) -> list[str]:
+    """What pytest is told in this guest besides."""
+    words = ["-m", guest.marked, *_LEAN]
+    words += ["--conformance", str(results / _PROVED), "--conformance-lane", "stock"]
+    words += ["--basetemp", str(results / "tests")] if keep else []
+    return words + (["--color=yes"] if sys.stdout.isatty() else [])
+
+
+def _take_over(places: Sequence[Path]) -> None:
+    """Put what guests proved beside what was proved here, and write the pages."""
+    found = sorted(str(path) for place in places for path in place.glob(f"*/{_PROVED}"))
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(_ROOT), str(_ROOT / "tests")])}
+    done = subprocess.run([sys.executable, "-m", "conformance", *found], env=environment, check=False)
+    if done.returncode != 0:
+        raise Failure("what was proved could not be noted in docs/conformance")
 
 
 def do(job: Mapping[str, Any], *, results: Path | None = None, virtual_time: bool = False) -> int:

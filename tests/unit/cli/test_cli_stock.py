@@ -45,3 +45,12 @@ def test_virtual_time_is_the_virtual_machine_s() -> None:
     stock.check_flags(False, False)
     with pytest.raises(Mistake, match=r"^--virtual-time is for --kernel stock"):
         stock.check_flags(False, True)
+
+
+def test_what_guests_proved_is_put_together_under_the_lane_s_name(tmp_path: Path) -> None:
+    for guest in stock.GUESTS:
+        words = stock._words(guest, tmp_path / guest.name, keep=True)
+        assert words[words.index("-m") + 1] == guest.marked
+        assert words[words.index("--conformance") + 1] == str(tmp_path / guest.name / "conformance.json")
+        assert words[words.index("--conformance-lane") + 1] == "stock"
+        assert words[words.index("--basetemp") + 1] == str(tmp_path / guest.name / "tests")
