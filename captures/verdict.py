@@ -15,6 +15,7 @@ from captures.exchanges import Arrivals, Clock, registrations, sent
 from captures.flows import FlowReport, analyse
 from captures.pcapng import CaptureError
 from captures.run import Run
+from captures.usable import pbu_to_usable
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,7 @@ def metrics(run: Run) -> dict[str, Any]:
     """Figures: times in milliseconds, volumes in octets."""
     reports = analyse(run)
     ra_times = {key: round(value * 1000, 3) for key, value in l2_to_ra(run).items()}
-    signalling, tunnels_ready = pbu_to_pba(run), pbu_to_tunnel(run)
+    signalling, tunnels_ready, used = pbu_to_pba(run), pbu_to_tunnel(run), pbu_to_usable(run)
     return {
         "moves": [
             {"move": f"{stay.mobile}.{stay.number}", "gateway": stay.gateway, "t": stay.start} for stay in run.moves()
@@ -73,6 +74,8 @@ def metrics(run: Run) -> dict[str, Any]:
         "pbu_to_pba_ms_median": _median(list(signalling.values())),
         "pbu_to_tunnel_ms": tunnels_ready,
         "pbu_to_tunnel_ms_median": _median(list(tunnels_ready.values())),
+        "pbu_to_usable_ms": used,
+        "pbu_to_usable_ms_median": _median([time for times in used.values() for time in times.values()]),
         "moves_without_ra": len(run.moves()) - len(ra_times),
         "flows": {
             report.flow.name: {

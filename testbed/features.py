@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from testbed.namespace import Namespace
+from testbed.radio import hwsim
 
 PROBE_TIMEOUT = 10.0
 """seconds"""
@@ -137,6 +138,7 @@ FEATURES: dict[str, Callable[[], str]] = {
         script=_chain("netdev", 'filter hook ingress device "probe" priority 0', "numgen random mod 1000 < 200 drop"),
     ),
     "esp": _try((*_ESP, *_NULL)),
+    "wifi": hwsim.refusal,
     "bpf": _bpf,
 }
 """Feature name to probe; a probe returns "" or the reason why not, and runs inside a scratch namespace."""

@@ -17,11 +17,11 @@ from typing import Any
 
 from captures.pcapng import CaptureError
 from captures.record import Recorder, start_all, stop_all
-from testbed.cells import Association
 from testbed.network import Network
 from testbed.nginx import ACCESS_LOG, Nginx
 from testbed.nodes import MobileHost
 from testbed.processes import Agent, Radvd
+from testbed.radio.cells import Association
 from testbed.rundir import RunDirectory
 from testbed.validation import LabError, unknown
 from topologies.lab import RUNTIME, AgentSpec, Lab, WebServerSpec
@@ -39,7 +39,7 @@ class Run:
         self.options = options
         self.directory = directory
         self.events = directory.log
-        self.net = Network(lab.topo(options), source=lab.file)
+        self.net = Network(lab.topo(options), source=lab.file, logs=directory.agents)
         self.agents: dict[str, Agent] = {}
         """By node name: a node has at most one agent."""
         self.flows: list[Flow] = []
@@ -123,8 +123,9 @@ class Run:
             self.agents[node].request({"request": "stations", "macs": macs})
 
     def _on_association(self, association: Association) -> None:
+        """Tell the cell's agent what its access point noticed, and the log what was."""
         agent = self.agents.get(association.gateway or "")
-        if agent and agent.running:
+        if agent and agent.running and association.noticed != "never":
             agent.notify({"request": association.event, "mac": association.mac})
         told = {"associated": "attached", "disassociated": "detached"}[association.event]
         self.events.append(
@@ -132,10 +133,11 @@ class Run:
                 "t": association.t,
                 "node": association.node,
                 "agent": "lab",
-                "event": told,
+                "event": "forgotten" if association.noticed == "late" else told,
                 "cell": association.cell,
                 "gateway": association.gateway,
                 "mac": association.mac,
+                "noticed": association.noticed,
             }
         )
 

@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
@@ -68,14 +69,15 @@ class Flow:
 
     def stop(self) -> None:
         """End the program, if it has not ended, and say so in the event log."""
+        moment = time.time()  # before: how a program ends, say by a reset, is not the flow's fate
         self.process.terminate()
         self.process.wait(timeout=PATIENCE)
-        self._announce_end()
+        self._announce_end(moment)
 
-    def _announce_end(self) -> None:
+    def _announce_end(self, moment: float | None = None) -> None:
         if not self.ended:
             self.ended = True
-            self.run.log("flow-ended", flow=self.name, node=self.node)
+            self.run.log("flow-ended", flow=self.name, node=self.node, t=moment or time.time())
 
 
 def wait_for_progress(flows: Iterable[Flow], rounds: int, timeout: float = PATIENCE) -> None:

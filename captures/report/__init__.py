@@ -115,7 +115,7 @@ def _cards(run: Run, metrics: dict[str, Any], reports: list[FlowReport]) -> list
     for key, words in (
         ("l2_to_ra_ms_median", "attachment → RA, median"),
         ("pbu_to_pba_ms_median", "PBU → last PBA, median"),
-        ("pbu_to_tunnel_ms_median", "PBU → usable tunnels, median"),
+        ("pbu_to_usable_ms_median", "PBU → tunnel in use, median"),
     ):
         if metrics.get(key) is not None:
             cards.append((f"{metrics[key]:.2f}", "ms", words))
@@ -143,7 +143,7 @@ def _moves(run: Run, metrics: dict[str, Any]) -> list[dict[str, Any]]:
                 "radio": (stay.start - stay.left) * 1000,
                 "ra": metrics["l2_to_ra_ms"].get(key),
                 "pba": metrics["pbu_to_pba_ms"].get(key),
-                "tunnel": metrics.get("pbu_to_tunnel_ms", {}).get(key),
+                "tunnel": max(metrics.get("pbu_to_usable_ms", {}).get(key, {}).values(), default=None),
                 "gaps": {flow: found[key] for flow, found in metrics["gap_ms"].items() if key in found},
             }
         )

@@ -52,6 +52,27 @@ def lab_options(verb: Verb) -> Verb:
     return verb
 
 
+def kernel_flags(verb: Verb) -> Verb:
+    """Add --kernel and --virtual-time; the verb gets them as `kernel` and `virtual_time`."""
+    flags = (
+        click.option(
+            "--kernel",
+            type=click.Choice(["present", "stock"]),
+            default="present",
+            show_default=True,
+            help="stock: in a virtual machine on Debian's generic kernel.",
+        ),
+        click.option(
+            "--virtual-time",
+            is_flag=True,
+            help="Its clock counts instructions: slower, but times repeat however busy this machine is.",
+        ),
+    )
+    for flag in reversed(flags):
+        verb = flag(verb)
+    return verb
+
+
 def gather(pairs: Sequence[str], **named: str | None) -> dict[str, str]:
     """One mapping of --set pairs and named flags; Mistake for a pair without =."""
     settings = {}

@@ -44,7 +44,7 @@ class BasicLab(DgwLab):
         {"mode": "direct", "dflag_profile": "draft03"},
         {"mode": "classic"},
     )
-    stock_variants = ({"mode": "relay", "tunnel": "ip6tnl"},)
+    stock_variants = ({"mode": "relay", "tunnel": "ip6tnl"}, {"radio": "wifi", "tunnel": "ip6tnl"})
 
     def plan(self, options: DgwOptions) -> DgwPlan:
         """Size and addresses of the lab."""

@@ -9,8 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from testbed.mininet_api import Topo
-from topologies.dgw.plan import CMD_ADDRESS, DgwPlan, DgwTopo, Gateway
+from topologies.dgw.plan import CMD_ADDRESS, DgwPlan, Gateway
 from topologies.lab import RUNTIME, AgentSpec
 
 LMA_ADDRESS = CMD_ADDRESS
@@ -29,16 +28,9 @@ class ClassicPlan(DgwPlan):
         """The home network, wherever the node is."""
         return HOME_POOL
 
-    def topo(self) -> Topo:
-        """The topology, with the anchor in place of the CMD."""
-        return DgwTopo(
-            gateways=self.gateways,
-            mobiles=self.mobiles,
-            correspondents=self.correspondents,
-            central=self.central,
-            central_role="lma",
-            routes=((HOME_POOL, LMA_ADDRESS),),
-        )
+    def topo_options(self) -> dict[str, Any]:
+        """As usual, with the anchor in place of the CMD."""
+        return super().topo_options() | {"central_role": "lma", "routes": ((HOME_POOL, LMA_ADDRESS),)}
 
     def central_agent(self) -> AgentSpec:
         """The anchor (agents.dgw.lma.config.LmaConfig)."""

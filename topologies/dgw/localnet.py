@@ -83,14 +83,12 @@ class LocalTopo(DgwTopo):
 class LocalPlan(DgwPlan):
     """A domain whose gateways have local networks."""
 
+    topology = LocalTopo
+
     @property
     def networks(self) -> list[LocalNetwork]:
         """One per gateway."""
         return [LocalNetwork(gateway) for gateway in self.gateway_list]
-
-    def topo(self) -> LocalTopo:
-        """The topology."""
-        return LocalTopo(gateways=self.gateways, mobiles=self.mobiles, correspondents=self.correspondents)
 
     def captures(self) -> list[tuple[str, str]]:
         """As usual, and every printer."""

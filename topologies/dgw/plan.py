@@ -11,10 +11,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from testbed.mininet_api import Topo
-from testbed.nodes import Air, Cell, Host, MobileHost, Router
+from testbed.nodes import Air, Cell, Host, MobileHost, Router, WifiAir
 from topologies.lab import RUNTIME, AgentSpec, RadvdSpec, option
 
 CMD_ADDRESS = "2001:db8:c:9::2"
@@ -52,6 +52,9 @@ class DgwOptions:
         PROTECTIONS,
     )
     timestamp_window: float = option(0.3, "how far clocks may differ, seconds")
+    radio: str = option("bridge", "cells: bridges, or real 802.11 where the kernel has it", ("bridge", "wifi"))
+    security: str = option("open", "802.11: open, WPA2, WPA2 with fast transitions", ("open", "wpa2", "wpa2-ft"))
+    delay: float = option(0.0, "between the CMD and the core, ms one way, where the kernel can delay")
 
 
 @dataclass(frozen=True)
@@ -124,16 +127,22 @@ class DgwTopo(Topo):
         central: str = "cmd",
         central_role: str = "cmd",
         routes: tuple[tuple[str, str], ...] = (),
+        security: str | None = None,
+        delay: float = 0.0,
         **_opts: Any,
     ) -> None:
-        """Names, addresses and links; nothing else.  `central`: name of the node all gateways know."""
+        """Names, addresses and links; nothing else.
+
+        central: the node all gateways know; security: the cells are real 802.11, protected so; delay: between core
+        and central node, ms one way.
+        """
         numbers = [Gateway(i) for i in range(1, gateways + 1)]
         pools = [(gateway.pool, gateway.address) for gateway in numbers]
         core = self.addHost("core", cls=Router, role="core", routes=[*pools, *routes])
-        air = self.addSwitch("air", cls=Air)
+        air = self.addSwitch("air", cls=WifiAir, security=security) if security else self.addSwitch("air", cls=Air)
         for gateway in numbers:
             self._add_gateway(core, gateway)
-        self._add_leaf(core, central, central_role, CMD_ADDRESS)
+        self._add_leaf(core, central, central_role, CMD_ADDRESS, **({"delay": delay} if delay else {}))
         for name in correspondents:
             self._add_leaf(core, name, "correspondent", CORRESPONDENTS[name])
         for mobile in map(Mobile, range(1, mobiles + 1)):
@@ -154,7 +163,7 @@ class DgwTopo(Topo):
         )
         self.addLink(gateway.name, gateway.cell, intfName1="phy")
 
-    def _add_leaf(self, core: str, name: str, role: str, address: str) -> None:
+    def _add_leaf(self, core: str, name: str, role: str, address: str, **link: Any) -> None:
         router = address.removesuffix("2") + "1"
         self.addHost(name, cls=Host, role=role, routes=[("default", router)])
         self.addLink(
@@ -165,6 +174,7 @@ class DgwTopo(Topo):
             params1={"addresses": [f"{router}/64"]},
             params2={"addresses": [f"{address}/64"]},
             mtu=CORE_MTU if role in ("cmd", "lma") else 1500,
+            **link,
         )
 
 
@@ -195,14 +205,23 @@ class DgwPlan:
         """Where the address comes from that a node gets at a gateway."""
         return gateway.pool
 
+    topology: ClassVar[type[DgwTopo]] = DgwTopo
+    """What the lab is built as."""
+
     def topo(self) -> Topo:
         """The topology."""
-        return DgwTopo(
-            gateways=self.gateways,
-            mobiles=self.mobiles,
-            correspondents=self.correspondents,
-            central=self.central,
-        )
+        return self.topology(**self.topo_options())
+
+    def topo_options(self) -> dict[str, Any]:
+        """Size and links, as the topology's `build` takes them."""
+        return {
+            "gateways": self.gateways,
+            "mobiles": self.mobiles,
+            "correspondents": self.correspondents,
+            "central": self.central,
+            "security": self.options.security if self.options.radio == "wifi" else None,
+            "delay": self.options.delay,
+        }
 
     def agents(self) -> list[AgentSpec]:
         """The central node first, then the gateways."""
@@ -308,7 +327,8 @@ class DgwPlan:
         return {
             "lifetime": self.options.lifetime,
             "rate": self.rate,
-            "timestamp_window": float(self.options.timestamp_window),
+            # what is stamped on one side of the CMD's link may be judged on the other after crossing it twice
+            "timestamp_window": self.options.timestamp_window + 2 * self.options.delay / 1000,
         }
 
 

@@ -60,9 +60,7 @@ class SecTopo(DgwTopo):
 class SecPlan(DgwPlan):
     """The usual plan with the intruder."""
 
-    def topo(self) -> SecTopo:
-        """The topology."""
-        return SecTopo(gateways=self.gateways, mobiles=self.mobiles, correspondents=self.correspondents)
+    topology = SecTopo
 
     def captures(self) -> list[tuple[str, str]]:
         """Also what the intruder sends."""

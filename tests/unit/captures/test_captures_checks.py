@@ -11,6 +11,7 @@ import test_captures_content
 import test_captures_interoperator
 import test_captures_lifecycle
 import test_captures_local
+import test_captures_protection
 from doctoring import DOCTORED, MODES, decode_together, doctored, tweaked, without
 from synthetic import ADDRESS, LMAC, MN, PREFIX, World
 
@@ -667,6 +668,7 @@ def test_every_check_has_its_right_run():
     elsewhere = {"local-access": test_captures_local, "figure-four": test_captures_local}
     elsewhere |= {"bad-input": test_captures_bad_input, "interoperator": test_captures_interoperator}
     elsewhere |= {"content": test_captures_content}
+    elsewhere |= dict.fromkeys(("protection", "intruder"), test_captures_protection)
     ends = ("deregistration", "revival", "anchor-timers", "release")
     faults = ("retransmission", "partial-answer", "no-retransmission", "recovery")
     elsewhere |= dict.fromkeys((*ends, *faults), test_captures_lifecycle)
