@@ -21,6 +21,7 @@ from testbed.cells import Association
 from testbed.network import Network
 from testbed.nodes import MobileHost
 from testbed.processes import Agent, Radvd
+from testbed.resources import usage
 from testbed.rundir import RunDirectory
 from testbed.validation import LabError, unknown
 from topologies.lab import AgentSpec, Lab
@@ -126,8 +127,10 @@ class Run:
         """Play the lab's script."""
         self._progress = progress
         self.lab.script(self, self.options)
+        self.log("resources", **asdict(usage()))
         for flow in self.flows:
             flow.stop()
+        self.lab.finished(self, self.options)
 
     def step(self, title: str) -> None:
         """Announce a step of the script."""
@@ -143,6 +146,10 @@ class Run:
         process: subprocess.Popen[Any] = self.net[node].popen(argv, **options)
         return process
 
+    def mobiles(self) -> list[str]:
+        """Names of the mobile nodes."""
+        return [mobile.name for mobile in self._mobiles()]
+
     def address(self, node: str) -> str:
         """The first configured IPv6 address of a node."""
         for interface in self.net[node].intfList():
@@ -154,9 +161,8 @@ class Run:
 
     def move(self, node: str, target: str) -> dict[str, Any]:
         """Hand a mobile node over to a cell, named itself or by its gateway (LabError for an unknown one)."""
-        mobiles = [mobile.name for mobile in self._mobiles()]
-        if node not in mobiles:
-            raise LabError(unknown("mobile node", node, mobiles))
+        if node not in self.mobiles():
+            raise LabError(unknown("mobile node", node, self.mobiles()))
         cells = self.net.radio.describe()
         known = {name: name for name in cells} | {str(c["gateway"]): name for name, c in cells.items()}
         if target not in known:

@@ -30,6 +30,13 @@ GROUPS = {
     "prefixes": "Prefixes",
     "flows": "Flows",
     "reachability": "Reachability",
+    "order": "Order of events",
+    "modes": "Messages of the signalling mode",
+    "pace": "Pace of the signalling",
+    "leftovers": "State of the gateways' kernels",
+    "mobile-view": "The mobile nodes' own view",
+    "replay": "Replayed messages",
+    "resources": "What the lab costs",
 }
 
 

@@ -112,16 +112,17 @@ class DgwTopo(Topo):
         mobiles: int = 1,
         correspondents: tuple[str, ...] = ("cn1",),
         central: str = "cmd",
+        cmd_delay: float = 0,
         **_opts: Any,
     ) -> None:
-        """Names, addresses and links; nothing else."""
+        """Names, addresses and links; nothing else. `cmd_delay`: ms, one way, on the CMD's link."""
         numbers = [Gateway(i) for i in range(1, gateways + 1)]
         pools = [(gateway.pool, gateway.address) for gateway in numbers]
         core = self.addHost("core", cls=Router, role="core", routes=pools)
         air = self.addSwitch("air", cls=Air)
         for gateway in numbers:
             self._add_gateway(core, gateway)
-        self._add_leaf(core, central, "cmd", CMD_ADDRESS)
+        self._add_leaf(core, central, "cmd", CMD_ADDRESS, **({"delay": cmd_delay} if cmd_delay else {}))
         for name in correspondents:
             self._add_leaf(core, name, "correspondent", CORRESPONDENTS[name])
         for mobile in map(Mobile, range(1, mobiles + 1)):
@@ -142,7 +143,7 @@ class DgwTopo(Topo):
         )
         self.addLink(gateway.name, gateway.cell, intfName1="phy")
 
-    def _add_leaf(self, core: str, name: str, role: str, address: str) -> None:
+    def _add_leaf(self, core: str, name: str, role: str, address: str, **impairment: float) -> None:
         router = address.removesuffix("2") + "1"
         self.addHost(name, cls=Host, role=role, routes=[("default", router)])
         self.addLink(
@@ -153,6 +154,7 @@ class DgwTopo(Topo):
             params1={"addresses": [f"{router}/64"]},
             params2={"addresses": [f"{address}/64"]},
             mtu=CORE_MTU if role == "cmd" else 1500,
+            **impairment,
         )
 
 
@@ -168,6 +170,8 @@ class DgwPlan:
     """PBUs a second to one node; 0: no limit."""
     central: str = "cmd"
     """Name of the central node."""
+    cmd_delay: float = 0
+    """One-way delay of the CMD's link, ms; needs netem."""
 
     @property
     def gateway_list(self) -> list[Gateway]:
@@ -186,6 +190,7 @@ class DgwPlan:
             mobiles=self.mobiles,
             correspondents=self.correspondents,
             central=self.central,
+            cmd_delay=self.cmd_delay,
         )
 
     def agents(self) -> list[AgentSpec]:
