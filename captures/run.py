@@ -327,7 +327,7 @@ def is_injected(message: MobilityMessage, order: Logged) -> bool:
     """Whether this is the message of an `injected` event, which is written just before it is sent."""
     ends = IPv6Address(order.fields["source"]), IPv6Address(order.fields["destination"])
     same = (message.source, message.destination) == ends and message.sequence == order.fields["sequence"]
-    return same and message.time >= order.time
+    return same and message.lifetime == order.fields["lifetime"] and message.time >= order.time
 
 
 def rejects(answer: MobilityMessage, update: MobilityMessage) -> bool:

@@ -83,6 +83,7 @@ def send(
         source=source,
         destination=destination,
         sequence=update.sequence,
+        lifetime=update.lifetime_units,
         status=status,
         requirement=REQUIREMENTS[status],
     )
