@@ -7,6 +7,7 @@ from synthetic import World
 
 from captures.decode import decode_all
 from captures.records import Capture
+from captures.run import Run
 
 MODES = ("direct", "relay", "locator", "proxy")
 KINDS = ("packets", "mobility", "advertisements")
@@ -65,3 +66,13 @@ def _assembled(name, frames, records):
         for kind, one in records.get(frame, []):
             getattr(capture, kind).append(replace(one, file=capture.file, number=number))
     return capture
+
+
+def runs_of(root, worlds):
+    """name -> Run of each World, their captures decoded together."""
+    jobs = [(name, file, frames) for name, world in worlds.items() for file, frames in world.by_capture().items()]
+    decoded = decode_together(root, jobs)
+    return {
+        name: Run(world.write(root / name, only=()), [decoded[name, file] for file in world.capture_names()])
+        for name, world in worlds.items()
+    }
