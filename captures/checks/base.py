@@ -90,6 +90,13 @@ def _nearest(word: str, known: Iterable[str]) -> str:
     return f", did you mean {close[0]!r}?" if close else f" (known: {', '.join(sorted(known))})"
 
 
+def required(run: Run, *requirements: str) -> str:
+    """Requirements, and the scenario that the lab is: what a check proves of it, it proves there only."""
+    lab = str(run.lab["lab"]).upper()
+    scenarios = [lab] if lab.startswith("SC-") else [f"SC-{lab}"] if lab.startswith("IETF") else []
+    return ", ".join([*requirements, *scenarios])
+
+
 def evidence(frames: Iterable[Framed], shown: int = FRAMES_SHOWN) -> list[dict[str, Any]]:
     """Group frames by capture: [{"pcap": file, "frames": [...], "more": n left out}]; lines of the event log: "log"."""
     grouped: dict[str, list[int]] = defaultdict(list)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from statistics import median
 
-from captures.checks.base import Result, Tally, check, milliseconds, plural
+from captures.checks.base import Result, Tally, check, milliseconds, plural, required
 from captures.flows import LOCAL, FlowReport, analyse
 from captures.run import INFINITY, Run
 
@@ -39,7 +39,7 @@ def flows(
         if report.gaps:
             results.append(_gaps(report, _bound(report, max_gap_ms)))
     if results and max_median_gap_ms is not None:
-        results.append(_median(reports, max_median_gap_ms, median_of))
+        results.append(_median(run, reports, max_median_gap_ms, median_of))
     if not results:
         results.append(Tally("flows", "SC-FIG1", "Flows survive", "at least one flow").result("", "no flow started"))
     return results
@@ -119,10 +119,10 @@ def _gaps(report: FlowReport, limit: float) -> Result:
     return tally.result(", ".join(texts) + usual, "no packet of the flow")
 
 
-def _median(reports: list[FlowReport], limit: float, move: int | None) -> Result:
+def _median(run: Run, reports: list[FlowReport], limit: float, move: int | None) -> Result:
     tally = Tally(
         "flows.median",
-        "SC-SIMUL",
+        required(run, "HO-9"),
         "A move usually interrupts a session for a short time only",
         f"silence in which the node changed gateways: median over all flows and moves ≤ {limit:g} ms",
     )

@@ -6,7 +6,7 @@ agents say they installed. Sources: RFC 5213 §5.6.1; spec HO-5, HO-6, HO-12, HO
 
 from __future__ import annotations
 
-from captures.checks.base import Result, Tally, check, plural
+from captures.checks.base import Result, Tally, check, plural, required
 from captures.dumps import ANCHOR_METRIC, KernelDump, kernel_dumps, network, upper
 from captures.placement import Placement, Reference
 from captures.run import Run
@@ -23,7 +23,7 @@ def leftovers(run: Run, walk: bool = True, cleared: bool = True) -> list[Result]
     """
     dumps = kernel_dumps(run)
     serving = [dump for dump in dumps if dump.items is not None]
-    results = [_accounted(serving)]
+    results = [_accounted(run, serving)]
     if walk:
         results += [_dlifs(run, serving), _tunnels(run, serving)]
     if cleared:
@@ -31,16 +31,17 @@ def leftovers(run: Run, walk: bool = True, cleared: bool = True) -> list[Result]
     return results
 
 
-def _accounted(dumps: list[KernelDump]) -> Result:
+def _accounted(run: Run, dumps: list[KernelDump]) -> Result:
     tally = Tally(
         "leftovers.accounted",
-        "HO-12",
+        required(run, "HO-12", "ATT-11"),
         "Nothing is left behind in a gateway's kernel",
-        "every DLIF, tunnel, rule, table, route and gate element is one the agent accounts for, and none is missing",
+        "every DLIF, tunnel, rule, table, route and gate element is one the agent accounts for, and none is missing; "
+        "the pool is unreachable where no node's prefix is",
     )
     for dump in dumps:
         tally.see(dump.entry)
-        for what, there, wanted in _compared(dump):
+        for what, there, wanted in _compared(run, dump):
             text = f"{dump.gateway} ({dump.label}): {what}"
             for extra in sorted(map(_text, there - wanted)):
                 tally.wrong(f"{text} {extra} belongs to nothing", dump.entry)
@@ -58,14 +59,16 @@ def _text(words: tuple[object, ...]) -> str:
 Compared = tuple[str, set[tuple[object, ...]], set[tuple[object, ...]]]
 
 
-def _compared(dump: KernelDump) -> list[Compared]:
+def _compared(run: Run, dump: KernelDump) -> list[Compared]:
     """(kind, what the kernel holds, what the agent accounts for), in words that can be compared."""
     sets = dump.sets or {}
     anchored = [r for r in dump.own_routes() if r.get("table", "main") == "main" and r["metric"] == ANCHOR_METRIC]
     gates = dump.named("tunnel-gate")
+    aggregates = [route["dst"] for route in dump.own_routes() if route.get("type") == "unreachable"]
     found: list[Compared] = [
         ("DLIF", {(link["ifname"],) for link in dump.of_kind("macvlan")}, set(dump.named("dlif"))),
         ("anchor route", {(str(network(route["dst"])),) for route in anchored}, set(dump.named("anchor-route"))),
+        ("unreachable aggregate", {(dst,) for dst in aggregates}, {(str(run.gateways[dump.gateway].pool),)}),
         ("uplink rule", {(str(prefix),) for prefix in dump.uplinks()}, set(dump.named("uplink"))),
         ("gate: peer", set(sets.get("peers", ())), set(dump.named("tunnel"))),
         (
@@ -109,7 +112,7 @@ def _unnamed(dump: KernelDump) -> list[str]:
 def _dlifs(run: Run, dumps: list[KernelDump]) -> Result:
     tally = Tally(
         "leftovers.dlif",
-        "DLIF-1, DLIF-8, DLIF-9, HO-12",
+        required(run, "DLIF-1", "DLIF-8", "DLIF-9", "HO-12"),
         "A gateway has the DLIFs of the nodes it serves, and no other",
         "macvlans by MAC: for each node served there the own DLIF and one per gateway visited before",
     )
@@ -137,7 +140,7 @@ def _dlifs(run: Run, dumps: list[KernelDump]) -> Result:
 def _tunnels(run: Run, dumps: list[KernelDump]) -> Result:
     tally = Tally(
         "leftovers.tunnel",
-        "HO-5, HO-6, HO-12, SC-SIMUL",
+        required(run, "HO-5", "HO-6", "HO-12"),
         "A tunnel is used for as many prefixes as nodes need it for, and goes with the last",
         "routes into each tunnel = (node, prefix) pairs anchored at one end and served at the other",
     )
@@ -181,7 +184,7 @@ def _references(run: Run, dump: KernelDump) -> dict[str, set[Reference]]:
 def _cleared(run: Run, dumps: list[KernelDump]) -> Result:
     tally = Tally(
         "leftovers.cleared",
-        "HO-12",
+        required(run, "HO-12"),
         "A gateway told to let go leaves nothing behind",
         "no macvlan, tunnel device, rule, route or gate of the agent's is left on any gateway",
     )

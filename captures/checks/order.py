@@ -62,7 +62,7 @@ def _registered(run: Run, registration: Registration, arrivals: Arrivals) -> Res
     stay = registration.stay
     tally = Tally(
         _id("own", stay),
-        "ATT-8, ATT-9",
+        "ATT-8",
         f"{stay.gateway} advertises {stay.mobile}'s new prefix once it is registered",
         "the first RA with the gateway's own prefix leaves after a PBA with status 0 reached the gateway",
     )

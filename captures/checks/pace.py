@@ -9,7 +9,7 @@ from collections import defaultdict
 from ipaddress import IPv6Address
 from itertools import pairwise
 
-from captures.checks.base import Result, Tally, check, milliseconds, plural
+from captures.checks.base import Result, Tally, check, milliseconds, plural, required
 from captures.exchanges import Arrivals, registrations
 from captures.records import MobilityMessage
 from captures.run import Run
@@ -79,7 +79,7 @@ def _spacing(run: Run, updates: list[MobilityMessage], spacing: float, slack: fl
 def _complete(run: Run, bound: float) -> Result:
     tally = Tally(
         "pace.complete",
-        "RETX-5, SC-SIMUL",
+        required(run, "RETX-5"),
         "Every handover completes within the time the rate limit allows",
         f"the last PBA it needed has reached the serving gateway within {milliseconds(bound)} of the attachment",
     )

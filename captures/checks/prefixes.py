@@ -5,9 +5,12 @@ Sources: spec ATT-3, ATT-12, DLIF-1, HO-1, HO-14, SC-IETF83, SC-SIMUL.
 
 from __future__ import annotations
 
-from captures.checks.base import Result, Tally, check
+from captures.checks.base import Result, Tally, check, required
 from captures.records import RouterAdvertisement
 from captures.run import Attachment, Run
+
+JOINING = 0.01
+"""Seconds in which a station that joins a cell may hear what another one sends to nobody there: its port is new."""
 
 
 @check("prefixes")
@@ -78,13 +81,17 @@ def _exclusive(run: Run) -> Result:
 def _leak(run: Run) -> Result:
     tally = Tally(
         "prefixes.leak",
-        "DLIF-1, ATT-12, SC-SIMUL",
+        required(run, "DLIF-1", "ATT-12"),
         "No node hears another's traffic",
         "every packet from or to a mobile node's prefix that a node's interface shows is that node's own",
     )
-    for mobile in run.mobiles:
+    stations = {mobile.mac for mobile in run.mobiles.values()}
+    for mobile, stays in run.attachments.items():
         capture = run.of_mobile(mobile)
         for packet in capture.packets if capture else []:
+            joining = any(0 <= packet.time - stay.start < JOINING * run.slowness for stay in stays)
+            if joining and packet.eth_source in stations - {run.mobiles[mobile].mac}:
+                continue  # the air's doing, no gateway's
             ends = (packet.inner.source, packet.inner.destination) if packet.layers else ()
             owners = {owner for end in ends if (owner := run.owner(end)) is not None}
             if owners:

@@ -336,6 +336,12 @@ def tunnel_kept_by_a_left_gateway(mode):
     return world
 
 
+@doctored("leftovers", "leftovers.accounted", "unreachable aggregate 2001:db8:a1::/48 is missing")
+@dumped("kernel-dump", "at dgw3", "dgw1")
+def pool_may_loop(dump):
+    without_words(dump, "routes", "unreachable")
+
+
 @doctored("leftovers", "leftovers.accounted", "no kernel dump", outcome=None)
 def nothing_dumped(mode):
     world = World(mode)

@@ -58,6 +58,14 @@ SAME_MAC = {"lmac": syn.LMAC["dgw1"], "source": str(syn.eui64(syn.LMAC["dgw1"]))
 TO_MN2 = "2001:db8:a1:2:0:ff:fe00:12"
 
 
+def overhearing(wait):
+    """mn2 hears what mn1 sends to a router that is not there, some time after it attached."""
+    world = TwoNodes()
+    packet = wire.udp(MN["dgw1"], ADDRESS["cn1"], 5000, 7000, 3)
+    world.put("mn2-eth0", 1.0 + wait, wire.ether(syn.MN_MAC, "02:d6:00:02:00:01", packet), "flooded")
+    return world
+
+
 def hearing(source):
     world = TwoNodes()
     world.hear(wire.udp(source, TO_MN2 if source == MN["dgw1"] else MN["dgw1"], 7000, 5000, 2))
@@ -87,6 +95,8 @@ def runs(tmp_path_factory):
             "same-mac": TwoNodes(**SAME_MAC),
             "leak": hearing(ADDRESS["cn1"]),
             "talk": hearing(MN["dgw1"]),
+            "joining": overhearing(0.005),
+            "overhearing": overhearing(0.05),
         },
     )
     with pytest.MonkeyPatch.context() as patch:
@@ -115,6 +125,7 @@ def test_two_nodes_pass(runs, check):
         ("same-mac", "ra", "ra.receiver", "serves two nodes"),
         ("same-mac", "identity", "identity.unique", "serves dgw1 and dgw1"),
         ("leak", "prefixes", "prefixes.leak", "mn2 hears a packet of mn1"),
+        ("overhearing", "prefixes", "prefixes.leak", "mn2 hears a packet of mn1"),
         ("return-elsewhere", "prefixes", "prefixes.mn1.2", "another prefix than before"),
         ("return-0.4", "flows", "flows.ping1.path", "at dgw1 1 dgw2"),
         ("return-0.4", "tunnel", "tunnel.local", "dgw1 tunnels its own prefix"),
@@ -130,6 +141,7 @@ def test_what_must_not_be(runs, name, check, result, text):
     ("name", "check", "result"),
     [
         ("talk", "prefixes", "prefixes.leak"),
+        ("joining", "prefixes", "prefixes.leak"),
         ("return-0.1", "flows", "flows.ping1.path"),
         ("return-0.1", "tunnel", "tunnel.local"),
     ],
