@@ -78,6 +78,14 @@ def tunnelled_late(when):
     return world
 
 
+def spoken_late(when):
+    """dgw2 still speaks as dgw1's DLIF, which is back at dgw1 already."""
+    world = World("direct")
+    packet = wire.echo(ADDRESS["cn1"], MN["dgw1"], 9999, 11)
+    world.put("dgw2-phy", 5.005 + when, wire.ether(syn.LMAC["dgw1"], syn.MN_MAC, packet), "late")
+    return world
+
+
 def new_prefix_at_return(tag, fields):
     late = tag.startswith("ra:dgw1:dgw1") and fields["t"] > 5
     return {**fields, "prefixes": [("2001:db8:a1:9::/64", 300, 300)]} if late else fields
@@ -103,6 +111,7 @@ def runs(tmp_path_factory):
         patch.setattr(syn, "WALK", PINGPONG)
         returns = {f"return-{mode}": World(mode) for mode in MODES}
         returns["return-elsewhere"] = World("direct", new_prefix_at_return)
+        returns |= {f"spoken-{when}": spoken_late(when) for when in (0.003, 0.06)}
         returns |= {f"return-{when}": tunnelled_late(when) for when in (0.1, 0.4)}
         return found | runs_of(root, returns)
 
@@ -127,6 +136,7 @@ def test_two_nodes_pass(runs, check):
         ("leak", "prefixes", "prefixes.leak", "mn2 hears a packet of mn1"),
         ("overhearing", "prefixes", "prefixes.leak", "mn2 hears a packet of mn1"),
         ("return-elsewhere", "prefixes", "prefixes.mn1.2", "another prefix than before"),
+        ("spoken-0.06", "identity", "identity.one-place", "speaks at dgw2 after it spoke at dgw1"),
         ("return-0.4", "flows", "flows.ping1.path", "at dgw1 1 dgw2"),
         ("return-0.4", "tunnel", "tunnel.local", "dgw1 tunnels its own prefix"),
     ],
@@ -142,6 +152,7 @@ def test_what_must_not_be(runs, name, check, result, text):
     [
         ("talk", "prefixes", "prefixes.leak"),
         ("joining", "prefixes", "prefixes.leak"),
+        ("spoken-0.003", "identity", "identity.one-place"),
         ("return-0.1", "flows", "flows.ping1.path"),
         ("return-0.1", "tunnel", "tunnel.local"),
     ],
