@@ -56,15 +56,15 @@ class Placement:
         return {name: routers_of(self._run).get((mobile, name)) for name in (stay.gateway, *stay.previous)}
 
     def references(self, gateway: str) -> dict[str, set[Reference]]:
-        """Peer gateway -> what this gateway needs the tunnel to it for (R5213 §5.6.1)."""
+        """Peer (gateway, or LMA between operators) -> what this gateway needs the tunnel to it for (R5213 §5.6.1)."""
         found: dict[str, set[Reference]] = defaultdict(set)
         for mobile, stay in self.stays.items():
             for anchor in stay.previous:
                 for prefix in self._run.prefixes.get((mobile, anchor), []):
                     if stay.gateway == gateway:
-                        found[anchor].add(Reference(mobile, prefix, uplink=True))
+                        found[self._run.far_end(anchor, gateway)].add(Reference(mobile, prefix, uplink=True))
                     elif anchor == gateway:
-                        found[stay.gateway].add(Reference(mobile, prefix, uplink=False))
+                        found[self._run.far_end(stay.gateway, anchor)].add(Reference(mobile, prefix, uplink=False))
         return dict(found)
 
 

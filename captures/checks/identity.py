@@ -131,7 +131,7 @@ def _told(run: Run) -> dict[tuple[str, int, str], float]:
     """
     found: dict[tuple[str, int, str], float] = {}
     for registration in registrations(run):
-        for anchor, exchanges in registration.anchors.items():
+        for anchor, exchanges in (*registration.anchors.items(), *registration.chained.items()):
             answers = [answer.time for exchange in exchanges for answer in exchange.accepted]
             if answers:
                 found[registration.stay.mobile, registration.stay.number, anchor] = (

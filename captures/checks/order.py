@@ -27,7 +27,9 @@ def order(run: Run) -> list[Result]:
         elif all(old.gateway != stay.gateway for old in run.attachments[stay.mobile][: stay.number]):
             results.append(_registered(run, registration, arrivals))
         if stay.previous:
-            results += [_granted(run, index, registration, arrivals), _turned(run, index, registration)]
+            results.append(_granted(run, index, registration, arrivals))
+        if registration.near:
+            results.append(_turned(run, index, registration))
     return results
 
 
@@ -129,7 +131,7 @@ def _turned(run: Run, index: _Index, registration: Registration) -> Result:
         f"from an anchor's PBA on, packets to its prefix leave it through the tunnel to {stay.gateway} only",
     )
     texts = []
-    for anchor in stay.previous:
+    for anchor in registration.near:
         answers = [one for exchange in registration.anchors.get(anchor, []) for one in exchange.accepted]
         if not answers:
             continue
@@ -173,7 +175,8 @@ class _Index:
             for packet in capture.packets if capture else []:
                 one = read(self._run, packet) if packet.tunnelled else ""
                 if not isinstance(one, str):
-                    found[self._run.owner(one.mobile_address) or "", one.anchor].append(one)
+                    address = one.mobile_address
+                    found[self._run.owner(address) or "", self._run.anchor_of(address) or ""].append(one)
             self._tunnelled[gateway] = found
         return self._tunnelled[gateway].get((mobile, anchor), [])
 
