@@ -100,6 +100,10 @@ class World:
         """The dump of a node at a moment, to be doctored."""
         return next(e for e in self.log() if (e["event"], e["node"], e.get("label")) == (event, node, label))
 
+    def far_end(self, anchor, serving):
+        """Where a serving gateway's tunnel for an anchor's prefix ends."""
+        return anchor
+
     def log(self):
         """All events, the state dumps among them: these depend on the profile, so they are made last."""
         if not self.with_dumps:

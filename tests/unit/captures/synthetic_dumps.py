@@ -22,7 +22,7 @@ def place(t, walk):
     return visited[-1], list(dict.fromkeys(one for one in reversed(visited) if one != visited[-1]))
 
 
-def kernel(gateway, t, label, walk):
+def kernel(gateway, t, label, walk, far_end):
     """Fields of one `kernel-dump`, with seg6 tunnels as `ip -j` shows them."""
     serving, anchors = place(t, walk)
     address, pool = syn.ADDRESS[gateway], syn.POOL[gateway]
@@ -40,16 +40,16 @@ def kernel(gateway, t, label, walk):
         "items": [],
     }
     if gateway == serving:
-        serve(dump, gateway, anchors)
+        serve(dump, gateway, anchors, far_end)
     elif gateway in anchors:
-        prefix, peer = syn.PREFIX[gateway], syn.ADDRESS[serving]
+        prefix, peer = syn.PREFIX[gateway], syn.ADDRESS[far_end(serving, gateway)]
         tunnel(dump, peer, prefix, "source")
         dump["items"].append(f"anchor-route {prefix}")
         dump["routes"].append({"dst": prefix, "encap": "seg6", "segs": [peer], "dev": "wan", "metric": 64, **own})
     return dump
 
 
-def serve(dump, gateway, anchors):
+def serve(dump, gateway, anchors, far_end):
     """A serving gateway: DLIFs for all, an uplink table per anchor, gate elements."""
     for one in (gateway, *anchors):
         name = f"mn1{one}"
@@ -59,7 +59,7 @@ def serve(dump, gateway, anchors):
             dump["sets"]["sources"].append({"concat": [name, upper(other)]})
             dump["items"].append(f"source-gate {name} {syn.PREFIX[other]}")
     for number, anchor in enumerate(anchors, 1001):
-        prefix, peer, table = syn.PREFIX[anchor], syn.ADDRESS[anchor], str(number)
+        prefix, peer, table = syn.PREFIX[anchor], syn.ADDRESS[far_end(anchor, gateway)], str(number)
         tunnel(dump, peer, prefix, "destination")
         dump["items"].append(f"uplink {prefix}")
         source, length = prefix.split("/")
@@ -89,7 +89,7 @@ def upper(gateway):
 
 def empty(gateway):
     """Fields of a `kernel-dump` after the agent took everything back."""
-    dump = kernel(gateway, 0.0, "after the end", ((gateway, 0.0, 1.0),))
+    dump = kernel(gateway, 0.0, "after the end", ((gateway, 0.0, 1.0),), None)
     return {
         **dump,
         "links": dump["links"][:3],
@@ -119,7 +119,7 @@ def log(world):
     """Append all dumps of a run to its events."""
     for t, label in MOMENTS:
         for gateway in syn.POOL:
-            world.event(t, "kernel-dump", node=gateway, **kernel(gateway, t, label, syn.WALK))
+            world.event(t, "kernel-dump", node=gateway, **kernel(gateway, t, label, syn.WALK, world.far_end))
         world.event(t, "mobile-dump", node="mn1", **mobile(t, label, world.profile, syn.WALK))
     for gateway in syn.POOL:
         world.event(AFTER, "kernel-dump", node=gateway, **empty(gateway))
