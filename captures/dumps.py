@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from dataclasses import dataclass
 from ipaddress import IPv6Address, IPv6Network, ip_network
@@ -150,8 +151,14 @@ def _kernel(entry: Logged) -> KernelDump:
 
 
 def _element(element: Any) -> tuple[Any, ...]:
-    """One set element as nft tells it in JSON: a value, or {"concat": [values]}."""
-    return tuple(element["concat"]) if isinstance(element, dict) else (element,)
+    """One set element as nft tells it in JSON: a value or {"concat": [values]}, inside {"elem": ...} with a counter.
+
+    Ranges and prefixes are objects: they stay JSON text.
+    """
+    if isinstance(element, dict) and "elem" in element:
+        element = element["elem"]["val"]
+    values = element["concat"] if isinstance(element, dict) and "concat" in element else [element]
+    return tuple(json.dumps(one, sort_keys=True) if isinstance(one, dict) else one for one in values)
 
 
 def network(address: str, length: int | None = None) -> IPv6Network:

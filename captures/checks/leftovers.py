@@ -7,7 +7,7 @@ agents say they installed. Sources: RFC 5213 §5.6.1; spec HO-5, HO-6, HO-12, HO
 from __future__ import annotations
 
 from captures.checks.base import Result, Tally, check, plural, required
-from captures.dumps import ANCHOR_METRIC, KernelDump, kernel_dumps, network, upper
+from captures.dumps import ANCHOR_METRIC, FIRST_TABLE, KernelDump, kernel_dumps, network, upper
 from captures.placement import Placement, Reference
 from captures.run import Run
 
@@ -77,6 +77,12 @@ def _compared(run: Run, dump: KernelDump) -> list[Compared]:
             {(dlif, upper(prefix)) for dlif, prefix in dump.named("source-gate")},
         ),
     ]
+    barred: set[tuple[object, ...]] = {(upper(prefix),) for (prefix,) in dump.named("local-bar")}
+    found.append(("gate: barred", set(sets.get("barred", ())), barred))
+    # A range each, which nft writes in its own way: as many as there are items, each of the item's peer.
+    ranges = [str(element[0]) for element in sets.get("tunnel_local", ())]
+    local = [peer for peer, *_ in dump.named("local-gate")]
+    found.append(("gate: local", set(enumerate(sorted(ranges))), set(enumerate(sorted(local)))))
     for side in ("source", "destination"):
         wanted: set[tuple[object, ...]] = {(peer, upper(prefix)) for peer, prefix, where in gates if where == side}
         found.append((f"gate: tunnel {side}", set(sets.get(f"tunnel_{side}", ())), wanted))
@@ -92,7 +98,9 @@ def _unnamed(dump: KernelDump) -> list[str]:
     problems += [
         f"rule {rule['priority']} to the empty table {rule['table']}"
         for rule in dump.own_rules()
-        if rule["priority"] >= 900 and str(rule["table"]) not in dump.tables()
+        if str(rule["table"]).isdigit()
+        and int(rule["table"]) >= FIRST_TABLE
+        and str(rule["table"]) not in dump.tables()
     ]
     tunnels = {peer for (peer,) in dump.named("tunnel")}
     devices = {link["remote"] for link in dump.of_kind("ip6tnl")}

@@ -67,10 +67,11 @@ class LocalTopo(DgwTopo):
         mobiles: int = 1,
         correspondents: tuple[str, ...] = ("cn1",),
         central: str = "cmd",
+        cmd_delay: float = 0,
         **options: Any,
     ) -> None:
         """Names, addresses and links; nothing else."""
-        super().build(gateways=gateways, mobiles=mobiles, correspondents=correspondents, central=central, **options)
+        super().build(gateways, mobiles, correspondents, central, cmd_delay, **options)
         for number in range(1, gateways + 1):
             network = LocalNetwork(Gateway(number))
             router = [f"{network.prefix}1/64", f"{SHARED}1/64"]

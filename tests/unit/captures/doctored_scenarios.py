@@ -290,6 +290,19 @@ def old_binding_admitted(dump):
     dump["sets"]["tunnel_source"].append({"concat": [ADDRESS["dgw2"], 7]})
 
 
+@doctored("leftovers", "leftovers.accounted", "gate: barred 7 belongs to nothing")
+@dumped("kernel-dump", "at dgw3", "dgw1")
+def strange_bar(dump):
+    dump["sets"]["barred"] = [7]
+
+
+@doctored("leftovers", "leftovers.accounted", "gate: local 0 2001:db8:c:3::2 belongs to nothing")
+@dumped("kernel-dump", "at dgw3", "dgw1")
+def strange_local_access(dump):
+    ends = [{"prefix": {"addr": prefix, "len": 64}} for prefix in ("2001:db8:c3:1::", "2001:db8:a1:ffff::")]
+    dump["sets"]["tunnel_local"] = [{"elem": {"val": {"concat": [ADDRESS["dgw3"], *ends]}, "counter": {}}}]
+
+
 @doctored("leftovers", "leftovers.accounted", "gate: source mn1dgw3")
 @dumped("kernel-dump", "at dgw3", "dgw3")
 def old_source_admitted(dump):
