@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from ipaddress import IPv6Address, IPv6Network
+from typing import Any
 
 ESP = 50
 ICMPV6 = 58
@@ -239,6 +240,21 @@ class Capture:
     packets: list[Packet] = field(default_factory=list)
     mobility: list[MobilityMessage] = field(default_factory=list)
     advertisements: list[RouterAdvertisement] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Logged:
+    """One line of the event log; it can be evidence as a frame can."""
+
+    file: str
+    """The event log, relative to the run directory."""
+    number: int
+    """Line number, from 1."""
+    time: float
+    """Unix time, seconds."""
+    node: str
+    fields: dict[str, Any] = field(compare=False)
+    """The whole object."""
 
 
 def eui64(mac: str) -> IPv6Address:

@@ -14,10 +14,13 @@ from typing import Any
 from captures import layers
 from captures.decode import decode_all, inside
 from captures.pcapng import CaptureError
-from captures.records import Capture, MobilityMessage, Packet, RouterAdvertisement
+from captures.records import Capture, Logged, MobilityMessage, Packet, RouterAdvertisement
 
 Object = dict[str, Any]
+EVENTS = "events.jsonl"
 INFINITY = float("inf")
+INJECTION_ANSWERED = 1.0
+"""Seconds in which a message that the script injected is answered, if it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,11 +106,16 @@ class Run:
         self.lab: Object = _read_object(self.directory / "lab.json")
         if self.lab.get("format") != 1:
             raise CaptureError(f"{self.directory}/lab.json: format {self.lab.get('format')!r}, only 1 is known")
-        self.events = sorted(_read_lines(self.directory / "events.jsonl"), key=lambda event: event["t"])
+        self._log = _read_lines(self.directory / EVENTS)
+        self.events = sorted((event for _, event in self._log), key=lambda event: event["t"])
+        self._owners: dict[IPv6Address, str | None] = {}
+        self._anchors: dict[IPv6Address, str | None] = {}
         self._given = list(captures) if captures is not None else None
         domain: Object = self.lab.get("domain") or {}
         self.mode: str = domain.get("mode", "direct")
         self.ra_profile: str = domain.get("ra_profile", "deprecate")
+        self.slowness: float = self.lab.get("kernel", {}).get("slowness", 1.0)
+        """Factor on all time bounds: 1.0 on a real machine."""
         self.repository_port: int | None = domain.get("repository_port")
         self.gateways: dict[str, Gateway] = {
             name: _gateway(name, facts) for name, facts in domain.get("gateways", {}).items()
@@ -210,10 +218,10 @@ class Run:
         """Gateway, or anchor of the classic mode, whose pool holds the address."""
         if self.central:
             return self.central.name if inside(address, self.central.pool) else None
-        for name, gateway in self.gateways.items():
-            if inside(address, gateway.pool):
-                return name
-        return None
+        if address not in self._anchors:
+            holders = (name for name, gateway in self.gateways.items() if inside(address, gateway.pool))
+            self._anchors[address] = next(holders, None)
+        return self._anchors[address]
 
     def crosses(self, anchor: str, serving: str) -> bool:
         """Whether two gateways belong to different operators (spec INTER-1)."""
@@ -268,6 +276,11 @@ class Run:
         started = [event for event in self.events if event["event"] == "flow-started"]
         return [_flow(event, ends.get(event["flow"], INFINITY)) for event in started]
 
+    def logged(self, event: str) -> list[Logged]:
+        """The lines of the event log that tell this event, by time."""
+        found = [Logged(EVENTS, n, one["t"], one["node"], one) for n, one in self._log if one["event"] == event]
+        return sorted(found, key=lambda one: one.time)
+
     @cached_property
     def end(self) -> float:
         """Time of the last thing known of the run."""
@@ -277,6 +290,22 @@ class Run:
 
     @cached_property
     def signalling(self) -> list[MobilityMessage]:
+        """The agents' Mobility Header messages; what an intruder sent, and rejections of it, are in `injected`."""
+        strange = set(self.injected)
+        return [message for message in self.mobility if message not in strange]
+
+    @cached_property
+    def injected(self) -> list[MobilityMessage]:
+        """Messages the lab's script sent in an agent's name (events `injected`), and their rejections."""
+        found: list[MobilityMessage] = []
+        for order in self.logged("injected"):
+            sent = next((one for one in self.mobility if is_injected(one, order) and one not in found), None)
+            if sent is not None:
+                found += [sent, *(one for one in self.mobility if rejects(one, sent))]
+        return found
+
+    @cached_property
+    def mobility(self) -> list[MobilityMessage]:
         """Every Mobility Header message once, by time, as its sender's capture shows it (else another's)."""
         recorded = {node for node, _ in self.captures}
         found = []
@@ -317,15 +346,29 @@ class Run:
         return found
 
     def owner(self, address: IPv6Address) -> str | None:
-        """Mobile node that owns the prefix of an address; the only one there is when nothing was advertised."""
-        for prefix, mobile in self.owner_of_prefix.items():
-            if inside(address, prefix):
-                return mobile
-        return None
+        """Mobile node that owns the prefix of an address."""
+        if address not in self._owners:
+            holders = (mobile for prefix, mobile in self.owner_of_prefix.items() if inside(address, prefix))
+            self._owners[address] = next(holders, None)
+        return self._owners[address]
 
     def mobile_by_id(self, mn_id: str | None) -> str | None:
         """Mobile node of an MN-Identifier."""
         return next((name for name, mobile in self.mobiles.items() if mobile.mn_id == mn_id), None)
+
+
+def is_injected(message: MobilityMessage, order: Logged) -> bool:
+    """Whether this is the message of an `injected` event, which is written just before it is sent."""
+    ends = IPv6Address(order.fields["source"]), IPv6Address(order.fields["destination"])
+    same = (message.source, message.destination) == ends and message.sequence == order.fields["sequence"]
+    return same and message.lifetime == order.fields["lifetime"] and message.time >= order.time
+
+
+def rejects(answer: MobilityMessage, update: MobilityMessage) -> bool:
+    """Whether a PBA is the rejection of just this update."""
+    ends = answer.source == update.destination and answer.destination == update.source
+    late = 0 <= answer.time - update.time < INJECTION_ANSWERED
+    return ends and late and answer.kind == "PBA" and answer.status >= 128 and answer.sequence == update.sequence
 
 
 def by_pair(packets: Iterable[Packet]) -> dict[tuple[IPv6Address, IPv6Address], list[Packet]]:
@@ -391,7 +434,8 @@ def _read_object(path: Path) -> Object:
     return found
 
 
-def _read_lines(path: Path) -> list[Object]:
+def _read_lines(path: Path) -> list[tuple[int, Object]]:
+    """(line number, event) of every line that is not empty."""
     try:
         lines = path.read_text().splitlines()
     except OSError as error:
@@ -406,5 +450,5 @@ def _read_lines(path: Path) -> list[Object]:
             raise CaptureError(f"{path} line {number} is not JSON: {error}") from error
         if not isinstance(event, dict) or "t" not in event or "event" not in event:
             raise CaptureError(f"{path} line {number}: no `t` or no `event`")
-        found.append(event)
+        found.append((number, event))
     return found

@@ -45,9 +45,10 @@ def _frames(result: Result) -> str:
     """ "dgw1-wan 12,13": the first frames of each capture."""
     parts = []
     for entry in result.evidence[:3]:
-        name = entry["pcap"].removeprefix("pcap/").removesuffix(".pcapng")
-        numbers = ",".join(map(str, entry["frames"][:4]))
-        more = "…" if len(entry["frames"]) > 4 or entry.get("more") else ""
+        name = entry.get("pcap", "log").removeprefix("pcap/").removesuffix(".pcapng")
+        found = entry.get("frames") or entry.get("lines") or []
+        numbers = ",".join(map(str, found[:4]))
+        more = "…" if len(found) > 4 or entry.get("more") else ""
         parts.append(f"{name} {numbers}{more}")
     return "\n".join(parts) + ("\n…" if len(result.evidence) > 3 else "")
 

@@ -146,6 +146,12 @@ class Lab(ABC):
     def script(self, run: Run, options: Any) -> None:
         """Play the lab's events."""
 
+    def finished(self, run: Run, options: Any) -> None:  # noqa: B027 - most labs have nothing to add
+        """Record what the checks want to know of the end, when the script is over and its flows have stopped.
+
+        Nothing follows but the end of the run: captures may be stopped and services told to let go.
+        """
+
     def radvds(self, options: Any) -> list[RadvdSpec]:
         """Which nodes run a radvd."""
         return []

@@ -22,6 +22,7 @@ from testbed.nginx import ACCESS_LOG, Nginx
 from testbed.nodes import MobileHost
 from testbed.processes import Agent, Radvd
 from testbed.radio.cells import Association
+from testbed.resources import usage
 from testbed.rundir import RunDirectory
 from testbed.validation import LabError, unknown
 from topologies.lab import RUNTIME, AgentSpec, Lab, WebServerSpec
@@ -147,8 +148,10 @@ class Run:
         """Play the lab's script."""
         self._progress = progress
         self.lab.script(self, self.options)
+        self.log("resources", **asdict(usage()))
         for flow in self.flows:
             flow.stop()
+        self.lab.finished(self, self.options)
 
     def step(self, title: str) -> None:
         """Announce a step of the script."""
@@ -173,6 +176,10 @@ class Run:
         """Where a path of the lab's specifications, which begins with RUNTIME, is in this run."""
         return path.replace(RUNTIME, self._runtime)
 
+    def mobiles(self) -> list[str]:
+        """Names of the mobile nodes."""
+        return [mobile.name for mobile in self._mobiles()]
+
     def address(self, node: str) -> str:
         """The first configured IPv6 address of a node."""
         for interface in self.net[node].intfList():
@@ -184,9 +191,8 @@ class Run:
 
     def move(self, node: str, target: str) -> dict[str, Any]:
         """Hand a mobile node over to a cell, named itself or by its gateway (LabError for an unknown one)."""
-        mobiles = [mobile.name for mobile in self._mobiles()]
-        if node not in mobiles:
-            raise LabError(unknown("mobile node", node, mobiles))
+        if node not in self.mobiles():
+            raise LabError(unknown("mobile node", node, self.mobiles()))
         cells = self.net.radio.describe()
         known = {name: name for name in cells} | {str(c["gateway"]): name for name, c in cells.items()}
         if target not in known:

@@ -196,16 +196,20 @@ class Executor:
         """Packets from and to each mobile node's prefix in service here (agents.kernel.gate)."""
         return self._gate.passed()
 
+    def clear(self) -> None:
+        """Take everything back that `prepare` and `install` did; only `close` may follow."""
+        self.adopt(())
+        self._netlink.run(
+            *map(routing.drop_rule, self._tunnels.rules()),
+            *(routing.drop_route(route.place) for route in self._base_routes()),
+        )
+        self._tunnels.clear()
+        self._gate.clear()
+
     def close(self, *, clear: bool = False) -> None:
         """Let go of the kernel; what is installed stays and keeps forwarding unless it is to be cleared."""
         if clear:
-            self.adopt(())
-            self._netlink.run(
-                *map(routing.drop_rule, self._tunnels.rules()),
-                *(routing.drop_route(route.place) for route in self._base_routes()),
-            )
-            self._tunnels.clear()
-            self._gate.clear()
+            self.clear()
         self._reaper.close()
         self._netlink.close()
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from captures.checks.base import Result, Tally, check, milliseconds, plural
+from statistics import median
+
+from captures.checks.base import Result, Tally, check, milliseconds, plural, required
 from captures.flows import LOCAL, FlowReport, analyse
-from captures.run import Run
+from captures.run import INFINITY, Run
 
 Bound = float | dict[str, float]
 """One bound for all flows, or one per flow name or kind ("*" for the rest)."""
@@ -17,10 +19,16 @@ def flows(
     max_lost: Bound = 50,
     max_lost_elsewhere: Bound = 0,
     names: list[str] | None = None,
+    max_median_gap_ms: float | None = None,
+    median_of: int | None = None,
 ) -> list[Result]:
-    """Judge each flow: `max_gap_ms` and `max_lost` per move, `max_lost_elsewhere` away from moves."""
+    """Judge each flow: `max_gap_ms` and `max_lost` per move, `max_lost_elsewhere` away from moves.
+
+    `max_median_gap_ms`: of the interruptions of all flows by all moves, or by each node's move number `median_of`.
+    """
     results = []
-    for report in analyse(run):
+    reports = analyse(run)
+    for report in reports:
         if names is not None and report.flow.name not in names:
             continue
         results += [
@@ -30,6 +38,8 @@ def flows(
         ]
         if report.gaps:
             results.append(_gaps(report, _bound(report, max_gap_ms)))
+    if results and max_median_gap_ms is not None:
+        results.append(_median(run, reports, max_median_gap_ms, median_of))
     if not results:
         results.append(Tally("flows", "SC-FIG1", "Flows survive", "at least one flow").result("", "no flow started"))
     return results
@@ -110,6 +120,23 @@ def _gaps(report: FlowReport, limit: float) -> Result:
     if not report.arrivals:
         tally.problems.clear()
     return tally.result(", ".join(texts) + usual, "no packet of the flow")
+
+
+def _median(run: Run, reports: list[FlowReport], limit: float, move: int | None) -> Result:
+    tally = Tally(
+        "flows.median",
+        required(run, "HO-9"),
+        "A move usually interrupts a session for a short time only",
+        f"silence in which the node changed gateways: median over all flows and moves ≤ {limit:g} ms",
+    )
+    gaps = [gap for report in reports for gap in report.gaps if move in (None, gap.stay.number)]
+    for gap in gaps:
+        tally.see(*[packet for packet in (gap.before, gap.after) if packet is not None])
+    if not gaps:
+        return tally.result("", "no flow crossed a move")
+    middle = median(INFINITY if gap.outage is None else gap.outage for gap in gaps) * 1000
+    tally.demand(middle <= limit, f"median {middle:.1f} ms")
+    return tally.result(f"median {middle:.1f} ms of {plural(len(gaps), 'interruption')}")
 
 
 def _loss(report: FlowReport, limit: float, elsewhere: float) -> Result:

@@ -1,20 +1,23 @@
 """Check "prefixes": one new prefix per gateway, from its own pool, exclusive to the node.
 
-Sources: spec ATT-3, HO-1, HO-14, SC-IETF83.
+Sources: spec ATT-3, ATT-12, DLIF-1, HO-1, HO-14, SC-IETF83, SC-SIMUL.
 """
 
 from __future__ import annotations
 
-from captures.checks.base import Result, Tally, check
+from captures.checks.base import Result, Tally, check, required
 from captures.records import RouterAdvertisement
 from captures.run import Attachment, Run
+
+JOINING = 0.01
+"""Seconds in which a station that joins a cell may hear what another one sends to nobody there: its port is new."""
 
 
 @check("prefixes")
 def prefixes(run: Run) -> list[Result]:
-    """One result per stay, and one over all for exclusivity."""
+    """One result per stay, one over all for exclusivity, one for what nodes hear of each other."""
     results = [_stay(run, stay) for stays in run.attachments.values() for stay in stays]
-    return [*results, _exclusive(run)]
+    return [*results, _exclusive(run), _leak(run)]
 
 
 def _own(run: Run, stay: Attachment) -> list[RouterAdvertisement]:
@@ -76,3 +79,27 @@ def _exclusive(run: Run) -> Result:
         if holders:
             tally.demand(count == len(visited), f"{mobile}: {count} prefixes of {len(visited)} anchors")
     return tally.result(", ".join(f"{prefix} {mobile}" for prefix, mobile in holders.items()), "no RA at any node")
+
+
+def _leak(run: Run) -> Result:
+    tally = Tally(
+        "prefixes.leak",
+        required(run, "DLIF-1", "ATT-12"),
+        "No node hears another's traffic",
+        "every packet from or to a mobile node's prefix that a node's interface shows is that node's own",
+    )
+    stations = {mobile.mac for mobile in run.mobiles.values()}
+    for mobile, stays in run.attachments.items():
+        capture = run.of_mobile(mobile)
+        for packet in capture.packets if capture else []:
+            joining = any(0 <= packet.time - stay.start < JOINING * run.slowness for stay in stays)
+            if joining and packet.eth_source in stations - {run.mobiles[mobile].mac}:
+                continue  # the air's doing, no gateway's
+            ends = (packet.inner.source, packet.inner.destination) if packet.layers else ()
+            owners = {owner for end in ends if (owner := run.owner(end)) is not None}
+            if owners:
+                tally.see(packet)
+                foreign = "/".join(sorted(owners))
+                tally.demand(mobile in owners, f"{mobile} hears a packet of {foreign}", packet)
+    text = f"{len(tally.seen)} packets at {len(run.mobiles)} nodes, all their own"
+    return tally.result(text, "no packet at any node")

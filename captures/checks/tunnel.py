@@ -10,6 +10,7 @@ from collections import Counter
 from captures import tunnels
 from captures.checks.base import Framed, Result, Tally, check, plural
 from captures.decode import inside
+from captures.flows import RETURNING
 from captures.records import Packet
 from captures.run import Attachment, Run
 from captures.tunnels import Tunnelled
@@ -105,8 +106,8 @@ def _local_plain(run: Run, read: dict[str, list[Tunnelled]]) -> Result:
             for one in read.get(stay.gateway, []):
                 settled = stay.start <= one.packet.time < stay.end
                 if settled and not one.local and any(inside(one.mobile_address, net) for net in prefixes):
-                    # The first moments after coming back an old tunnel may still deliver (spec HO-14).
-                    late = one.packet.time > stay.start + 1.0 or one.uplink
+                    # In the first moments after a return the gateway has not noticed yet (spec HO-14).
+                    late = one.packet.time > stay.start + RETURNING * run.slowness or one.uplink
                     tally.demand(not late, f"{stay.gateway} tunnels its own prefix", one.packet)
             if not plain and not tally.problems:
                 tally.missing = f"no packet of {mobile}'s local prefix on the core link of {stay.gateway}"

@@ -35,6 +35,13 @@ GROUPS = {
     "reachability": "Reachability",
     "protection": "Protection of signalling",
     "intruder": "Attacks on signalling",
+    "order": "Order of events",
+    "modes": "Messages of the signalling mode",
+    "pace": "Pace of the signalling",
+    "leftovers": "State of the gateways' kernels",
+    "mobile-view": "The mobile nodes' own view",
+    "replay": "Replayed messages",
+    "resources": "What the lab costs",
 }
 
 

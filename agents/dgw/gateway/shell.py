@@ -60,6 +60,7 @@ class GatewayShell:
         self._shell.on_request("local-access", self._local_access)
         self._shell.on_request("dropped", lambda request: {"dropped": self._executor.dropped()})
         self._shell.on_request("resume", lambda request: {"resumed": self._core.resume()})
+        self._shell.on_request("clear", self._clear)
         self._shell.remember(self._remember, _promises)
 
     def run(self) -> None:
@@ -127,6 +128,11 @@ class GatewayShell:
 
     def _local_access(self, request: dict[str, Any]) -> dict[str, Any]:
         self._shell.feed(LocalAccessChanged(str(request["mn_id"]), bool(request["allowed"])))
+        return {}
+
+    def _clear(self, request: dict[str, Any]) -> dict[str, Any]:
+        """The last request before SIGTERM: otherwise an agent's end leaves the kernel forwarding."""
+        self._executor.clear()
         return {}
 
 

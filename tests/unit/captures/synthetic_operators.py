@@ -12,7 +12,11 @@ class OperatorWorld(World):
 
     def __init__(self, mode="relay", tweak=None):
         super().__init__(mode, tweak)
-        self.checks.append({"check": "interoperator"})
+        unfit = ("modes", "replay")  # told by other conversations here; nothing is injected
+        self.checks = [one for one in self.checks if one["check"] not in unfit] + [{"check": "interoperator"}]
+
+    def far_end(self, anchor, serving):
+        return "cmd" if OPERATOR[anchor] != OPERATOR[serving] else anchor
 
     def lab(self):
         lab = super().lab()

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import doctored_cmd_modes
+import doctored_scenarios
 import pytest
 import synthetic as syn
 import synthetic_wire as wire
@@ -623,12 +624,11 @@ def prepared(tmp_path_factory):
     for mode in MODES:
         world = World(mode)
         directories[mode], base[mode] = world.write(root / mode, only=()), world.by_capture()
-        jobs += [(mode, file, data) for file, data in world.files().items()]
+        jobs += [(mode, file, frames) for file, frames in base[mode].items()]
     for name, (mode, doctor, *_) in DOCTORED.items():
         world = doctor(mode)
         directories[name] = world.write(root / name, only=())
-        changed = {file for file, frames in world.by_capture().items() if frames != base[mode][file]}
-        jobs += [(name, file, data) for file, data in world.files(changed).items()]
+        jobs += [(name, file, frames) for file, frames in world.by_capture().items() if frames != base[mode][file]]
     return directories, decode_together(root, jobs)
 
 
@@ -650,7 +650,7 @@ def test_a_right_run_passes(prepared, mode, check):
         assert result.measured
         assert result.requirement
         assert result.evidence
-        assert all(frame >= 1 for entry in result.evidence for frame in entry["frames"])
+        assert all(n >= 1 for entry in result.evidence for n in entry.get("frames", entry.get("lines")))
 
 
 @pytest.mark.parametrize("name", sorted(DOCTORED))
@@ -676,7 +676,8 @@ def test_every_check_has_its_right_run():
 
 
 def test_the_cmd_modes_have_negative_tests():
-    assert doctored_cmd_modes.__name__ in {function.__module__ for _, function, *_ in DOCTORED.values()}
+    modules = {function.__module__ for _, function, *_ in DOCTORED.values()}
+    assert {doctored_cmd_modes.__name__, doctored_scenarios.__name__} <= modules
     for mode in ("locator", "proxy"):
         stays = {wanted for kind, _, _, wanted, outcome, _ in DOCTORED.values() if kind == mode and outcome is False}
         assert stays >= {"signalling.mn1.0", "signalling.mn1.1", "signalling.mn1.2"}
@@ -689,13 +690,20 @@ def test_every_result_kind_has_a_negative_test():
     assert kinds >= {
         *(f"signalling.{kind}" for kind in ("wellformed", "flags", "options", "echo", "sequence")),
         "signalling",
-        *(f"tunnel.{kind}" for kind in ("outer", "serving", "leak", "cmd", "used")),
+        *(f"tunnel.{kind}" for kind in ("outer", "serving", "local", "leak", "cmd", "used")),
         "cmd-interface.content",
         *(f"ra.{kind}" for kind in ("source", "receiver", "profile", "same", "final", "routes", "soon")),
         *(f"identity.{kind}" for kind in ("constant", "unique", "one-place", "signalled")),
-        "prefixes",
-        *(f"flows.{kind}" for kind in ("addresses", "path", "gap", "loss")),
+        *(f"prefixes{kind}" for kind in ("", ".exclusive")),
+        *(f"flows.{kind}" for kind in ("addresses", "path", "gap", "loss", "median")),
         "reachability",
+        *(f"order.{kind}" for kind in ("lookup", "own", "anchors", "turned")),
+        "modes",
+        *(f"pace.{kind}" for kind in ("rate", "spacing", "complete")),
+        *(f"leftovers.{kind}" for kind in ("accounted", "dlif", "tunnel", "cleared")),
+        *(f"mobile-view.{kind}" for kind in ("routers", "addresses", "neighbours", "constant")),
+        *(f"replay.{kind}" for kind in ("stale.answer", "stale.state", "deregistration.answer")),
+        "resources.memory",
     }
 
 
