@@ -16,7 +16,6 @@ from captures.run import Run
 
 MOBILITY, ESP = 135, 50
 ETHERNET, IPV6 = 14, 40
-EMPTY = len(wire.pcapng([]))
 CMD, D1 = "cmd", "dgw1"
 
 
@@ -133,7 +132,7 @@ def runs(tmp_path_factory):
         world = made()
         directories[name] = world.write(root / name, only=())
         (directories[name] / "secrets.json").write_text(json.dumps({"cmd": SECRETS}))
-        jobs += [(name, file, data) for file, data in world.files().items() if len(data) > EMPTY]
+        jobs += [(name, file, frames) for file, frames in world.by_capture().items() if frames]
     decoded = decode_together(root, jobs)
     return {
         name: Run(directory, [capture for (run, _), capture in decoded.items() if run == name])
