@@ -22,7 +22,7 @@ def runs(tmp_path_factory):
     for name, world in worlds.items():
         world.write(root / name, only=())
         changed = {file for file, frames in world.by_capture().items() if name == RIGHT or frames != base[file]}
-        jobs += [(name, file, data) for file, data in world.files(changed).items()]
+        jobs += [(name, file, frames) for file, frames in world.by_capture().items() if file in changed]
     decoded = decode_together(root, jobs)
     return {
         name: Run(
