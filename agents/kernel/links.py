@@ -87,6 +87,11 @@ def set_up(number: int, name: str) -> Request:
     return Request(f"bring {name} up", rtnl.RTM_NEWLINK, ifinfmsg, content)
 
 
+def set_mtu(number: int, name: str, mtu: int) -> Request:
+    """Set the largest packet of an interface, octets."""
+    return _change(f"set MTU {mtu} on {name}", ("IFLA_MTU", mtu), number=number)
+
+
 def retire(number: int, name: str) -> Request:
     """Move an interface of ours out of service; one that is gone is fine."""
     return _change(f"retire {name}", ("IFLA_GROUP", RETIRED), number=number, ignore=(errno.ENODEV,))
