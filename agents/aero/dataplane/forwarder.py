@@ -6,6 +6,7 @@ neighbor cache changes, so that an ordinary packet costs two dictionary look-ups
 
 from __future__ import annotations
 
+import random
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -232,9 +233,18 @@ class Forwarder:
         else:
             self._departure.send(exit_over(neighbor, path), memoryview(packet), now)
 
-    def send_control(self, packet: bytes, lladdr: LinkLayerAddress, *, df: bool = False, pad: int = 0) -> None:
-        """A control packet to one link-layer address, never fragmented; `pad` zero octets behind it (spec §3.6)."""
-        self._departure.send_control(packet, lladdr, df=df, pad=pad)
+    def send_control(
+        self, packet: bytes, lladdr: LinkLayerAddress, *, df: bool = False, pad: int = 0, atomic: bool = False
+    ) -> None:
+        """A control packet to one link-layer address, never fragmented; `pad` zero octets behind it (spec §3.6).
+
+        `atomic` puts it behind a Fragment Header, whole all the same (spec FRAG-14).
+        """
+        identification = None
+        if atomic:
+            neighbor = self._cache.at(lladdr)
+            identification = neighbor.next_identification() if neighbor else random.getrandbits(32)
+        self._departure.send_control(packet, lladdr, df=df, pad=pad, identification=identification)
 
     # --- judging
 
