@@ -30,7 +30,7 @@ RECEIVE_BUFFER = 4 << 20
 _PORTS = {Carrier.UDP: AERO_PORT, Carrier.GUE: GUE_PORT}
 _IP_RECVTOS, _IP_MTU_DISCOVER = 13, 10
 _IPV6_RECVTCLASS, _IPV6_TCLASS, _IPV6_MTU_DISCOVER = 66, 67, 23
-_IPV6_RECVFRAGSIZE = 77
+_IPV6_AUTOFLOWLABEL, _IPV6_RECVFRAGSIZE = 70, 77
 _PMTUDISC_DONT, _PMTUDISC_PROBE = 0, 3
 _SO_RCVBUFFORCE = 33
 _ANCILLARY = socket.CMSG_SPACE(4) * 2
@@ -156,6 +156,7 @@ def _open(carrier: Carrier, version: int, mark: int) -> socket.socket:
                 made.setsockopt(socket.IPPROTO_IPV6, _IPV6_RECVFRAGSIZE, 1)
             made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_UNICAST_HOPS, OUTER_TTL)
             made.setsockopt(socket.IPPROTO_IPV6, _IPV6_RECVTCLASS, 1)
+            made.setsockopt(socket.IPPROTO_IPV6, _IPV6_AUTOFLOWLABEL, 0)  # spec §2.5
             # The kernel must not fragment in our place (spec §2.6).
             made.setsockopt(socket.IPPROTO_IPV6, _IPV6_MTU_DISCOVER, _PMTUDISC_PROBE)
         if port:
