@@ -259,3 +259,16 @@ def test_an_atomic_fragment_header_comes_through_unless_ipv6_is_tracked(net, pai
     finally:
         if tracked:
             net.router.run("nft", "delete", "table", "inet", "t")
+
+
+@pytest.mark.requirement("ENC-9")
+@pytest.mark.parametrize("version", VERSIONS)
+def test_overload_does_not_look_like_a_missing_protocol(pair, version):
+    both = pair(Encapsulation.MINIMAL, version)
+    for port in both.right.underlay._ports.values():
+        port.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 0)
+    for number in range(200):  # the receiver does not read meanwhile
+        both.left.send(packet(NEAR[6], FAR[6], 1000, number=number))
+    both.rest()
+    assert len(both.right.delivered) < 200
+    assert both.left.words == []
