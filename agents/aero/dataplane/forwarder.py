@@ -111,7 +111,7 @@ class Forwarder:
             if bare:
                 self._inner(origin, data, tos, now)
                 return
-            if through is Carrier.GUE and data[:4] == _GUE_FRONTS.get(data[4] >> 4 if len(data) > 4 else 0):
+            if through is Carrier.GUE and len(data) > 4 and bytes(data[:4]) == _GUE_FRONTS.get(data[4] >> 4):
                 self._inner(origin, data[4:], tos, now)
                 return
             payload = classify(through, data)
