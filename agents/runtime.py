@@ -15,7 +15,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -81,6 +81,7 @@ class Shell:
         self._timer: asyncio.TimerHandle | None = None
         self._readers: list[tuple[int, Callable[[], None]]] = []
         self._handlers: dict[str, Handler] = {"inspect": self._inspect}
+        self._farewells: list[Callable[[], Awaitable[None]]] = []
         self._remember: Callable[[], None] = lambda: None
         self._promises: Callable[[Any], bool] = lambda _action: False
         self._connections: set[asyncio.StreamWriter] = set()
@@ -99,6 +100,10 @@ class Shell:
         An agent killed at any moment then knows after its restart whatever a peer knows of it.
         """
         self._remember, self._promises = save, promises
+
+    def before_stop(self, farewell: Callable[[], Awaitable[None]]) -> None:
+        """Await `farewell` on an orderly stop, while everything still works; it must bound its own time."""
+        self._farewells.append(farewell)
 
     def feed(self, message: Any, source: Any = None) -> None:
         """Give the core one input and carry out what follows from it."""
@@ -119,9 +124,13 @@ class Shell:
             announce(event.name, self.clock.now(), **event.fields)
         self._arm()
 
-    def run(self, control: str | None = None) -> None:
-        """Serve until SIGTERM or SIGINT; prints `ready` when everything listens."""
-        _run_first()
+    def run(self, control: str | None = None, *, first: bool = True) -> None:
+        """Serve until SIGTERM or SIGINT; prints `ready` when everything listens.
+
+        `first` is for agents that only signal: one that also moves packets would let nobody else run.
+        """
+        if first:
+            _run_first()
         asyncio.run(self._main(control))
 
     async def _main(self, control: str | None) -> None:
@@ -136,6 +145,8 @@ class Shell:
         gc.freeze()  # what is there now stays: later collections need not look at it
         announce("ready", self.clock.now())
         await stop.wait()
+        for farewell in self._farewells:
+            await farewell()
         if server:
             server.close()
             for writer in self._connections:

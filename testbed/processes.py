@@ -1,4 +1,4 @@
-"""What runs in nodes: the life cycle (Daemon), our agents (Agent), and radvd."""
+"""What runs in nodes: the life cycle (Daemon), our agents (Agent), radvd, and Kea."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from pathlib import Path
 
 from testbed.agent import Agent, ControlError
 from testbed.daemon import Daemon
+from testbed.kea import Kea
 from testbed.nodes import Host
 
-__all__ = ["Agent", "ControlError", "Daemon", "Radvd"]
+__all__ = ["Agent", "ControlError", "Daemon", "Kea", "Radvd"]
 
 
 class Radvd(Daemon):

@@ -10,10 +10,10 @@ from typing import Any, Protocol
 from agents.dgw.actions import Discarded, MobilityDatagram, PeerRefused
 from agents.dgw.config import Protection
 from agents.dgw.esp import EspDatabase, Unacceptable
-from agents.dgw.store import StateFile
 from agents.kernel.netlink import KernelError
 from agents.kernel.rawsocket import MOBILITY_HEADER, MobilitySocket, Received
 from agents.kernel.xfrm import Xfrm, unavailable
+from agents.store import StateFile
 from agents.wire.esp import PROTOCOL as ESP
 from agents.wire.esp import SecurityAssociation
 

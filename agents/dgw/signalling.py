@@ -16,10 +16,10 @@ from agents.dgw.actions import (
 )
 from agents.dgw.esp import Exhausted
 from agents.dgw.protection import Channel
-from agents.dgw.store import StateFile
 from agents.kernel.netlink import KernelError
 from agents.kernel.rawsocket import MobilitySocket, ParameterProblems, Received
 from agents.runtime import Shell, announce
+from agents.store import StateFile
 
 LARGEST = 65535
 Message = Send | SendParameterProblem | Consult

@@ -10,9 +10,9 @@ from agents.dgw.cmd.core import CmdCore
 from agents.dgw.config import CmdConfig
 from agents.dgw.protection import open_channel
 from agents.dgw.signalling import Signalling, is_message
-from agents.dgw.store import StateFile
 from agents.kernel.netlink import KernelError
 from agents.runtime import Shell, announce
+from agents.store import StateFile
 
 if TYPE_CHECKING:
     from agents.dgw.executor import Executor

@@ -32,11 +32,11 @@ from agents.dgw.gateway.core import GatewayCore
 from agents.dgw.identity import link_local_of
 from agents.dgw.protection import open_channel
 from agents.dgw.signalling import Signalling, is_message
-from agents.dgw.store import StateFile
 from agents.kernel.netlink import KernelError
 from agents.kernel.radvd import MIN_MTU
 from agents.kernel.watch import Advertised, Watch
 from agents.runtime import Shell, announce
+from agents.store import StateFile
 
 
 class GatewayShell:

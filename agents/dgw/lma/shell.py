@@ -10,9 +10,9 @@ from agents.dgw.lma.config import LmaConfig
 from agents.dgw.lma.core import LmaCore
 from agents.dgw.protection import open_channel
 from agents.dgw.signalling import Signalling, is_message
-from agents.dgw.store import StateFile
 from agents.kernel.netlink import KernelError
 from agents.runtime import Shell, announce
+from agents.store import StateFile
 
 
 def run_lma(config: LmaConfig) -> None:
