@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from captures import layers
+from captures.aero.link import FAMILY as AERO
+from captures.aero.link import AeroLink
 from captures.decode import decode_all, inside
 from captures.pcapng import CaptureError
 from captures.records import Capture, MobilityMessage, Packet, RouterAdvertisement
@@ -109,6 +111,12 @@ class Run:
         self.cmd_node: str | None = cmd.get("node")
         self.cmd_interface: str | None = cmd.get("interface")
         self.cmd_address = IPv6Address(cmd["address"]) if cmd else None
+
+    @cached_property
+    def aero(self) -> AeroLink | None:
+        """The AERO link, None in a run of another family."""
+        family = (self.lab.get("domain") or {}).get("family")
+        return AeroLink(self.lab, self.events, self.directory) if family == AERO else None
 
     @cached_property
     def draft03(self) -> frozenset[IPv6Address]:

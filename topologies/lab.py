@@ -56,6 +56,19 @@ class RadvdSpec:
         return RadvdSpec(self.node, _located(self.config, runtime), _located(self.pid_file, runtime))
 
 
+@dataclass(frozen=True)
+class KeaSpec:
+    """A Kea of a lab, started before the agents; its files are in `folder`."""
+
+    node: str
+    settings: dict[str, Any]
+    folder: str
+
+    def located(self, runtime: str) -> KeaSpec:
+        """The same Kea with its files below `runtime`."""
+        return replace(self, folder=_located(self.folder, runtime))
+
+
 def _located(value: Any, runtime: str) -> Any:
     if isinstance(value, str):
         return value.replace(RUNTIME, runtime)
@@ -128,6 +141,10 @@ class Lab(ABC):
 
     def radvds(self, options: Any) -> list[RadvdSpec]:
         """Which nodes run a radvd."""
+        return []
+
+    def keas(self, options: Any) -> list[KeaSpec]:
+        """Which nodes run a Kea."""
         return []
 
     def domain(self, options: Any) -> dict[str, Any]:

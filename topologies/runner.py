@@ -20,7 +20,7 @@ from captures.record import Recorder, start_all, stop_all
 from testbed.cells import Association
 from testbed.network import Network
 from testbed.nodes import MobileHost
-from testbed.processes import Agent, Radvd
+from testbed.processes import Agent, Kea, Radvd
 from testbed.rundir import RunDirectory
 from testbed.validation import LabError, unknown
 from topologies.lab import AgentSpec, Lab
@@ -41,6 +41,8 @@ class Run:
         self.net = Network(lab.topo(options), source=lab.file)
         self.agents: dict[str, Agent] = {}
         """By node name: a node has at most one agent."""
+        self.keas: dict[str, Kea] = {}
+        """By node name."""
         self.flows: list[Flow] = []
         self._specs: dict[str, AgentSpec] = {}
         self._recorders: dict[tuple[str, str], Recorder] = {}
@@ -74,6 +76,11 @@ class Run:
             service = Radvd(self.net[radvd.node], Path(radvd.config), Path(radvd.pid_file), log)
             self._cleanup.callback(service.stop)
             service.start()
+        for kea in (spec.located(runtime) for spec in self.lab.keas(self.options)):
+            log = self.directory.agents / f"{kea.node}-kea.log"
+            self.keas[kea.node] = Kea(self.net[kea.node], kea.settings, Path(kea.folder), log)
+            self._cleanup.callback(self.keas[kea.node].stop)
+            self.keas[kea.node].start()
         self.net.listen_associations(self._on_association)
         for spec in self.lab.agents(self.options):
             self._start_agent(spec.located(runtime))

@@ -1,0 +1,109 @@
+"""Waiting and traffic of the AERO labs: real programs, announced in the event log, judged from the captures."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import time
+from collections.abc import Callable, Iterable
+from ipaddress import ip_address
+from typing import TYPE_CHECKING, Any
+
+from testbed.waiting import NotYet, wait_until
+from topologies.traffic import PATIENCE
+
+if TYPE_CHECKING:
+    from topologies.runner import Run
+
+HEADERS = {4: 28, 6: 48}
+"""Octets of IP and ICMP headers in front of a ping's data."""
+_identifiers = itertools.count(5000)
+State = dict[str, Any]
+
+
+def state(run: Run, node: str) -> State:
+    """What an agent says of itself."""
+    found: State = run.agents[node].request({"request": "inspect"})["state"]
+    return found
+
+
+def when(run: Run, node: str, what: str, holds: Callable[[State], bool], timeout: float = PATIENCE) -> None:
+    """Wait until an agent's state is as wanted."""
+
+    def look() -> bool:
+        now = state(run, node)
+        if not holds(now):
+            raise NotYet(json.dumps({"neighbors": now.get("neighbors"), "delegations": now.get("delegations")}))
+        return True
+
+    wait_until(f"{node}: {what}", look, timeout=timeout)
+
+
+def attached(run: Run, clients: Iterable[str]) -> None:
+    """Wait until Clients hold all prefixes they ask for."""
+    for name in clients:
+        when(run, name, "to be attached", lambda now: set(now["delegations"].values()) == {"bound"})
+
+
+def used_path(now: State, version: int = 0) -> State:
+    """The preferred path of a node's first neighbor; of one IP version of the underlay if given."""
+    paths: list[State] = now["neighbors"][0]["paths"] if now["neighbors"] else []
+    return max(paths, key=lambda path: int(path["preference"]), default={})
+
+
+def settled(run: Run, nodes: Iterable[str]) -> None:
+    """Wait until the sizes of all paths are found out one way or the other."""
+
+    def done(now: State) -> bool:
+        paths = [path for neighbor in now["neighbors"] for path in neighbor["paths"]]
+        return bool(paths) and all(path["state"] in ("whole", "frag") for path in paths)
+
+    for name in nodes:
+        when(run, name, "to know what fits", done)
+
+
+def pings(
+    run: Run,
+    name: str,
+    node: str,
+    source: str,
+    peer: str,
+    target: str,
+    *,
+    size: int = 84,
+    count: int = 5,
+    interval: float = 0.02,
+    expect: str = "reply",
+    fragment: bool = False,
+    patience: float = 2.0,
+    **more: Any,
+) -> None:
+    """`node` pings a target: `count` packets of `size` octets with their IP header, at once after each other.
+
+    `expect` "reply" or "none" is what the captures must show; `fragment` leaves IPv4's DF off.
+    """
+    version = ip_address(target).version
+    identifier = next(_identifiers)
+    argv = ["ping", f"-{version}", "-n", "-q", "-e", str(identifier), "-c", str(count), "-i", str(interval)]
+    argv += ["-W", str(patience), "-I", source, "-s", str(size - HEADERS[version])]
+    argv += ["-M", "dont" if fragment else "do", target]
+    begin = time.time()
+    run.net[node].run(argv, timeout=PATIENCE)
+    run.events.append(
+        {
+            "t": begin,
+            "end": time.time(),
+            "node": node,
+            "agent": "lab",
+            "event": "pings",
+            "name": name,
+            "peer": peer,
+            "source": source,
+            "destination": target,
+            "icmp_id": identifier,
+            "count": count,
+            "size": size,
+            "expect": expect,
+            **more,
+        }
+    )
