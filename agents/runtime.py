@@ -15,7 +15,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -82,6 +82,7 @@ class Shell:
         self._readers: list[tuple[int, Callable[[], None]]] = []
         self._handlers: dict[str, Handler] = {"inspect": self._inspect}
         self._after: list[Callable[[], None]] = []
+        self._farewells: list[Callable[[], Awaitable[None]]] = []
         self._connections: set[asyncio.StreamWriter] = set()
 
     def on_readable(self, fd: int, callback: Callable[[], None]) -> None:
@@ -95,6 +96,10 @@ class Shell:
     def after_each_turn(self, callback: Callable[[], None]) -> None:
         """Call `callback` after the core's actions were performed, e.g. to save its state."""
         self._after.append(callback)
+
+    def before_stop(self, farewell: Callable[[], Awaitable[None]]) -> None:
+        """Await `farewell` on an orderly stop, while everything still works; it must bound its own time."""
+        self._farewells.append(farewell)
 
     def feed(self, message: Any, source: Any = None) -> None:
         """Give the core one input and carry out what follows from it."""
@@ -111,9 +116,13 @@ class Shell:
             announce(event.name, self.clock.now(), **event.fields)
         self._arm()
 
-    def run(self, control: str | None = None) -> None:
-        """Serve until SIGTERM or SIGINT; prints `ready` when everything listens."""
-        _run_first()
+    def run(self, control: str | None = None, *, first: bool = True) -> None:
+        """Serve until SIGTERM or SIGINT; prints `ready` when everything listens.
+
+        `first` is for agents that only signal: one that also moves packets would let nobody else run.
+        """
+        if first:
+            _run_first()
         asyncio.run(self._main(control))
 
     async def _main(self, control: str | None) -> None:
@@ -128,6 +137,8 @@ class Shell:
         gc.freeze()  # what is there now stays: later collections need not look at it
         announce("ready", self.clock.now())
         await stop.wait()
+        for farewell in self._farewells:
+            await farewell()
         if server:
             server.close()
             for writer in self._connections:

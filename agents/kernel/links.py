@@ -10,21 +10,23 @@ import struct
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from ipaddress import IPv6Address, IPv6Interface
+from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
 from typing import Any
 
 from pyroute2.netlink import NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, nlmsg, rtnl
 from pyroute2.netlink.rtnl.ifaddrmsg import IFA_F_NODAD, ifaddrmsg
 from pyroute2.netlink.rtnl.ifinfmsg import IFF_RUNNING, IFF_UP, ifinfmsg
-from pyroute2.netlink.rtnl.ndmsg import NUD_STALE, ndmsg
+from pyroute2.netlink.rtnl.ndmsg import NTF_PROXY, NUD_STALE, ndmsg
 from pyroute2.netlink.rtnl.rtmsg import rtmsg
 
 from agents.kernel.netlink import KernelError, Netlink, Request
 
 ADDR_GEN_NONE = 1
-SIOCGIFFLAGS = 0x8913
+SIOCGIFFLAGS, SIOCGIFMTU = 0x8913, 0x8921
 WAIT = 2.0
 """Seconds an interface may take to get ready."""
+
+Interface = IPv4Interface | IPv6Interface
 
 OWNED, RETIRED = 183, 184
 """Device groups: ours, and ours but out of service and waiting for deletion."""
@@ -113,24 +115,26 @@ def delete_group(group: int) -> Request:
     return Request(f"delete group {group}", rtnl.RTM_DELLINK, ifinfmsg, {"attrs": [("IFLA_GROUP", group)]}, ignore=gone)
 
 
-def _address(number: int, address: IPv6Interface) -> dict[str, Any]:
+def _address(number: int, address: Interface, *, dad: bool = False) -> dict[str, Any]:
     ip = str(address.ip)
+    six = address.version == 6
+    flags = [("IFA_FLAGS", IFA_F_NODAD)] if six and not dad else []
     return {
-        "family": socket.AF_INET6,
+        "family": socket.AF_INET6 if six else socket.AF_INET,
         "prefixlen": address.network.prefixlen,
         "index": number,
-        "attrs": [("IFA_LOCAL", ip), ("IFA_ADDRESS", ip), ("IFA_FLAGS", IFA_F_NODAD)],
+        "attrs": [("IFA_LOCAL", ip), ("IFA_ADDRESS", ip), *flags],
     }
 
 
-def add_address(number: int, name: str, address: IPv6Interface) -> Request:
-    """Give an interface an address without duplicate address detection."""
+def add_address(number: int, name: str, address: Interface, *, dad: bool = False) -> Request:
+    """Give an interface an address, without duplicate address detection unless `dad`."""
     flags = NLM_F_CREATE | NLM_F_EXCL
     what = f"add {address} to {name}"
-    return Request(what, rtnl.RTM_NEWADDR, ifaddrmsg, _address(number, address), flags, (errno.EEXIST,))
+    return Request(what, rtnl.RTM_NEWADDR, ifaddrmsg, _address(number, address, dad=dad), flags, (errno.EEXIST,))
 
 
-def delete_address(number: int, name: str, address: IPv6Interface) -> Request:
+def delete_address(number: int, name: str, address: Interface) -> Request:
     """Take an address away; one that is not there is fine."""
     gone = (errno.EADDRNOTAVAIL, errno.ENODEV)
     what = f"delete {address} from {name}"
@@ -148,6 +152,27 @@ def hint_neighbour(number: int, name: str, neighbour: IPv6Address, mac: str) -> 
     }
     what = f"hint neighbour {neighbour} on {name}"
     return Request(what, rtnl.RTM_NEWNEIGH, ndmsg, content, NLM_F_CREATE | NLM_F_REPLACE)
+
+
+def _proxy(number: int, address: IPv6Address) -> dict[str, Any]:
+    return {
+        "family": socket.AF_INET6,
+        "ifindex": number,
+        "flags": NTF_PROXY,
+        "attrs": [("NDA_DST", str(address))],
+    }
+
+
+def add_proxy(number: int, name: str, address: IPv6Address) -> Request:
+    """Answer solicitations for an address on an interface (needs forwarding and proxy_ndp)."""
+    what = f"defend {address} on {name}"
+    return Request(what, rtnl.RTM_NEWNEIGH, ndmsg, _proxy(number, address), NLM_F_CREATE | NLM_F_REPLACE)
+
+
+def delete_proxy(number: int, name: str, address: IPv6Address) -> Request:
+    """Answer for it no longer; one that is not there is fine."""
+    what = f"stop defending {address} on {name}"
+    return Request(what, rtnl.RTM_DELNEIGH, ndmsg, _proxy(number, address), ignore=(errno.ENOENT, errno.ENODEV))
 
 
 def _running(message: nlmsg) -> bool:
@@ -190,6 +215,16 @@ def addresses(netlink: Netlink, number: int) -> set[IPv6Interface]:
     return {IPv6Interface((message.get_attr("IFA_ADDRESS"), message["prefixlen"])) for message in found}
 
 
+def own_addresses(netlink: Netlink) -> set[IPv4Address | IPv6Address]:
+    """Every address of this namespace."""
+    found: set[IPv4Address | IPv6Address] = set()
+    for family, kind in ((socket.AF_INET, IPv4Address), (socket.AF_INET6, IPv6Address)):
+        request = Request("list addresses", rtnl.RTM_GETADDR, ifaddrmsg, {"family": family})
+        for message in netlink.dump(request):
+            found.add(kind(message.get_attr("IFA_LOCAL") or message.get_attr("IFA_ADDRESS")))
+    return found
+
+
 def wait_running(name: str) -> None:
     """Return when the interface is up and its carrier is there."""
     _wait(f"{name} has no carrier", rtnl.RTNLGRP_LINK, lambda: is_running(name))
@@ -204,6 +239,16 @@ def is_running(name: str) -> bool:
             raise KernelError(f"cannot look at {name}: {error.strerror}", error.errno or 0) from error
     flags = struct.unpack_from("16xH", answer)[0]
     return bool(flags & IFF_UP and flags & IFF_RUNNING)
+
+
+def mtu(name: str) -> int:
+    """Largest packet of an interface, octets."""
+    with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as any_socket:
+        try:
+            answer = fcntl.ioctl(any_socket, SIOCGIFMTU, struct.pack("16si20x", name.encode(), 0))
+        except OSError as error:
+            raise KernelError(f"cannot look at {name}: {error.strerror}", error.errno or 0) from error
+    return int(struct.unpack_from("16xi", answer)[0])
 
 
 def wait_delivered(netlink: Netlink, number: int, name: str, address: IPv6Address) -> None:

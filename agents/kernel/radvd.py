@@ -92,7 +92,10 @@ class Radvd:
 
     def advertise(self, advertisements: Iterable[Advertisement]) -> None:
         """Rewrite the configuration and reload: an advertisement leaves on every interface, within some 3 ms."""
-        text = render(advertisements)
+        self.load(render(advertisements))
+
+    def load(self, text: str) -> None:
+        """Replace the configuration by this one and reload."""
         # Written beside and renamed: radvd ends when it reads half a file.
         beside = self._configuration.with_name(self._configuration.name + ".new")
         try:

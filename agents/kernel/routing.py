@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import socket
 from dataclasses import dataclass
-from ipaddress import IPv6Address, IPv6Network
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_network
 from typing import Any
 
 from pyroute2.netlink import NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, nlmsg, rtnl
@@ -17,11 +17,15 @@ from agents.kernel.netlink import Netlink, Request
 MAIN, LOCAL = 254, 255
 OWN = 183
 """rtm_protocol and rule protocol of everything we install, so that ownership shows in `ip -6 route`."""
-DEFAULT = IPv6Network("::/0")
+Prefix = IPv4Network | IPv6Network
+DEFAULT, DEFAULT_IPV4 = IPv6Network("::/0"), IPv4Network("0.0.0.0/0")
 ROUTE_METRIC = 1024
-Place = tuple[IPv6Network, int, int]
+Place = tuple[Prefix, int, int]
 """Prefix, table and metric: there is one route of ours in each."""
 
+_FAMILIES = {4: socket.AF_INET, 6: socket.AF_INET6}
+_LINK, _NOWHERE = 253, 255
+_INVERTED, _UNSUPPRESSED = 2, 0xFFFFFFFF
 REDUCED, DECAPSULATE = "encap.red", "End.DT6"
 # pyroute2 0.9.7 knows the modes inline and encap only, and silently sends encap for any other.
 _SRH = rtmsg.seg6_encap_info.ipv6_sr_hdr
@@ -45,7 +49,7 @@ class Hop:
 class Route:
     """One of our routes; unreachable when it has no hop."""
 
-    prefix: IPv6Network
+    prefix: Prefix
     hop: Hop | None
     table: int = MAIN
     metric: int = ROUTE_METRIC
@@ -62,10 +66,16 @@ class Rule:
 
     preference: int
     table: int
-    source: IPv6Network | None = None
-    destination: IPv6Network | None = None
+    source: Prefix | None = None
+    destination: Prefix | None = None
     protocol: int = 0
     """Next Header the rule is limited to, 0 for all."""
+    version: int = 6
+    """Of IP."""
+    unless_mark: int = 0
+    """For packets without this mark only; 0 for all."""
+    suppress: int | None = None
+    """Routes with a prefix this short do not count."""
 
 
 def _hop_attributes(hop: Hop) -> list[tuple[str, Any]]:
@@ -80,12 +90,19 @@ def _hop_attributes(hop: Hop) -> list[tuple[str, Any]]:
 
 
 def _route_request(what: str, kind: int, route: Route, flags: int = 0, ignore: tuple[int, ...] = ()) -> Request:
+    kind_of_route = rtnl.rt_type["unicast" if route.hop else "unreachable"]
+    scope = 0
+    if route.prefix.version == 4:  # IPv4 compares type and scope when it deletes, unless told not to
+        deleted = kind == rtnl.RTM_DELROUTE
+        kind_of_route = 0 if deleted else kind_of_route
+        scope = _NOWHERE if deleted else _LINK if route.hop else 0
     content = {
-        "family": socket.AF_INET6,
+        "family": _FAMILIES[route.prefix.version],
         "dst_len": route.prefix.prefixlen,
         "table": route.table if route.table < 256 else 0,
         "proto": OWN,
-        "type": rtnl.rt_type["unicast" if route.hop else "unreachable"],
+        "scope": scope,
+        "type": kind_of_route,
         "attrs": [
             ("RTA_DST", str(route.prefix.network_address)),
             ("RTA_PRIORITY", route.metric),
@@ -112,7 +129,8 @@ def drop_route(place: Place) -> Request:
 
 def _rule_request(rule: Rule, owner: int, *, put: bool) -> Request:
     content: dict[str, Any] = {
-        "family": socket.AF_INET6,
+        "family": _FAMILIES[rule.version],
+        "flags": _INVERTED if rule.unless_mark else 0,
         "table": rule.table if rule.table < 256 else 0,
         "action": FR_ACT_TO_TBL,
         "attrs": [("FRA_PRIORITY", rule.preference), ("FRA_TABLE", rule.table)],
@@ -121,7 +139,13 @@ def _rule_request(rule: Rule, owner: int, *, put: bool) -> Request:
         if prefix:
             content[f"{end}_len"] = prefix.prefixlen
             content["attrs"].append((f"FRA_{end.upper()}", str(prefix.network_address)))
-    for name, value in (("FRA_PROTOCOL", owner), ("FRA_IP_PROTO", rule.protocol)):
+    if rule.suppress is not None:
+        content["attrs"].append(("FRA_SUPPRESS_PREFIXLEN", rule.suppress))
+    for name, value in (
+        ("FRA_PROTOCOL", owner),
+        ("FRA_IP_PROTO", rule.protocol),
+        ("FRA_FWMARK", rule.unless_mark),
+    ):
         if value:
             content["attrs"].append((name, value))
     named = f"rule {rule.preference} to table {rule.table}"
@@ -162,29 +186,34 @@ def _hop(message: nlmsg) -> Hop:
 
 
 def _own_route(message: nlmsg) -> Route:
-    prefix = IPv6Network((message.get_attr("RTA_DST", "::"), message["dst_len"]))
+    everywhere = "::" if message["family"] == socket.AF_INET6 else "0.0.0.0"
+    prefix = ip_network((message.get_attr("RTA_DST", everywhere), message["dst_len"]))
     hop = _hop(message) if message["type"] == rtnl.rt_type["unicast"] else None
-    return Route(prefix, hop, message.get_attr("RTA_TABLE"), message.get_attr("RTA_PRIORITY"))
+    return Route(prefix, hop, message.get_attr("RTA_TABLE"), message.get_attr("RTA_PRIORITY", 0))
 
 
-def own_routes(netlink: Netlink) -> set[Route]:
-    """Every route of ours, in all tables."""
-    content = {"family": socket.AF_INET6, "proto": OWN}
+def own_routes(netlink: Netlink, version: int = 6) -> set[Route]:
+    """Every route of ours of an IP version, in all tables."""
+    content = {"family": _FAMILIES[version], "proto": OWN}
     return {_own_route(message) for message in netlink.dump(Request("list routes", rtnl.RTM_GETROUTE, rtmsg, content))}
 
 
 def _own_rule(message: nlmsg) -> Rule:
     source, destination = message.get_attr("FRA_SRC"), message.get_attr("FRA_DST")
+    suppress = message.get_attr("FRA_SUPPRESS_PREFIXLEN", _UNSUPPRESSED)
     return Rule(
         preference=message.get_attr("FRA_PRIORITY", 0),
         table=message.get_attr("FRA_TABLE"),
-        source=IPv6Network((source, message["src_len"])) if source else None,
-        destination=IPv6Network((destination, message["dst_len"])) if destination else None,
+        source=ip_network((source, message["src_len"])) if source else None,
+        destination=ip_network((destination, message["dst_len"])) if destination else None,
         protocol=message.get_attr("FRA_IP_PROTO", 0),
+        version=6 if message["family"] == socket.AF_INET6 else 4,
+        unless_mark=message.get_attr("FRA_FWMARK", 0) if message["flags"] & _INVERTED else 0,
+        suppress=None if suppress == _UNSUPPRESSED else suppress,
     )
 
 
-def own_rules(netlink: Netlink) -> set[Rule]:
-    """Every rule of ours."""
-    found = netlink.dump(Request("list rules", rtnl.RTM_GETRULE, fibmsg, {"family": socket.AF_INET6}))
+def own_rules(netlink: Netlink, version: int = 6) -> set[Rule]:
+    """Every rule of ours of an IP version."""
+    found = netlink.dump(Request("list rules", rtnl.RTM_GETRULE, fibmsg, {"family": _FAMILIES[version]}))
     return {_own_rule(message) for message in found if message.get_attr("FRA_PROTOCOL") == OWN}

@@ -15,6 +15,14 @@ def path(name: str) -> Path:
     return _ROOT / name
 
 
+def read(name: str) -> str:
+    """Read a setting."""
+    try:
+        return path(name).read_text().strip()
+    except OSError as error:
+        raise KernelError(f"cannot read {name}: {error.strerror}", error.errno or 0) from error
+
+
 def write(name: str, value: int | str) -> None:
     """Write a setting."""
     try:

@@ -44,6 +44,8 @@ class Tun:
         sysctl.ipv6(self.name, accept_ra=0, router_solicitations=0, accept_dad=0)
         sysctl.write(f"net/ipv4/conf/{self.name}/send_redirects", 0)
         sysctl.write(f"net/ipv4/conf/{self.name}/rp_filter", 0)
+        # Errors about packets of this host come in by this interface, with an address of this host as source.
+        sysctl.write(f"net/ipv4/conf/{self.name}/accept_local", 1)
         netlink = Netlink()
         try:
             netlink.run(

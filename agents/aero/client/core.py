@@ -128,6 +128,11 @@ class ClientCore:
         for each in self._delegations:
             each.release(now)
 
+    @property
+    def releasing(self) -> bool:
+        """Whether a Release still waits for its answer."""
+        return any(each.phase is Phase.RELEASING for each in self._delegations)
+
     def receive(self, message: Notice, source: Any, now: float) -> None:
         """Take a control packet or a word of the underlay."""
         match message:

@@ -79,11 +79,17 @@ class Departure:
         if size.next_timer() != before:
             self.probed(out.neighbor, out.path)
 
-    def send_control(self, packet: bytes, lladdr: LinkLayerAddress, *, df: bool, pad: int) -> None:
-        """A control packet, never fragmented, with `pad` zero octets behind it (spec §3.6)."""
-        number = PROTOCOLS[packet[0] >> 4]
-        through = carrier(lladdr.encapsulation, number, fragmented=False)
-        octets = [header(lladdr.encapsulation, number), packet, bytes(pad)]
+    def send_control(
+        self, packet: bytes, lladdr: LinkLayerAddress, *, df: bool, pad: int, identification: int | None = None
+    ) -> None:
+        """A control packet, never fragmented, with `pad` zero octets behind it (spec §3.6).
+
+        With an `identification` it goes behind a Fragment Header, whole all the same (spec FRAG-14).
+        """
+        kind, number = lladdr.encapsulation, PROTOCOLS[packet[0] >> 4]
+        behind = None if identification is None else Fragment(number, 0, False, identification)
+        through = carrier(kind, number, fragmented=behind is not None)
+        octets = [header(kind, number, behind), packet, bytes(pad)]
         self._sink.transmit(through, push_sockaddr(lladdr.ip, lladdr.port), octets, df, traffic_class(packet))
 
 

@@ -6,6 +6,7 @@ neighbor cache changes, so that an ordinary packet costs two dictionary look-ups
 
 from __future__ import annotations
 
+import random
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -42,6 +43,18 @@ class _Origin:
     """By source and destination of the inner packet."""
 
 
+_Origins = dict[tuple[Carrier, SocketAddress], _Origin]
+
+_BARE: dict[Carrier, tuple[int, ...]] = {
+    Carrier.UDP: (4, 6),
+    Carrier.GUE: (4, 6),
+    Carrier.PROTOCOL_4: (4,),
+    Carrier.PROTOCOL_41: (6,),
+    Carrier.PROTOCOL_44: (),
+}
+"""High nibbles of the first octet by which a payload is the inner packet itself (spec §2.3)."""
+
+
 class Forwarder:
     """One node's data plane; sans-IO: everything leaves through the sink."""
 
@@ -63,7 +76,9 @@ class Forwarder:
         self._dpd = dpd
         self._drop_gross = drop_gross
         self._generation = cache.generation
-        self._origins: dict[tuple[Carrier, SocketAddress], _Origin] = {}
+        self._origins: _Origins = {}
+        self._gue1_origins: _Origins = {}
+        """Of packets in GUE variant 1, which share a socket with those in variant 0."""
         self._flows: dict[bytes, tuple[Verdict, Exit | None]] = {}
         """Of packets from the kernel."""
         self._windows: dict[IPv6Address, DuplicateWindow] = {}
@@ -84,11 +99,16 @@ class Forwarder:
         """A payload arrived at the socket of `through` from `source`; `data` may be written to."""
         if self._generation != self._cache.generation:
             self._flush()
-        origin = self._origins.get((through, source)) or self._learn_origin(through, source)
+        bare = len(data) > 0 and data[0] >> 4 in _BARE[through]
+        origins = self._gue1_origins if bare and through is Carrier.GUE else self._origins
+        origin = origins.get((through, source)) or self._learn_origin(origins, through, source)
         if origin.path:
             origin.path.last_received = now
         self._back, self._now = origin.neighbor, now
         try:
+            if bare:
+                self._inner(origin, data, tos, now)
+                return
             payload = classify(through, data)
             if payload.fragment is None:
                 self._inner(origin, data[payload.start :], tos, now)
@@ -232,9 +252,18 @@ class Forwarder:
         else:
             self._departure.send(exit_over(neighbor, path), memoryview(packet), now)
 
-    def send_control(self, packet: bytes, lladdr: LinkLayerAddress, *, df: bool = False, pad: int = 0) -> None:
-        """A control packet to one link-layer address, never fragmented; `pad` zero octets behind it (spec §3.6)."""
-        self._departure.send_control(packet, lladdr, df=df, pad=pad)
+    def send_control(
+        self, packet: bytes, lladdr: LinkLayerAddress, *, df: bool = False, pad: int = 0, atomic: bool = False
+    ) -> None:
+        """A control packet to one link-layer address, never fragmented; `pad` zero octets behind it (spec §3.6).
+
+        `atomic` puts it behind a Fragment Header, whole all the same (spec FRAG-14).
+        """
+        identification = None
+        if atomic:
+            neighbor = self._cache.at(lladdr)
+            identification = neighbor.next_identification() if neighbor else random.getrandbits(32)
+        self._departure.send_control(packet, lladdr, df=df, pad=pad, identification=identification)
 
     # --- judging
 
@@ -285,23 +314,27 @@ class Forwarder:
         else:
             self._sink.deliver(answer)
 
-    def _learn_origin(self, through: Carrier, source: SocketAddress) -> _Origin:
+    def _learn_origin(self, origins: _Origins, through: Carrier, source: SocketAddress) -> _Origin:
         ip, port = pull_sockaddr(source)
         kind = {Carrier.UDP: Encapsulation.UDP, Carrier.GUE: Encapsulation.GUE}.get(through, Encapsulation.MINIMAL)
+        if origins is self._gue1_origins:
+            kind = Encapsulation.GUE1
         lladdr = LinkLayerAddress(kind, ip, port if kind.port else 0)
         neighbor = self._cache.at(lladdr)
-        if neighbor is None and kind is Encapsulation.GUE:
+        if neighbor is None and kind is Encapsulation.GUE:  # fragments of variant 1 come as variant 0
             other = LinkLayerAddress(Encapsulation.GUE1, ip, port)
-            neighbor, lladdr = self._cache.at(other), other if self._cache.at(other) else lladdr
+            neighbor = self._cache.at(other)
+            lladdr = other if neighbor else lladdr
         origin = _Origin(lladdr, neighbor, neighbor.path_at(lladdr) if neighbor else None)
-        if len(self._origins) >= FLOWS:
-            self._origins.clear()
-        self._origins[through, source] = origin
+        if len(origins) >= FLOWS:
+            origins.clear()
+        origins[through, source] = origin
         return origin
 
     def _flush(self) -> None:
         self._generation = self._cache.generation
         self._origins.clear()
+        self._gue1_origins.clear()
         self._flows.clear()
 
 

@@ -65,12 +65,12 @@ class ServerCore:
         self.counters: Counter[str] = Counter()
         self.router = True
         self._outbox = Outbox()
-        self._links = UnderlayLinks(config.links)
+        self.links = UnderlayLinks(config.links)
         wanted = Encapsulation[config.dataplane.encapsulation.upper()]
         self._discovery = Discovery(self.cache, self._outbox, self, wanted)
         self._secret = os.urandom(SECRET_OCTETS)
         self._ldra = Ldra(config.dhcp, self._secret)
-        self._leases = Leases(self.cache, self._outbox, self._links.mtu)
+        self._leases = Leases(self.cache, self._outbox, self.links.mtu)
         self._leases.when_added = self._client_added
         self._leases.when_removed = self._discovery.forget
         self._limits = Limits(config.rate_per_address, config.rate_total)
@@ -87,7 +87,7 @@ class ServerCore:
 
     def lladdrs(self, toward: LinkLayerAddress, *, target: bool) -> tuple[LinkLayerOption, ...]:
         """Our link-layer address in the encapsulation and IP version of a neighbor's."""
-        return self._links.options(toward, target=target)
+        return self.links.options(toward, target=target)
 
     # --- doors
 

@@ -8,8 +8,8 @@ from agents.dgw.actions import Action, Consult, Send, SendParameterProblem
 from agents.dgw.cmd.core import CmdCore
 from agents.dgw.config import CmdConfig
 from agents.dgw.signalling import Signalling
-from agents.dgw.store import StateFile
 from agents.runtime import Shell
+from agents.store import StateFile
 
 
 def run_cmd(config: CmdConfig) -> None:

@@ -26,10 +26,10 @@ from agents.dgw.executor import Executor, Settings
 from agents.dgw.gateway.core import GatewayCore
 from agents.dgw.identity import link_local_of
 from agents.dgw.signalling import Signalling
-from agents.dgw.store import StateFile
 from agents.kernel.netlink import KernelError
 from agents.kernel.watch import Advertised, Watch
 from agents.runtime import Shell, announce
+from agents.store import StateFile
 
 
 class GatewayShell:

@@ -1,0 +1,42 @@
+"""`python -m agents.aero`: an AERO Client or Server, configured on standard input."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from agents.aero.config import ClientConfig, ServerConfig
+from agents.kernel.netlink import KernelError
+from agents.plain import PlainError, build
+from agents.runtime import fail, read_configuration
+
+PROGRAM = "aero"
+
+
+def main() -> None:
+    """Read the configuration and run the role it names."""
+    data = read_configuration(PROGRAM)
+    try:
+        run(data)
+    except PlainError as error:
+        fail(PROGRAM, str(error))
+    except KernelError as error:
+        fail(PROGRAM, str(error), 1)
+
+
+def run(data: dict[str, Any]) -> None:
+    """Run a Client or a Server until SIGTERM (PlainError for a bad configuration, KernelError)."""
+    role = data.get("role")
+    if role == "client":
+        from agents.aero.client.shell import run_client
+
+        run_client(build(ClientConfig, data))
+    elif role == "server":
+        from agents.aero.server.shell import run_server
+
+        run_server(build(ServerConfig, data))
+    else:
+        raise PlainError(f"configuration.role: {role!r} is not one of client, server")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,54 @@
+"""The AERO Client as a process."""
+
+from __future__ import annotations
+
+import asyncio
+
+from agents.aero.client.core import ClientCore
+from agents.aero.config import ClientConfig
+from agents.aero.dataplane.policy import ClientPolicy, Inner
+from agents.aero.node import Node
+
+FAREWELL = 2.0
+"""Seconds that the Server has to confirm the Releases of an orderly stop: two transmissions (RFC 8415 §7.6)."""
+
+
+class ClientShell:
+    """Wires one Client core to its node."""
+
+    def __init__(self, config: ClientConfig) -> None:
+        self._core = ClientCore(config)
+        self._released: asyncio.Event | None = None
+        policy = ClientPolicy(self._core.cache, lambda: tuple(self._core.prefixes))
+        self._node = Node(config, self._core, policy, self._own)
+        self._shell = self._node.shell
+        self._shell.before_stop(self._release)
+        self._shell.after_each_turn(self._note_released)
+
+    def run(self) -> None:
+        """Attach, serve until SIGTERM, give everything back."""
+        self._node.run(lambda: self._core.start(self._shell.clock.now()))
+
+    def _own(self, version: int) -> Inner | None:
+        """A delegated address that this node has."""
+        addresses = sorted(address for address in self._node.addresses if address.version == version)
+        prefixes = [prefix for prefix in self._core.prefixes if prefix.version == version]
+        return next((each for each in addresses if any(each in prefix for prefix in prefixes)), None)
+
+    async def _release(self) -> None:
+        self._released = asyncio.Event()
+        self._core.stop(self._shell.clock.now())
+        self._shell.turn()
+        try:
+            await asyncio.wait_for(self._released.wait(), FAREWELL)
+        except TimeoutError:
+            return  # the lease dies with its time
+
+    def _note_released(self) -> None:
+        if self._released and not self._core.releasing:
+            self._released.set()
+
+
+def run_client(config: ClientConfig) -> None:
+    """Serve until SIGTERM (KernelError)."""
+    ClientShell(config).run()

@@ -1,0 +1,100 @@
+"""The AERO Server as a process: a node, and the socket toward its DHCPv6 server."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from ipaddress import IPv6Address, IPv6Interface
+from pathlib import Path
+from typing import Any
+
+from agents.aero.config import DhcpServer, ServerConfig
+from agents.aero.dataplane.policy import Inner, ServerPolicy
+from agents.aero.items import Address, Item, PrefixRoute, Routing
+from agents.aero.node import Node
+from agents.aero.notices import DhcpAnswer, ToDhcpServer
+from agents.aero.server.core import ServerCore
+from agents.kernel.netlink import KernelError
+from agents.runtime import announce
+from agents.store import StateFile
+
+_LARGEST = 65535
+BATCH = 64
+
+
+class ServerShell:
+    """Wires one Server core to its node."""
+
+    def __init__(self, config: ServerConfig) -> None:
+        self._config = config
+        self._core = ServerCore(config)
+        self._state = StateFile(Path(config.state))
+        self._dhcp = _dhcp_socket(config.dhcp)
+        policy = ServerPolicy(self._core.cache, lambda address: address in self._node.addresses)
+        self._node = Node(config, self._core, policy, self._own, self._perform)
+        self._shell = self._node.shell
+        self._shell.on_readable(self._dhcp.fileno(), self._read_dhcp)
+        self._shell.after_each_turn(lambda: self._state.save(self._core.saved_state()))
+
+    def run(self) -> None:
+        """Take up saved state, make the node a router of its aggregates, serve until SIGTERM."""
+        self._node.run(self._prepare)
+        self._dhcp.close()
+
+    def _prepare(self) -> None:
+        saved = self._state.load()
+        if saved is not None:
+            self._core.restore(saved, self._shell.clock.now())
+        self._node.kernel.install(items(self._config))
+
+    def _own(self, version: int) -> Inner | None:
+        """An address of this node that a Client can see: of the underlay, else any global one."""
+        underlay = [address for link in self._config.links for address in link.addresses]
+        others = sorted(address for address in self._node.addresses if address.version == version)
+        candidates = [*underlay, *others]
+        return next((each for each in candidates if each.version == version and _global(each)), None)
+
+    def _perform(self, action: Any) -> None:
+        if isinstance(action, ToDhcpServer):
+            server = self._config.dhcp
+            try:
+                self._dhcp.sendto(action.data, (str(server.address), server.port))
+            except OSError as error:  # e.g. refused because the daemon is not up yet: the Client asks again
+                announce("dhcp-server-unreachable", self._shell.clock.now(), reason=str(error.strerror))
+
+    def _read_dhcp(self) -> None:
+        for _message in range(BATCH):
+            try:
+                data, source = self._dhcp.recvfrom(_LARGEST)
+            except BlockingIOError:
+                return
+            except OSError:
+                continue
+            self._shell.feed(DhcpAnswer(data, IPv6Address(source[0].partition("%")[0])))
+
+
+def items(config: ServerConfig) -> Iterator[Item]:
+    """What a Server's kernel must hold: it forwards, and reaches its Clients through the AERO interface."""
+    yield Routing(True)
+    yield Address(config.interface, IPv6Interface((config.address, 64)))
+    for prefix in config.aggregates:
+        yield PrefixRoute(config.interface, prefix)
+
+
+def run_server(config: ServerConfig) -> None:
+    """Serve until SIGTERM (PlainError for unfit saved state, KernelError)."""
+    ServerShell(config).run()
+
+
+def _global(address: Inner) -> bool:
+    return not (address.is_link_local or address.is_loopback or address.is_multicast)
+
+
+def _dhcp_socket(server: DhcpServer) -> socket.socket:
+    made = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+    try:
+        made.bind(("::1" if server.address.is_loopback else "::", 0))
+    except OSError as error:
+        made.close()
+        raise KernelError(f"cannot bind toward {server.address}: {error.strerror}", error.errno or 0) from error
+    return made
