@@ -84,12 +84,8 @@ class NatBox(Router):
         rules = nat_rules(kind, outside, idle.get("udp", UDP_IDLE), ports)
         # New rules first: a packet between the two steps must not bring back an old translation.
         self._load("delete table ip roamlab-nat\n" + rules)
-        with self.entered():
-            conntrack = NFCTSocket()
-        try:
+        with self.entered(), NFCTSocket() as conntrack:
             conntrack.flush()
-        finally:
-            conntrack.close()
 
     def set_drops(self, drops: Iterable[Any]) -> None:
         """Replace the middlebox's rules: "fragments", a protocol's name or number, "udp/8060"."""

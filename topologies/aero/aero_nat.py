@@ -1,7 +1,7 @@
 """A Client behind a NAT of every kind attaches, talks, and is rebound in mid-flow.
 
-    h1 --- c1 --- n1 --- core --- s1 --- g
-           h2 --- c2 ------'
+h1 --- c1 --- n1 --- core --- s1 --- g
+       h2 --- c2 ------'
 """
 
 from __future__ import annotations
@@ -26,6 +26,11 @@ KINDS = {
 REBOUND = (30000, 30999)
 """Outside ports of the NAT after it has lost its translations."""
 
+TTL = {"h1-g": 62, "h1-g-after": 62, "h1-h2": 61, "h2-h1-after": 61, "g-h1": 62}
+"""Hop limits at the target: one less for each of c1, s1 and c2 that forwards (spec §2.4)."""
+REBINDING_LOST = 3
+"""Pings 50 ms apart that a rebinding may cost."""
+
 
 @dataclass(frozen=True)
 class NatOptions(AeroOptions):
@@ -48,7 +53,7 @@ class NatLab(AeroLab):
 
     def steps(self, options: Any) -> list[str]:
         """The script in words."""
-        return ["c1 and c2 attach", "h1 pings g and h2", "the NAT forgets its translations", "h1 pings on"]
+        return ["c1 and c2 attach", "h1 pings g and h2", "the NAT forgets its translations", "h1 pings on", "c2 leaves"]
 
     def script(self, run: Run, options: Any) -> None:
         """Attach, ping, rebind, ping."""
@@ -63,18 +68,27 @@ class NatLab(AeroLab):
             before = traffic.state(run, "c1")["lladdr"]
             run.step("the NAT forgets its translations")
             run.net["n1"].rebind(REBOUND)
-            traffic.pings(run, "rebinding", "h1", h1, "g", NATIVE["ipv6"], count=20, interval=0.05, expect="some")
+            traffic.pings(run, "rebinding", "h1", h1, "g", NATIVE["ipv6"], size=200, count=20, interval=0.05)
             traffic.when(run, "c1", "to know its new link-layer address", lambda now: now["lladdr"] != before)
         run.step("h1 pings on")
         traffic.pings(run, "h1-g-after", "h1", h1, "g", NATIVE["ipv6"])
         traffic.pings(run, "h2-h1-after", "h2", h2, "h1", h1)
+        run.step("c2 leaves")
+        run.agents["c2"].stop()
         run.step("done")
 
     def checks(self, options: Any, slowness: float) -> list[dict[str, Any]]:
         """Attachment, both views of the NAT, encapsulation, pings, and the moment the Server believes."""
+        kinds = KINDS[options.nat]
+        preserved = {name: kind == "cone" for name, kind in zip(Client(1, nats=kinds).nat_names, kinds, strict=True)}
         found: list[dict[str, Any]] = [
             {"check": "aero-attach", "bound_ms": 1000 * slowness},
+            {"check": "aero-encapsulation"},
+            {"check": "aero-pings", "ttl": TTL, "max_lost": {"rebinding": int(REBINDING_LOST * slowness)}},
         ]
+        if kinds:
+            found.append({"check": "aero-nat", "preserved": preserved})
+            found.append({"check": "aero-rebinding", "client": "c1", "bound_ms": 300 * slowness})
         return found
 
 

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from ipaddress import IPv6Address, IPv6Network
 
+from captures.aero.exchanges import REPLY, REQUEST, SOLICIT, Exchange, exchanges
 from captures.aero.link import AeroLink, aero_address
 from captures.aero.records import Delegated, Dhcp
-from captures.checks.aero.exchanges import REPLY, REQUEST, SOLICIT, Exchange, exchanges
 from captures.checks.base import Result, Tally, check, milliseconds, plural
 from captures.run import Run
 
@@ -44,7 +44,7 @@ def _solicits(found: list[Exchange]) -> Result:
         "aero-attach.solicit",
         "CLI-2, CLI-7",
         "Clients solicit a prefix inside the tunnel to their Server",
-        "Solicit with options 1, 6 (79, 82), 8, 14, 25; inner to ff02::1:2 port 547, hop limit 255; outer UDP 8060-8060",
+        "Solicit with options 1, 6 (79, 82), 8, 14, 25; inner to ff02::1:2 port 547, hop limit 255; UDP 8060-8060",
     )
     for one in found:
         if one.message.type != SOLICIT:
@@ -83,7 +83,9 @@ def _prefixes(link: AeroLink, found: list[Exchange], bound_ms: float) -> Result:
             if one.message.type == SOLICIT:
                 commit = one.reply is not None and RAPID_COMMIT in one.reply.options
                 tally.demand(commit, f"{one.title}: no Rapid Commit in the Reply", one.received)
-            texts.append(f"{client.name} {_names({each.prefix for each in _delegated(one.reply)})} {milliseconds(took)}")
+            texts.append(
+                f"{client.name} {_names({each.prefix for each in _delegated(one.reply)})} {milliseconds(took)}"
+            )
     return tally.result(", ".join(dict.fromkeys(texts)), "no Reply at any Client's interface")
 
 
@@ -159,7 +161,9 @@ def _echoed(found: list[Exchange]) -> Result:
         seen = (one.arrived.outer.source, (one.arrived.ports or (0, 0))[0])
         own = (one.asked.outer.source, (one.asked.ports or (0, 0))[0])
         tally.see(one.arrived, one.received)
-        tally.demand(one.reply.lladdr == seen, f"{one.title}: option 79 is {one.reply.lladdr}, not {seen}", one.received)
+        tally.demand(
+            one.reply.lladdr == seen, f"{one.title}: option 79 is {one.reply.lladdr}, not {seen}", one.received
+        )
         behind = bool(one.client.nats) and seen[0].version == 4
         tally.demand((seen != own) == behind, f"{one.title}: {own} is seen as {seen}", one.arrived)
         texts[one.client.name] = f"{one.client.name} {own[0]}:{own[1]} is {seen[0]}:{seen[1]}"
@@ -241,4 +245,3 @@ def _as_ipv6(prefix: object) -> IPv6Network:
 
 def _names(prefixes: set[IPv6Network]) -> str:
     return ", ".join(sorted(map(str, prefixes))) or "nothing"
-
