@@ -1,0 +1,319 @@
+"""Packets a second through one AERO Server process, against kernel forwarding and kernel VXLAN, in one run.
+
+    c1 --- s1 --- c2        IPv4 underlay, MTU 1600; inner packets are IPv6
+
+Real Clients attach by a real Kea; then they are killed and their link-layer addresses taken over by a program that
+sends one encapsulated packet as fast as it can, and one that only keeps c2 alive in the Server's cache.  The Server
+is bound to one core.  What counts is what arrives at c2's interface; since other programs run on that core too, the goal
+is set for the packets per second that the Server really was on it.
+"""
+
+from __future__ import annotations
+
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from ipaddress import IPv6Address, IPv6Network
+from pathlib import Path
+from time import monotonic, sleep
+from typing import Any
+
+from agents.aero.config import EncapsulationName
+from agents.aero.inner_packets import push_udp
+from testbed.agent import Agent
+from testbed.events import EventLog
+from testbed.kea import Kea
+from testbed.mininet_api import Topo
+from testbed.network import Network
+from testbed.nodes import Host
+from testbed.waiting import wait_until
+from topologies.aero.kea import KeaSettings, Pool
+from topologies.bench.figures import Figure, at_least, result
+
+UNDERLAY = {"c1": ("10.0.1.2", "10.0.1.1"), "c2": ("10.0.2.2", "10.0.2.1")}
+"""A Client's address and its Server's."""
+OVERLAY = {"c1": "2001:db8:3:1::2", "c2": "2001:db8:3:2::2"}
+"""Addresses for kernel forwarding and VXLAN."""
+PREFIXES = {"c1": "2001:db8:1000:a000::/56", "c2": "2001:db8:1000:b000::/56"}
+ENCAPSULATIONS: dict[EncapsulationName, tuple[str, int, bytes]] = {
+    "udp": ("udp", 8060, b""),
+    "minimal": ("41", 0, b""),
+    "gue": ("udp", 6080, bytes((0, 41, 0, 0))),
+    "gue1": ("udp", 6080, b""),
+}
+"""Socket, port, and octets in front of an inner IPv6 packet."""
+SIZES = (64, 512, 1400)
+"""Octets of the inner packet."""
+ROUNDS = 3
+SECONDS = 1.0
+WARM_UP = 0.2
+"""Seconds before counting, and between rounds: packets fill the Server's queue, or it empties it."""
+GOAL = 60_000
+MTU = 1600
+SERVER_CORE = 0
+
+
+class BenchTopo(Topo):
+    """Two Clients on links of their own to one Server."""
+
+    def build(self, **_opts: Any) -> None:
+        """Names, addresses and links."""
+        self.addHost("s1", cls=Host)
+        for name, (own, server) in UNDERLAY.items():
+            overlay = OVERLAY[name]
+            routes = [("default", server), ("default", overlay[:-1] + "1")]
+            self.addHost(name, cls=Host, routes=routes)
+            self.addLink(
+                "s1",
+                name,
+                intfName1=name,
+                intfName2="eth0",
+                params1={"addresses": [f"{server}/24", f"{overlay[:-1]}1/64"]},
+                params2={"addresses": [f"{own}/24", f"{overlay}/64"]},
+                mtu=MTU,
+            )
+
+
+def run(progress: Callable[[str], None] = lambda _text: None) -> dict[str, Any]:
+    """Measure every encapsulation and size; the kernel's figures are anchors."""
+    with tempfile.TemporaryDirectory(prefix="roamlab-bench-") as folder, Network(BenchTopo()) as net:
+        for name in ("net.ipv6.conf.all.forwarding", "net.ipv4.ip_forward"):
+            net["s1"].sysctl(name, 1)
+        kernel = {size: _plain(net, size, progress) for size in SIZES}
+        vxlan = {size: _vxlan(net, size, progress) for size in SIZES}
+        measured = {name: _encapsulated(net, name, Path(folder) / name, progress) for name in ENCAPSULATIONS}
+    figures = {f"kernel_{size}": Figure(rate, "packets/s") for size, rate in kernel.items()}
+    figures |= {
+        f"vxlan_{size}": Figure(vxlan[size], "packets/s", kernel[size], vxlan[size] / kernel[size]) for size in SIZES
+    }
+    for name, rates in measured.items():
+        for size, rate in rates.items():
+            share = rate.a_second / vxlan[size]
+            figures[f"{name}_{size}"] = Figure(rate.a_second, "packets/s", vxlan[size], share)
+            figures[f"{name}_{size}_core"] = at_least(rate.a_cpu_second, "packets per second on a core", GOAL)
+    return result("aero", figures)
+
+
+# --- anchors: the same packets, moved by the kernel
+
+
+def _plain(net: Network, size: int, progress: Callable[[str], None]) -> float:
+    progress(f"kernel forwarding, {size} octets")
+    with _blaster(net["c1"], "udp", 7000, OVERLAY["c2"]) as blaster:
+        return _rate(net, blaster, bytes(size - 48)).a_second
+
+
+def _vxlan(net: Network, size: int, progress: Callable[[str], None]) -> float:
+    progress(f"kernel VXLAN, {size} octets")
+    with ExitStack() as stack:
+        for number, (name, (own, server)) in enumerate(UNDERLAY.items(), start=1):
+            far = f"fd00:{number}::"
+            for node, local, remote, end in ((net[name], own, server, "2"), (net["s1"], server, own, "1")):
+                device = f"vx{number}"
+                lower = "eth0" if end == "2" else name
+                kind = f"vxlan id {number} local {local} remote {remote} dstport 4789 dev {lower}".split()
+                node.run(["ip", "link", "add", device, "mtu", "1500", "type", *kind], check=True)
+                stack.callback(node.run, ["ip", "link", "delete", device])
+                node.run(["ip", "address", "add", f"{far}{end}/64", "dev", device, "nodad"], check=True)
+                node.run(["ip", "link", "set", device, "up"], check=True)
+            other = f"fd00:{3 - number}::/64"
+            net[name].run(["ip", "-6", "route", "add", other, "via", f"{far}1"], check=True)
+        wait_until("VXLAN to carry packets", lambda: not net["c1"].run(["ping", "-c1", "-W1", "fd00:2::2"]).exit)
+        blaster = stack.enter_context(_blaster(net["c1"], "udp", 7000, "fd00:2::2"))
+        return _rate(net, blaster, bytes(size - 48)).a_second
+
+
+# --- the Server
+
+
+def _encapsulated(
+    net: Network, name: EncapsulationName, folder: Path, progress: Callable[[str], None]
+) -> dict[int, _Rate]:
+    kind, port, front = ENCAPSULATIONS[name]
+    with ExitStack() as stack:
+        progress(f"{name}: attaching")
+        server, addresses = _attach(net, name, folder, stack)
+        os.sched_setaffinity(server.pid or 0, {SERVER_CORE})
+        back = _inner(addresses["c2"], addresses["c1"], 64)
+        keeper = stack.enter_context(_blaster(net["c2"], kind, port, UNDERLAY["c2"][1]))
+        blaster = stack.enter_context(_blaster(net["c1"], kind, port, UNDERLAY["c1"][1]))
+        rates = {}
+        for size in SIZES:
+            progress(f"{name}: {size} octets")
+            packet = _inner(addresses["c1"], addresses["c2"], size)
+            keep = partial(keeper.order, f"send {(front + back).hex()}")
+            rates[size] = _rate(net, blaster, front + packet, keep, partial(_on_core, server.pid or 0))
+        return rates
+
+
+def _attach(
+    net: Network, name: EncapsulationName, folder: Path, stack: ExitStack
+) -> tuple[Agent, dict[str, IPv6Address]]:
+    """The Server with both Clients in its cache, and the Clients' addresses; the Clients themselves are gone again."""
+    folder.mkdir(parents=True)
+    events = EventLog(folder / "events.jsonl")
+    reservations = {_duid(client): [prefix] for client, prefix in PREFIXES.items()}
+    pools = [Pool("2001:db8:1000::/44", 56)]
+    settings = KeaSettings("0200000000aa", pools, reservations).dhcp6()
+    kea = Kea(net["s1"], settings, folder / "kea", folder / "kea.log")
+    _start(kea, stack)
+    server = Agent(net["s1"], "aero", "agents.aero", _server(name, folder), folder, events)
+    _start(server, stack)
+    clients = {
+        each: Agent(net[each], "aero", "agents.aero", _client(each, name, folder), folder, events) for each in PREFIXES
+    }
+    for client in clients.values():
+        _start(client, stack)
+    addresses = {each: IPv6Network(prefix)[1] for each, prefix in PREFIXES.items()}
+    wait_until("both Clients to be attached", lambda: _ready(server, name), timeout=20)
+    for one, other in (("c1", "c2"), ("c2", "c1")):
+        # Large enough to make the Server prove that 1400 octets fit whole.
+        large = ["ping", "-c1", "-W1", "-s1400", str(addresses[other])]
+        wait_until("large packets to pass", lambda one=one, large=large: not net[one].run(large).exit)  # type: ignore[misc]
+    wait_until("the sizes to be proven", lambda: _proven(server))
+    for client in clients.values():
+        client.kill()
+    return server, addresses
+
+
+def _start(daemon: Agent | Kea, stack: ExitStack) -> None:
+    daemon.start()
+    stack.callback(daemon.stop)
+
+
+def _neighbors(server: Agent) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = server.request({"request": "inspect"})["state"]["neighbors"]
+    return found
+
+
+def _used(neighbor: dict[str, Any]) -> dict[str, Any]:
+    """The path that data takes."""
+    best: dict[str, Any] = max(neighbor["paths"], key=lambda path: path["preference"])
+    return best
+
+
+def _ready(server: Agent, name: EncapsulationName) -> bool:
+    neighbors = _neighbors(server)
+    return len(neighbors) == len(PREFIXES) and all(_used(each)["lladdr"].startswith(f"{name} ") for each in neighbors)
+
+
+def _proven(server: Agent) -> bool:
+    return all(_used(each)["proven"] > max(SIZES) + 60 for each in _neighbors(server))
+
+
+def _duid(client: str) -> str:
+    return f"00030001020000000{client[1:]:0>3}"
+
+
+def _server(name: EncapsulationName, folder: Path) -> dict[str, Any]:
+    return {
+        "role": "server",
+        "name": "s1",
+        "address": "fe80::1",
+        "links": [{"interface": client, "addresses": [server]} for client, (_own, server) in UNDERLAY.items()],
+        "control": str(folder / "s1.sock"),
+        "state": str(folder / "s1.state"),
+        "aggregates": ["2001:db8:1000::/40"],
+        "dataplane": {"encapsulation": name},
+    }
+
+
+def _client(client: str, name: EncapsulationName, folder: Path) -> dict[str, Any]:
+    own, server = UNDERLAY[client]
+    return {
+        "role": "client",
+        "name": client,
+        "duid": _duid(client),
+        "links": [{"interface": "eth0", "addresses": [own]}],
+        "servers": [{"addresses": [server]}],
+        "control": str(folder / f"{client}.sock"),
+        "state": str(folder / f"{client}.state"),
+        "dataplane": {"encapsulation": name},
+    }
+
+
+# --- measuring
+
+
+def _inner(source: IPv6Address, destination: IPv6Address, size: int) -> bytes:
+    return push_udp(source, destination, 7000, 7000, bytes(size - 48))
+
+
+class _Blaster:
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self.process = process
+
+    def order(self, line: str) -> None:
+        assert self.process.stdin
+        self.process.stdin.write(line + "\n")
+        self.process.stdin.flush()
+
+    def answer(self) -> str:
+        assert self.process.stdout
+        return self.process.stdout.readline().strip()
+
+
+@contextmanager
+def _blaster(node: Host, kind: str, port: int, destination: str) -> Iterator[_Blaster]:
+    argv = [sys.executable, "-m", "topologies.tools.blast", kind, str(port), destination]
+    process = node.popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    os.sched_setaffinity(process.pid, set(range(os.cpu_count() or 1)) - {SERVER_CORE} or {SERVER_CORE})
+    blaster = _Blaster(process)
+    try:
+        assert blaster.answer() == "ready"
+        yield blaster
+    finally:
+        assert process.stdin
+        process.stdin.close()
+        process.wait(10)
+
+
+@dataclass(frozen=True, slots=True)
+class _Rate:
+    """Packets that arrived at c2, medians of some rounds."""
+
+    a_second: float
+    a_cpu_second: float
+    """Per second that the forwarding process was on its core."""
+
+
+def _rate(
+    net: Network,
+    blaster: _Blaster,
+    payload: bytes,
+    before: Callable[[], None] = lambda: None,
+    busy: Callable[[], float] = monotonic,
+) -> _Rate:
+    """Blast and count; `busy` is the time a process has worked, seconds."""
+    rates, cpu_rates = [], []
+    for _round in range(ROUNDS):
+        sleep(WARM_UP)  # the Server works off what is left of the round before, or would lose what comes now
+        before()
+        sleep(WARM_UP)
+        blaster.order(f"blast {payload.hex()} {SECONDS + 2 * WARM_UP}")
+        sleep(WARM_UP)
+        start, worked, count = monotonic(), busy(), _arrived(net)
+        sleep(SECONDS)
+        arrived = _arrived(net) - count
+        rates.append(arrived / (monotonic() - start))
+        cpu_rates.append(arrived / max(busy() - worked, 1e-3))
+        blaster.answer()
+    return _Rate(statistics.median(rates), statistics.median(cpu_rates))
+
+
+def _on_core(pid: int) -> float:
+    """Seconds a process was on a core."""
+    return int(Path(f"/proc/{pid}/schedstat").read_text().split()[0]) / 1e9
+
+
+def _arrived(net: Network) -> int:
+    with net["c2"].entered():
+        text = Path("/proc/thread-self/net/dev").read_text()
+    line = next(line for line in text.splitlines() if line.strip().startswith("eth0:"))
+    return int(line.split(":")[1].split()[1])
