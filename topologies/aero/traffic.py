@@ -6,7 +6,7 @@ import itertools
 import json
 import time
 from collections.abc import Callable, Iterable
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING, Any
 
 from testbed.waiting import NotYet, wait_until
@@ -45,17 +45,16 @@ def attached(run: Run, clients: Iterable[str]) -> None:
         when(run, name, "to be attached", lambda now: set(now["delegations"].values()) == {"bound"})
 
 
-def used_path(now: State, version: int = 0) -> State:
-    """The preferred path of a node's first neighbor; of one IP version of the underlay if given."""
-    paths: list[State] = now["neighbors"][0]["paths"] if now["neighbors"] else []
-    return max(paths, key=lambda path: int(path["preference"]), default={})
+def used_paths(now: State) -> list[State]:
+    """The preferred path of each of a node's neighbors."""
+    return [max(one["paths"], key=lambda path: int(path["preference"])) for one in now["neighbors"] if one["paths"]]
 
 
 def settled(run: Run, nodes: Iterable[str]) -> None:
-    """Wait until the sizes of all paths are found out one way or the other."""
+    """Wait until the sizes of all paths in use are found out one way or the other."""
 
     def done(now: State) -> bool:
-        paths = [path for neighbor in now["neighbors"] for path in neighbor["paths"]]
+        paths = used_paths(now)
         return bool(paths) and all(path["state"] in ("whole", "frag") for path in paths)
 
     for name in nodes:
@@ -107,3 +106,20 @@ def pings(
             **more,
         }
     )
+
+
+def encapsulated(run: Run, nodes: Iterable[str], encapsulation: str) -> None:
+    """Wait until nodes use an encapsulation toward all their neighbors, and know that fragments pass."""
+
+    def used(now: State) -> bool:
+        paths = used_paths(now)
+        kinds = {str(path["lladdr"]).split()[0] for path in paths}
+        return kinds == {encapsulation} and all(path["fragments"] for path in paths)
+
+    for name in nodes:
+        when(run, name, f"to use {encapsulation}", used)
+
+
+def first_address(prefix: str) -> str:
+    """The first address of a prefix that a Client puts on its AERO interface."""
+    return str(ip_network(prefix)[1])
