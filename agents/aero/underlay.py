@@ -21,6 +21,7 @@ from agents.aero.dataplane.encapsulation import Carrier
 from agents.aero.dataplane.sink import Octets
 from agents.aero.dataplane.sockaddr import SocketAddress
 from agents.kernel.netlink import KernelError
+from agents.kernel.watch import attach_filter
 
 BATCH = 64
 """Packets read from one socket before the others get their turn."""
@@ -30,9 +31,10 @@ RECEIVE_BUFFER = 4 << 20
 _PORTS = {Carrier.UDP: AERO_PORT, Carrier.GUE: GUE_PORT}
 _IP_RECVTOS, _IP_MTU_DISCOVER = 13, 10
 _IPV6_RECVTCLASS, _IPV6_TCLASS, _IPV6_MTU_DISCOVER = 66, 67, 23
-_IPV6_RECVFRAGSIZE = 77
+_IPV6_AUTOFLOWLABEL, _IPV6_RECVFRAGSIZE = 70, 77
 _PMTUDISC_DONT, _PMTUDISC_PROBE = 0, 3
 _SO_RCVBUFFORCE = 33
+_RETURN = 0x06
 _ANCILLARY = socket.CMSG_SPACE(4) * 2
 _TOS_AT = 0 if sys.byteorder == "little" else -1
 """Where the octet is in its ancillary data: one octet from IPv4, an int from IPv6."""
@@ -59,6 +61,7 @@ class Underlay:
         are dropped as loops.  `mark` keeps outer packets off the AERO interface (spec CLI-14)."""
         self._own = {str(address) for address in own}
         self._ports: dict[tuple[Carrier, int], _Port] = {}
+        self._guards: list[socket.socket] = []
         self._buffer = bytearray(BUFFER)
         self._view = memoryview(self._buffer)
         self.too_long: Callable[[SocketAddress], None] = lambda _destination: None
@@ -69,14 +72,16 @@ class Underlay:
             for version in sorted({address.version for address in own}):
                 for carrier in Carrier:
                     self._ports[carrier, version] = _Port(carrier, version, _open(carrier, version, mark))
+                    if carrier not in _PORTS:
+                        self._guards.append(_guard(carrier, version))
         except OSError as error:
             self.close()
             raise KernelError(f"cannot open the underlay's sockets: {error.strerror}", error.errno or 0) from error
 
     def close(self) -> None:
         """Close all sockets."""
-        for port in self._ports.values():
-            port.socket.close()
+        for each in (*(port.socket for port in self._ports.values()), *self._guards):
+            each.close()
 
     def readers(self, deliver: FromUnderlay, now: Callable[[], float]) -> Iterator[tuple[int, Callable[[], None]]]:
         """(file descriptor, what to call when it is readable) of every socket."""
@@ -156,6 +161,7 @@ def _open(carrier: Carrier, version: int, mark: int) -> socket.socket:
                 made.setsockopt(socket.IPPROTO_IPV6, _IPV6_RECVFRAGSIZE, 1)
             made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_UNICAST_HOPS, OUTER_TTL)
             made.setsockopt(socket.IPPROTO_IPV6, _IPV6_RECVTCLASS, 1)
+            made.setsockopt(socket.IPPROTO_IPV6, _IPV6_AUTOFLOWLABEL, 0)  # spec §2.5
             # The kernel must not fragment in our place (spec §2.6).
             made.setsockopt(socket.IPPROTO_IPV6, _IPV6_MTU_DISCOVER, _PMTUDISC_PROBE)
         if port:
@@ -163,6 +169,18 @@ def _open(carrier: Carrier, version: int, mark: int) -> socket.socket:
     except OSError:
         made.close()
         raise
+    return made
+
+
+def _guard(carrier: Carrier, version: int) -> socket.socket:
+    """A raw socket that takes nothing and therefore never is full.
+
+    Where no socket of a protocol has room, Linux answers Protocol Unreachable: a moment of overload would drive all
+    neighbors to another encapsulation for ten minutes (spec ENC-9).
+    """
+    family = socket.AF_INET if version == 4 else socket.AF_INET6
+    made = socket.socket(family, socket.SOCK_RAW | socket.SOCK_CLOEXEC, int(carrier))
+    attach_filter(made, ((_RETURN, 0, 0, 0),))
     return made
 
 

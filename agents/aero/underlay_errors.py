@@ -80,7 +80,7 @@ def heard(version: int, data: bytes, own: frozenset[IPv4Address | IPv6Address]) 
     """
     try:
         return _ipv4(data, own) if version == 4 else _ipv6(data, own)
-    except (IndexError, struct.error):
+    except (IndexError, ValueError, struct.error):  # cut short
         return []
 
 

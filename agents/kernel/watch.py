@@ -107,7 +107,7 @@ class Watch:
         kind = socket.SOCK_RAW | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
         # Protocol 0 takes nothing until the filter is there and the socket is bound.
         self._socket = socket.socket(socket.AF_PACKET, kind, 0)
-        _attach(self._socket, FILTER)
+        attach_filter(self._socket, FILTER)
         self._socket.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
         try:
             # A socket for IPv6 alone is never shown what leaves; the filter keeps the rest away.
@@ -148,7 +148,8 @@ def _timestamp(ancillary: Iterable[tuple[int, int, bytes]]) -> float:
     return time.time()
 
 
-def _attach(sock: socket.socket, program: tuple[tuple[int, int, int, int], ...]) -> None:
+def attach_filter(sock: socket.socket, program: tuple[tuple[int, int, int, int], ...]) -> None:
+    """Have a socket take only what a classic BPF program accepts."""
     code = b"".join(struct.pack("=HBBI", *instruction) for instruction in program)
     memory = ctypes.create_string_buffer(code)
     # struct sock_fprog: a count and a pointer, with the platform's padding between them.

@@ -4,8 +4,8 @@
 
 Real Clients attach by a real Kea; then they are killed and their link-layer addresses taken over by a program that
 sends one encapsulated packet as fast as it can, and one that only keeps c2 alive in the Server's cache.  The Server
-is bound to one core.  What counts is what arrives at c2's interface; since other programs run on that core too, the goal
-is set for the packets per second that the Server really was on it.
+is bound to one core.  What counts is what arrives at c2's interface; since other programs run on that core too, the
+goal is set for the packets per second that the Server really was on it.
 """
 
 from __future__ import annotations
@@ -138,11 +138,16 @@ def _encapsulated(
     kind, port, front = ENCAPSULATIONS[name]
     with ExitStack() as stack:
         progress(f"{name}: attaching")
-        server, addresses = _attach(net, name, folder, stack)
+        server, clients = _attach(net, name, folder, stack)
+        addresses = {each: IPv6Network(prefix)[1] for each, prefix in PREFIXES.items()}
         os.sched_setaffinity(server.pid or 0, {SERVER_CORE})
         back = _inner(addresses["c2"], addresses["c1"], 64)
+        if kind == "udp":
+            _kill(clients)
         keeper = stack.enter_context(_blaster(net["c2"], kind, port, UNDERLAY["c2"][1]))
         blaster = stack.enter_context(_blaster(net["c1"], kind, port, UNDERLAY["c1"][1]))
+        if kind != "udp":  # with no raw socket at all the kernel would answer Protocol Unreachable for a moment
+            _kill(clients)
         rates = {}
         for size in SIZES:
             progress(f"{name}: {size} octets")
@@ -152,10 +157,8 @@ def _encapsulated(
         return rates
 
 
-def _attach(
-    net: Network, name: EncapsulationName, folder: Path, stack: ExitStack
-) -> tuple[Agent, dict[str, IPv6Address]]:
-    """The Server with both Clients in its cache, and the Clients' addresses; the Clients themselves are gone again."""
+def _attach(net: Network, name: EncapsulationName, folder: Path, stack: ExitStack) -> tuple[Agent, list[Agent]]:
+    """The Server with both Clients in its cache, and the Clients."""
     folder.mkdir(parents=True)
     events = EventLog(folder / "events.jsonl")
     reservations = {_duid(client): [prefix] for client, prefix in PREFIXES.items()}
@@ -177,9 +180,13 @@ def _attach(
         large = ["ping", "-c1", "-W1", "-s1400", str(addresses[other])]
         wait_until("large packets to pass", lambda one=one, large=large: not net[one].run(large).exit)  # type: ignore[misc]
     wait_until("the sizes to be proven", lambda: _proven(server))
-    for client in clients.values():
+    return server, list(clients.values())
+
+
+def _kill(clients: list[Agent]) -> None:
+    """End them without a Release: the Server's entries stay."""
+    for client in clients:
         client.kill()
-    return server, addresses
 
 
 def _start(daemon: Agent | Kea, stack: ExitStack) -> None:

@@ -1,15 +1,18 @@
-"""`python -m topologies.tools.blast KIND PORT DESTINATION`: sends one payload as fast as it can, or keeps a socket open.
+"""`python -m topologies.tools.blast KIND PORT DESTINATION`: sends one payload as fast as it can.
 
 KIND is `udp`, or the number of an IP protocol; PORT is bound and sent to (0 for a protocol).  Reads orders, one a
-line: `blast HEX SECONDS` answers with the number of packets sent, `send HEX` sends one.  What arrives is not read.
+line: `blast HEX SECONDS` answers with the number of packets sent, `send HEX` sends one.  What arrives is dropped.
 """
 
 from __future__ import annotations
 
+import ctypes
 import socket
+import struct
 import sys
 import time
 
+SO_ATTACH_FILTER = 26
 ROUND = 64
 """Packets between two looks at the clock."""
 
@@ -22,7 +25,7 @@ def main(kind: str, port: int, destination: str) -> None:
         sender.bind(("", port))
     else:
         sender = socket.socket(family, socket.SOCK_RAW, int(kind))
-    sender.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 0)
+    _drop_all(sender)
     sender.connect((destination, port))
     print("ready", flush=True)
     for line in sys.stdin:
@@ -31,6 +34,12 @@ def main(kind: str, port: int, destination: str) -> None:
             _send(sender, bytes.fromhex(payload))
         else:
             print(_blast(sender, bytes.fromhex(payload), float(seconds[0])), flush=True)
+
+
+def _drop_all(sender: socket.socket) -> None:
+    """A filter, since a raw socket without room makes the kernel answer Protocol Unreachable."""
+    drop = ctypes.create_string_buffer(struct.pack("=HBBI", 0x06, 0, 0, 0))
+    sender.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, struct.pack("@HP", 1, ctypes.addressof(drop)))
 
 
 def _blast(sender: socket.socket, payload: bytes, seconds: float) -> int:
