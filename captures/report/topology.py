@@ -16,7 +16,7 @@ MARGIN = 40.0
 TIERS = {"correspondent": 0, "cmd": 0, "core": 1, "gateway": 2, "cell": 3, "mobile": 4}
 ROWS = (40.0, 180.0, 340.0, 520.0, 614.0)
 HIDDEN = ("air",)
-AERO_TIERS = {"native": 0, "server": 1, "relay": 1, "core": 2, "nat": 3, "client": 4, "host": 5}
+AERO_TIERS = {"native": 0, "server": 1, "relay": 1, "core": 2, "nat": 3, "router": 3, "client": 4, "host": 5}
 AERO_ROWS = (40.0, 150.0, 270.0, 390.0, 500.0, 610.0)
 
 

@@ -11,7 +11,7 @@ h1, h2 hosts downstream of router Clients        g 2001:db8:9::2, 198.18.9.2: a 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_interface
 from typing import Any
 
 from testbed.mininet_api import Topo
@@ -70,8 +70,8 @@ class Client:
     families: tuple[str, ...] = ("ipv6",)
     addresses: int = 1
     """How many the AERO interface holds, in models that put some there."""
-    mtu: int = 1500
-    """Of its own link to the underlay."""
+    narrow: int | None = None
+    """MTU of a link on its way to the core that is narrower than those around it; None: there is none."""
 
     @property
     def name(self) -> str:
@@ -104,11 +104,18 @@ class Client:
         return {"ipv4": "203.0.113.7", "ipv6": "2001:db8:f::7"}
 
     @property
+    def middle(self) -> str | None:
+        """The router behind the narrow link."""
+        return f"m{self.index}" if self.narrow else None
+
+    @property
     def nat_names(self) -> list[str]:
         """The NATs, outermost first."""
         return [f"n{self.index}" + "b" * number for number in range(len(self.nats))]
 
 
+WIDE = 9000
+"""MTU around a narrow link."""
 NAT_OUTSIDE = {"ipv4": "198.51.100.1", "ipv6": "2001:db8:e::1"}
 """Of the outermost NAT of c1."""
 
@@ -136,6 +143,11 @@ class AeroTopo(Topo):
             if client.nats
             for prefix in (f"2001:db8:{client.index}1::/64", f"2001:db8:{client.index}2::/64")
         ]
+        for client in clients:
+            if client.narrow:
+                way = {"ipv4": f"10.{client.index}.9.1", "ipv6": f"2001:db8:{client.index}9::1"}
+                nets = {family: str(ip_interface(masked(one)).network) for family, one in client.underlay.items()}
+                inside += [(nets[family], way[family]) for family in way]
         self.addHost("core", cls=Router, role="core", routes=inside)
         for server in servers:
             routes = [("default", opposite(address)) for address in server.underlay.values()]
@@ -180,10 +192,30 @@ class AeroTopo(Topo):
         else:
             routes = [("default", opposite(address)) for address in client.underlay.values()]
             self.addHost(client.name, cls=cls, role="client", routes=routes)
-            self._to_core(client.name, client.underlay, client.mtu)
+            if client.narrow:
+                self._behind_narrow(client, client.narrow)
+            else:
+                self._to_core(client.name, client.underlay, core_mtu)
         if client.host:
             self.addHost(client.host, cls=Host, role="host", sysctls=LAN_SYSCTLS)
             self.addLink(client.name, client.host, intfName1="lan", intfName2="eth0", mtu=9000)
+
+    def _behind_narrow(self, client: Client, mtu: int) -> None:
+        """core --narrow-- m --wide-- Client: neither end's own interface tells what fits."""
+        assert client.middle
+        way = {"ipv4": f"10.{client.index}.9.1", "ipv6": f"2001:db8:{client.index}9::1"}
+        routes = [("default", opposite(address)) for address in way.values()]
+        self.addHost(client.middle, cls=Router, role="router", routes=routes)
+        self._to_core(client.middle, way, mtu)
+        self.addLink(
+            client.middle,
+            client.name,
+            intfName1="inside",
+            intfName2="wan",
+            params1={"addresses": [masked(opposite(address)) for address in client.underlay.values()]},
+            params2={"addresses": [masked(address) for address in client.underlay.values()]},
+            mtu=WIDE,
+        )
 
     def _nats(self, client: Client, inside: dict[str, str], core_mtu: int) -> None:
         """The NATs from the core inward; the innermost has the Client on its LAN."""

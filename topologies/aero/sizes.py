@@ -31,10 +31,18 @@ PLAIN = {"udp": "0", "gue1": "3", "minimal": "1", "gue": "2"}
 
 
 def split(encapsulation: str, outer: str, inner: int) -> tuple[int, ...]:
-    """Outer sizes of the fragments of an inner packet of one of the table's sizes."""
-    return SPLITS["gue" if encapsulation == "gue1" else encapsulation, outer][inner]
+    """Outer sizes of the fragments of an inner packet: of the table, or in steps of one octet from its last entry."""
+    table = SPLITS["gue" if encapsulation == "gue1" else encapsulation, outer]
+    first, second = table[1500]
+    return table.get(inner, (first, second - (1500 - inner)))
 
 
 def whole(encapsulation: str, outer: str, inner: int) -> tuple[int, ...]:
     """Outer size of an inner packet sent whole."""
     return (inner + OVERHEAD[encapsulation, outer],)
+
+
+def expected(encapsulation: str, outer: str, inner: int, mtu: int) -> list[int]:
+    """Outer sizes of an inner packet once sizes are found out on a path of this MTU."""
+    fits = inner + OVERHEAD[encapsulation, outer] <= mtu
+    return list((whole if fits else split)(encapsulation, outer, inner))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import sys
 import time
 from collections.abc import Callable, Iterable
 from ipaddress import ip_address, ip_network
@@ -86,26 +87,26 @@ def pings(
     argv = ["ping", f"-{version}", "-n", "-q", "-e", str(identifier), "-c", str(count), "-i", str(interval)]
     argv += ["-W", str(patience), "-I", source, "-s", str(size - HEADERS[version])]
     argv += ["-M", "dont" if fragment else "do", target]
+    _announced(run, node, argv, identifier, name, peer, source, target, count=count, size=size, expect=expect, **more)
+
+
+def sweep(run: Run, name: str, node: str, source: str, peer: str, target: str, largest: int = 1500) -> None:
+    """`node` sends a target one echo request of every size up to `largest` octets."""
+    identifier = next(_identifiers)
+    smallest = HEADERS[ip_address(target).version]
+    argv = [sys.executable, "-m", "topologies.tools.size_sweep", source, target, str(identifier), "1", str(largest)]
+    count = largest - smallest + 1
+    _announced(run, node, argv, identifier, name, peer, source, target, count=count, size=0, expect="every size")
+
+
+def _announced(
+    run: Run, node: str, argv: list[str], identifier: int, name: str, peer: str, source: str, target: str, **more: Any
+) -> None:
+    """Run a program that sends echo requests, and say in the event log what it sent."""
     begin = time.time()
     run.net[node].run(argv, timeout=PATIENCE)
-    run.events.append(
-        {
-            "t": begin,
-            "end": time.time(),
-            "node": node,
-            "agent": "lab",
-            "event": "pings",
-            "name": name,
-            "peer": peer,
-            "source": source,
-            "destination": target,
-            "icmp_id": identifier,
-            "count": count,
-            "size": size,
-            "expect": expect,
-            **more,
-        }
-    )
+    fields = {"name": name, "peer": peer, "source": source, "destination": target, "icmp_id": identifier, **more}
+    run.events.append({"t": begin, "end": time.time(), "node": node, "agent": "lab", "event": "pings", **fields})
 
 
 def encapsulated(run: Run, nodes: Iterable[str], encapsulation: str) -> None:

@@ -23,6 +23,7 @@ def aero_pings(
     return [
         _series(link, ping, requirement, (ttl or {}).get(ping.name), (max_lost or {}).get(ping.name, 0))
         for ping in link.pings
+        if ping.expect != "every size"
     ]
 
 
