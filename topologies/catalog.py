@@ -11,7 +11,7 @@ from topologies.lab import Lab
 
 FAMILIES = {
     "dgw": ("basic", "ietf83", "sc-simul", "sc-badinput"),
-    "aero": ("aero-nat", "aero-combinations", "aero-mtu"),
+    "aero": ("aero-nat", "aero-mtu", "aero-combinations", "aero-minimal"),
 }
 """Labs by folder, in the order of `roamlab labs`; their modules are named alike, with _ for -."""
 LABS = tuple(name for labs in FAMILIES.values() for name in labs)

@@ -109,13 +109,13 @@ def _announced(
     run.events.append({"t": begin, "end": time.time(), "node": node, "agent": "lab", "event": "pings", **fields})
 
 
-def encapsulated(run: Run, nodes: Iterable[str], encapsulation: str) -> None:
-    """Wait until nodes use an encapsulation toward all their neighbors, and know that fragments pass."""
+def encapsulated(run: Run, nodes: Iterable[str], encapsulation: str, *, fragments: bool = True) -> None:
+    """Wait until nodes use an encapsulation toward all their neighbors, and know whether its fragments pass."""
 
     def used(now: State) -> bool:
         paths = used_paths(now)
         kinds = {str(path["lladdr"]).split()[0] for path in paths}
-        return kinds == {encapsulation} and all(path["fragments"] for path in paths)
+        return kinds == {encapsulation} and all(path["fragments"] == fragments for path in paths)
 
     for name in nodes:
         when(run, name, f"to use {encapsulation}", used)
