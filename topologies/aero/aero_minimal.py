@@ -19,9 +19,9 @@ WITHIN_MS = {"drop": 9000.0, "reject": 300.0}
 """Until data goes by UDP: five seconds of silence, a check each second, three solicitations; or one ICMP error."""
 RULES = {
     # Before connection tracking would put fragments together (spec §13 scenario 10).
-    "drop": ("prerouting priority -450", "ip protocol { 4, 41, 44 } drop; ip6 nexthdr { 4, 41, 44 } drop"),
-    "reject": ("forward priority filter", "ip protocol { 4, 41, 44 } reject with icmp type prot-unreachable"),
-    "fragments": ("prerouting priority -450", "ip protocol 44 drop; ip6 nexthdr 44 drop"),
+    "drop": ("prerouting priority -450", ("ip protocol { 4, 41, 44 } drop", "ip6 nexthdr { 4, 41, 44 } drop")),
+    "reject": ("forward priority filter", ("ip protocol { 4, 41, 44 } reject with icmp type prot-unreachable",)),
+    "fragments": ("prerouting priority -450", ("ip protocol 44 drop", "ip6 nexthdr 44 drop")),
 }
 PING_INTERVAL, DURATION = 0.2, 12
 
@@ -66,7 +66,8 @@ class MinimalLab(AeroLab):
             traffic.pings(run, f"before-{size}", "c1", one, "g", target, size=size)
         run.step(APPEARS)
         hook, rules = RULES[options.middlebox]
-        script = f"table inet roamlab-middlebox {{ chain all {{ type filter hook {hook}; {rules}; }} }}\n"
+        lines = (f"type filter hook {hook};", *rules)
+        script = "\n".join(["table inet roamlab-middlebox {", "chain all {", *lines, "}", "}", ""])
         run.net["core"].run(["nft", "-f", "-"], input=script, check=True)
         if options.middlebox == "fragments":
             run.restart_agent("c1")  # whether fragments pass is found out when an encapsulation is taken up
