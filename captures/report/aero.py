@@ -29,7 +29,10 @@ def rows(link: AeroLink) -> list[Arrow | Step]:
     """Steps of the script, DHCPv6 with its way through relay and Kea, Neighbor Discovery; in order of time."""
     steps = [Step(begin, title) for title, begin, _end in link.steps()]
     talk = [arrow for one in exchanges(link) for arrow in _exchange(one)]
-    return sorted([*steps, *talk, *_discovery(link)], key=lambda row: row.time)
+    found: list[Arrow | Step] = sorted([*steps, *talk, *_discovery(link)], key=lambda row: row.time)
+    if found and isinstance(found[0], Arrow):  # Clients attach as soon as they run, which is before the script
+        found.insert(0, Step(found[0].time, "the agents start"))
+    return found
 
 
 def _exchange(one: Exchange) -> Iterator[Arrow]:
