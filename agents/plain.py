@@ -13,10 +13,12 @@ import ipaddress
 import types
 import typing
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+SECRET = {"secret": True}
+"""Metadata of a dataclass field whose content no message may show (spec SEC-5)."""
 
 _TEXTUAL = (
     ipaddress.IPv4Address,
@@ -24,6 +26,7 @@ _TEXTUAL = (
     ipaddress.IPv4Network,
     ipaddress.IPv6Network,
 )
+_AS_IT_IS = frozenset({str, int, float, bool, types.NoneType})
 
 
 class PlainError(ValueError):
@@ -32,8 +35,14 @@ class PlainError(ValueError):
 
 def plain(value: Any) -> Any:
     """`value` as dictionaries, lists, strings, numbers, booleans and None."""
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    kind: type = type(value)
+    if kind in _AS_IT_IS:
+        return value
+    if kind in _TEXTUAL:
+        return _text(value)
+    names = _field_names(kind)
+    if names is not None:
+        return {name: plain(getattr(value, name)) for name in names}
     if isinstance(value, enum.Enum):
         return value.name.lower()
     if isinstance(value, Mapping):
@@ -42,9 +51,18 @@ def plain(value: Any) -> Any:
         return [plain(v) for v in value]
     if isinstance(value, bytes):
         return value.hex()
-    if isinstance(value, _TEXTUAL):
-        return str(value)
     return value
+
+
+# State is written down before every answer: what would be worked out again each time is remembered.
+@cache
+def _field_names(kind: type) -> tuple[str, ...] | None:
+    return tuple(f.name for f in dataclasses.fields(kind)) if dataclasses.is_dataclass(kind) else None
+
+
+@lru_cache(maxsize=4096)
+def _text(value: Any) -> str:
+    return str(value)
 
 
 def build(kind: type[T], data: Any, place: str = "configuration") -> T:
@@ -121,6 +139,16 @@ def _scalar(kind: Any, data: Any, place: str) -> Any:
     raise PlainError(f"{place}: expected {kind.__name__}, found {data!r}")
 
 
+def _field(field: dataclasses.Field[Any], kind: Any, data: Any, place: str) -> Any:
+    try:
+        return _convert(kind, data, place)
+    except PlainError as error:
+        if not field.metadata.get("secret"):
+            raise
+        where = str(error).partition(": ")[0]
+        raise PlainError(f"{where}: does not fit; what it holds is secret and not shown") from None
+
+
 @cache
 def _hints(kind: type) -> dict[str, Any]:
     return typing.get_type_hints(kind)
@@ -143,7 +171,7 @@ def _dataclass(kind: type, data: Any, place: str) -> Any:
         raise PlainError(f"{place}: missing key '{missing[0]}'")
     hints = _hints(kind)
     try:
-        return kind(**{k: _convert(hints[k], v, f"{place}.{k}") for k, v in data.items()})
+        return kind(**{k: _field(fields[k], hints[k], v, f"{place}.{k}") for k, v in data.items()})
     except PlainError:
         raise
     except ValueError as error:

@@ -81,8 +81,9 @@ class Shell:
         self._timer: asyncio.TimerHandle | None = None
         self._readers: list[tuple[int, Callable[[], None]]] = []
         self._handlers: dict[str, Handler] = {"inspect": self._inspect}
-        self._after: list[Callable[[], None]] = []
         self._farewells: list[Callable[[], Awaitable[None]]] = []
+        self._remember: Callable[[], None] = lambda: None
+        self._promises: Callable[[Any], bool] = lambda _action: False
         self._connections: set[asyncio.StreamWriter] = set()
 
     def on_readable(self, fd: int, callback: Callable[[], None]) -> None:
@@ -93,9 +94,12 @@ class Shell:
         """Answer `{"request": name, ...}` on the control socket with what `handler` returns."""
         self._handlers[name] = handler
 
-    def after_each_turn(self, callback: Callable[[], None]) -> None:
-        """Call `callback` after the core's actions were performed, e.g. to save its state."""
-        self._after.append(callback)
+    def remember(self, save: Callable[[], None], promises: Callable[[Any], bool]) -> None:
+        """Call `save` once in each turn, before the first action that tells a peer something (`promises` says which).
+
+        An agent killed at any moment then knows after its restart whatever a peer knows of it.
+        """
+        self._remember, self._promises = save, promises
 
     def before_stop(self, farewell: Callable[[], Awaitable[None]]) -> None:
         """Await `farewell` on an orderly stop, while everything still works; it must bound its own time."""
@@ -108,10 +112,14 @@ class Shell:
 
     def turn(self) -> None:
         """Perform the pending actions, print the pending events, re-arm the timer."""
+        saved = False
         for action in self.core.actions():
+            if not saved and self._promises(action):
+                self._remember()
+                saved = True
             self._perform(action)
-        for callback in self._after:
-            callback()
+        if not saved:
+            self._remember()
         for event in self.core.events():
             announce(event.name, self.clock.now(), **event.fields)
         self._arm()

@@ -14,6 +14,7 @@ class StateFile:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._new = path.with_suffix(".new")
         self._written = ""
 
     def load(self) -> dict[str, Any] | None:
@@ -35,8 +36,8 @@ class StateFile:
         text = json.dumps(state)
         if text == self._written:
             return
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        new = self._path.with_suffix(".new")
-        new.write_text(text)
-        new.replace(self._path)
+        if not self._written:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+        self._new.write_text(text)
+        self._new.replace(self._path)
         self._written = text

@@ -27,13 +27,12 @@ class Timers(Generic[K]):
         entry = (due, next(self._order))
         self._due[key] = entry
         heapq.heappush(self._heap, (*entry, key))
-        if len(self._heap) > 2 * len(self._due) + SLACK:  # a key set again and again leaves its old times behind
-            self._heap = [(*entry, key) for key, entry in self._due.items()]
-            heapq.heapify(self._heap)
+        self._tidy()
 
     def cancel(self, key: K) -> None:
         """Forget `key`; nothing happens when it was not set."""
-        self._due.pop(key, None)
+        if self._due.pop(key, None):
+            self._tidy()
 
     def due(self, key: K) -> float | None:
         """When `key` is due, None when it is not set."""
@@ -53,7 +52,14 @@ class Timers(Generic[K]):
                 return
             key = heapq.heappop(self._heap)[2]
             del self._due[key]
+            self._tidy()
             yield key
+
+    def _tidy(self) -> None:
+        """Keys set again, or cancelled, leave their old times behind: not too many of them."""
+        if len(self._heap) > 2 * len(self._due) + SLACK:
+            self._heap = [(*entry, key) for key, entry in self._due.items()]
+            heapq.heapify(self._heap)
 
     def _drop_stale(self) -> None:
         while self._heap and self._due.get(self._heap[0][2]) != self._heap[0][:2]:

@@ -10,9 +10,10 @@ from ipaddress import IPv6Address, IPv6Network
 from pathlib import Path
 from sys import intern
 
-from captures import mobility, tshark
+from captures import esp, mobility, tshark
 from captures.pcapng import CaptureError, Frames
 from captures.records import (
+    ESP,
     ICMPV6,
     IPV6,
     MARKER_ETHERTYPE,
@@ -21,6 +22,7 @@ from captures.records import (
     TCP,
     UDP,
     Capture,
+    Esp,
     IpLayer,
     MobilityMessage,
     Packet,
@@ -95,6 +97,9 @@ def _add(capture: Capture, row: tshark.Row, raw: Frames, draft03: frozenset[IPv6
 def _packet(file: str, row: tshark.Row, raw: Frames, number: int) -> Packet:
     layers = _layers(*(row[name] for name in IP_COLUMNS))
     protocol = _protocol(row, layers)
+    protection = _esp(layers, raw[number]) if protocol == ESP else None
+    if protection and protection.inside:
+        protocol = MOBILITY
     packet = Packet(
         file=file,
         number=number,
@@ -105,6 +110,7 @@ def _packet(file: str, row: tshark.Row, raw: Frames, number: int) -> Packet:
         ethertype=_first(row["eth.type"], 0),
         layers=layers,
         protocol=protocol,
+        esp=protection,
         **_upper(row, protocol),
     )
     if protocol == UDP and layers:
@@ -127,6 +133,11 @@ def _layers(sources: str, destinations: str, uppers: str, hops: str, sizes: str)
         if found[-1].next_header != IPV6:
             break
     return tuple(found)
+
+
+def _esp(layers: tuple[IpLayer, ...], frame: bytes) -> Esp | None:
+    start = mobility.ETHERNET + mobility.IPV6_HEADER * len(layers)
+    return esp.read(frame[start : start + layers[-1].payload_length])
 
 
 def _protocol(row: tshark.Row, layers: tuple[IpLayer, ...]) -> int:

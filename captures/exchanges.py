@@ -9,12 +9,14 @@ from dataclasses import dataclass, field, replace
 from captures.records import MobilityMessage
 from captures.run import Attachment, Run
 
+REVIVAL = 1
+"""Handoff Indicator of a node that is back at a gateway where its binding had ended (spec AMB-16)."""
 REFRESH = 5
 """Handoff Indicator of a re-registration (RFC 5213 §8.4)."""
 HANDOVER = (3, 4)
 """Handoff Indicators of a handover: between gateways, unknown."""
-MODES = ("direct", "relay", "locator", "proxy")
-"""Ways to tell the anchors: directly (no CMD in between), or the CMD as RFC 8885 §3.2, §3.3, §3.4 say."""
+MODES = ("direct", "relay", "locator", "proxy", "classic")
+"""Ways to tell the anchors: directly (no CMD in between), the CMD as RFC 8885 §3.2, §3.3, §3.4 say, or not at all."""
 
 Clock = Callable[[MobilityMessage], float | None]
 
@@ -54,11 +56,20 @@ class Registration:
     stay: Attachment
     mode: str
     own: list[Exchange] = field(default_factory=list)
-    """Serving gateway to CMD (all modes but direct)."""
+    """Serving gateway to CMD (all modes but direct), or to the anchor of the classic mode."""
     anchors: dict[str, list[Exchange]] = field(default_factory=dict)
     """Anchor gateway -> exchanges with it: from the serving gateway (direct) or the CMD (other modes)."""
     named: dict[str, list[MobilityMessage]] = field(default_factory=dict)
-    """Anchor gateway -> the CMD's acceptances that name it in an option 67."""
+    """Anchor gateway -> the CMD's acceptances that name it (or, between operators, its prefix) in an option 67."""
+    crossing: tuple[str, ...] = ()
+    """Anchors of other operators: the LMA stands for them (spec INTER-2)."""
+    chained: dict[str, list[Exchange]] = field(default_factory=dict)
+    """Such an anchor -> the LMA's exchanges with it in its own name (spec INTER-3)."""
+
+    @property
+    def near(self) -> list[str]:
+        """Anchors of the serving gateway's own operator."""
+        return [anchor for anchor in self.stay.previous if anchor not in self.crossing]
 
     def first_update(self) -> MobilityMessage | None:
         """The serving gateway's first PBU."""
@@ -79,13 +90,15 @@ class Registration:
 
     def _wanted(self) -> list[list[MobilityMessage]]:
         """Per anchor (or for the own registration) the PBAs of which one is needed."""
-        if self.own and not self.anchors:
+        if self.own and not self.anchors and not self.crossing:
             return [[answer for exchange in self.own for answer in exchange.accepted]]
         if self.mode == "direct":
             return [[answer for one in found for answer in one.accepted] for found in self.anchors.values()]
+        between = [self.named.get(anchor, []) for anchor in self.crossing]
         if self.mode == "locator":
-            return [[copy for one in found for copy in accepting(one.copies)] for found in self.anchors.values()]
-        return [self.named.get(anchor, []) for anchor in self.anchors]
+            copies = [[copy for one in found for copy in accepting(one.copies)] for found in self.anchors.values()]
+            return copies + between
+        return [self.named.get(anchor, []) for anchor in self.anchors] + between
 
 
 def pair(run: Run) -> tuple[list[Exchange], list[MobilityMessage]]:
@@ -139,7 +152,7 @@ def answers(answer: MobilityMessage, update: MobilityMessage) -> bool:
 
 
 def registrations(run: Run) -> list[Registration]:
-    """One Registration per stay, refreshes (HI 5) and deletions (lifetime 0) left out."""
+    """One Registration per stay; refreshes (HI 5), revivals (HI 1 after an end), deletions (lifetime 0) left out."""
     exchanges, _ = pair(run)
     found = []
     for mobile, stays in run.attachments.items():
@@ -154,21 +167,41 @@ def registrations(run: Run) -> list[Registration]:
 
 
 def _registration(run: Run, stay: Attachment, until: float, exchanges: list[Exchange]) -> Registration:
-    registration = Registration(stay, run.mode)
+    crossing = tuple(name for name in stay.previous if run.lma and run.crosses(name, stay.gateway))
+    registration = Registration(stay, run.mode, crossing=crossing)
     serving = run.gateways[stay.gateway].address
     anchors = {run.gateways[name].address: name for name in stay.previous}
     for exchange in exchanges:
         update = exchange.update
         if not stay.start <= update.time < until or update.handoff == REFRESH or update.lifetime == 0:
             continue
+        if update.handoff == REVIVAL and _ended(exchanges, stay, update):
+            continue
+        if update.source not in run.addresses:
+            continue  # an outsider's attempt
         if update.source == serving and update.destination == run.cmd_address:
+            if run.mode == "direct":  # the LMA as anchor of every prefix asked for
+                for prefix in update.prefixes:
+                    anchor = run.told_anchor(update.destination, prefix)
+                    registration.anchors.setdefault(anchor, []).append(exchange)
+                continue
             registration.own.append(exchange)
             for answer in exchange.accepted:
                 for group in answer.anchors:
-                    registration.named.setdefault(run.name_of(group.address), []).append(answer)
+                    registration.named.setdefault(run.told_anchor(group.address, group.prefix), []).append(answer)
+        elif run.lma and update.destination in anchors and update.serving == update.source == run.cmd_address:
+            registration.chained.setdefault(anchors[update.destination], []).append(exchange)
         elif update.destination in anchors and (update.source == serving or update.serving == serving):
             registration.anchors.setdefault(anchors[update.destination], []).append(exchange)
     return registration
+
+
+def _ended(exchanges: list[Exchange], stay: Attachment, update: MobilityMessage) -> bool:
+    """Whether the gateway had ended the binding before, during the same stay."""
+    return any(
+        one.update.lifetime == 0 and one.update.source == update.source and stay.start <= one.update.time < update.time
+        for one in exchanges
+    )
 
 
 class Arrivals:

@@ -16,12 +16,16 @@ from captures.records import ECHO_REPLY, ECHO_REQUEST, ICMPV6, TCP, UDP, Capture
 from captures.run import INFINITY, Attachment, Flow, Run, by_pair
 
 PROTOCOLS = {"icmpv6": ICMPV6, "tcp": TCP, "udp": UDP}
+AT_ONCE = 0.05
+"""Seconds after an attachment in which a silence that the move made has begun."""
 SETTLING = 3.0
 """Seconds after an attachment in which a silence is put down to the move."""
 BEFORE = 0.5
 """Seconds before leaving from which on a lost packet is put down to the move (it was still on its way)."""
 TAIL = 0.25
 """Seconds before a flow's end in which an unanswered packet is not yet a lost one."""
+RETURNING = 0.25
+"""Seconds after a return in which the anchor may still send downlink into the old tunnel: it has to notice first."""
 LOCAL = "local"
 Pair = tuple[IPv6Address, IPv6Address]
 
@@ -37,6 +41,11 @@ class Gap:
     after: Packet | None
     lost: int
     """Packets of the flow lost around this move."""
+    outage: float | None
+    """The longest of those silences, seconds, that had begun when the node attached, or began at once after that.
+
+    The others are of the time in which the move may still have consequences, or the sender was merely late.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,40 +264,50 @@ def _gap(run: Run, report: FlowReport, stay: Attachment) -> Gap:
     until = min(stay.end, stay.start + SETTLING)
     lost = sum(1 for when in report.lost if stay.left - BEFORE <= when < until)
     longest: tuple[float, Packet, Packet] | None = None
+    outage = 0.0
     for before, after in pairwise(report.arrivals):
         if after.time < stay.left or before.time > until:
             continue
         if before.time > stay.start and after.time > stay.end:
             continue  # began after this move and lasts past the next one: the next one's
         step = after.time - before.time
+        if before.time < stay.start + AT_ONCE * run.slowness:
+            outage = max(outage, step)
         if longest is None or step > longest[0]:
             longest = (step, before, after)
     last = report.arrivals[-1] if report.arrivals else None
     if longest is None or last is None or last.time < stay.start:
-        return Gap(stay, None, last, None, lost)
-    return Gap(stay, *longest, lost)
+        return Gap(stay, None, last, None, lost, None)
+    return Gap(stay, *longest, lost, outage)
 
 
 def _paths(run: Run, flow: Flow, mobile: str, index: _Index) -> list[Path]:
-    """Local or tunnelled, as the serving gateway's core link shows it, stay by stay."""
+    """Local or tunnelled, as the serving gateway's links other than to the node show it, stay by stay."""
     found = []
     for stay in run.attachments[mobile]:
         if flow.end <= stay.start or flow.start >= stay.end:
             continue
-        packets = _packets(run.wan(stay.gateway), flow, index)
+        packets = [one for capture in run.uplinks(stay.gateway) for one in _packets(capture, flow, index)]
         counts: Counter[str] = Counter()
         mine = []
         for packet in packets:
             if not stay.start <= packet.time < stay.end:
                 continue
             path = _path(run, packet, stay.gateway)
-            if path is not None:
+            if path is not None and not _on_its_way(run, flow, stay, packet):
                 counts[path] += 1
                 mine.append(packet)
         times = [p.time for p in mine]
         first, last = (min(times), max(times)) if times else (stay.start, stay.start)
         found.append(Path(stay, tuple(counts.most_common()), first, last, mine[0] if mine else None))
     return found
+
+
+def _on_its_way(run: Run, flow: Flow, stay: Attachment, packet: Packet) -> bool:
+    """Whether the anchor, to which the node has just returned, still sent a packet where the node was before."""
+    if not packet.tunnelled or packet.inner.destination != flow.source or run.anchor_of(flow.source) != stay.gateway:
+        return False
+    return packet.time < stay.start + RETURNING * run.slowness
 
 
 def _path(run: Run, packet: Packet, serving: str) -> str | None:

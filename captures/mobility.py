@@ -26,13 +26,15 @@ class _Collected:
 
 
 def read(packet: Packet, frame: bytes, draft03: frozenset[IPv6Address] = frozenset()) -> MobilityMessage:
-    """Read the message of a frame that holds a Mobility Header right behind its IPv6 header.
+    """Read the message of a frame that holds a Mobility Header right behind its IPv6 header, or inside ESP.
 
     Between two nodes of which one is in `draft03` the D flag is where the seed draft drew it (spec AMB-5).
     """
     layer = packet.inner
     start = ETHERNET + IPV6_HEADER * len(packet.layers)
     message = frame[start : start + layer.payload_length]
+    if packet.esp and packet.esp.inside:
+        message = packet.esp.inside
     base = MobilityMessage(
         file=packet.file,
         number=packet.number,
@@ -44,6 +46,7 @@ def read(packet: Packet, frame: bytes, draft03: frozenset[IPv6Address] = frozens
         checksum_valid=_checksum_valid(layer.source, layer.destination, message),
         payload_proto=message[0] if message else -1,
         octets=message,
+        esp=packet.esp,
     )
     if len(message) < 8:
         return replace(base, malformed=f"{len(message)} octets are no Mobility Header")
@@ -121,6 +124,8 @@ def _take(found: _Collected, kind: int, option: Any) -> None:
         simple["access_type"] = int(option.value)
     elif kind == layers.LINK_LAYER_ID:
         simple["link_layer_id"] = bytes(option.identifier).hex(":")
+    elif kind == layers.LINK_LOCAL:
+        simple["link_local"] = IPv6Address(bytes(option.address))
     elif kind == layers.TIMESTAMP:
         simple["timestamp"] = int(option.seconds) + int(option.fraction) / 65536
     elif kind == layers.SERVING_MAAR:

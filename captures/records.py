@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from ipaddress import IPv6Address, IPv6Network
+from typing import Any
 
+ESP = 50
 ICMPV6 = 58
 IPV6 = 41
 MOBILITY = 135
@@ -30,6 +32,19 @@ class IpLayer:
 
 
 @dataclass(frozen=True, slots=True)
+class Esp:
+    """One ESP packet in transport mode (RFC 4303 §2), read as far as that goes without a key."""
+
+    spi: int
+    sequence: int
+    covered: bytes = field(repr=False)
+    """What the ICV is over: everything before it."""
+    icv: bytes = field(repr=False)
+    inside: bytes | None = field(repr=False)
+    """The Mobility Header it holds; None when it is not readable (another cipher, altered)."""
+
+
+@dataclass(frozen=True, slots=True)
 class Packet:
     """One captured frame, reduced to the fields the checks need."""
 
@@ -47,7 +62,8 @@ class Packet:
     layers: tuple[IpLayer, ...]
     """IPv6 headers from the outermost in; empty for other network protocols."""
     protocol: int
-    """Upper-layer protocol inside the innermost header (6, 17, 58, 135 ...); -1 without IPv6."""
+    """Upper-layer protocol inside the innermost header (6, 17, 58, 135 ...), and inside ESP where that can be read;
+    -1 without IPv6."""
     source_port: int = 0
     destination_port: int = 0
     icmp_type: int = -1
@@ -61,6 +77,7 @@ class Packet:
     tcp_flags: int = 0
     udp_sequence: int = -1
     """First 8 octets of the UDP payload as a big-endian number; -1 when shorter."""
+    esp: Esp | None = None
 
     @property
     def tunnelled(self) -> bool:
@@ -140,21 +157,29 @@ class MobilityMessage:
     """Serving MAAR option (68)."""
     dlif: Dlif | None = None
     """Options 69 and 70 outside any anchor group: the sender's own DLIF."""
+    link_local: IPv6Address | None = None
+    """Link-local Address option (26): of the home router (RFC 5213 §6.8)."""
     malformed: str | None = None
     """Why the message could not be read to its end, else None."""
     octets: bytes = b""
     """The message as it was on the wire, from Payload Proto to the end of the packet."""
+    esp: Esp | None = None
+    """The ESP packet it came in; None when it was in the clear."""
 
     @property
     def lifetime_seconds(self) -> int:
         """Lifetime in seconds."""
         return self.lifetime * 4
 
-    def identities(self) -> list[tuple[IPv6Address, Dlif]]:
-        """(anchor address, DLIF) pairs: one per group, or the sender's own without groups."""
-        found = [(group.address, group.dlif) for group in self.anchors]
+    def identities(self) -> list[tuple[IPv6Address, IPv6Network | None, Dlif]]:
+        """(anchor address, its prefix, DLIF): one per group, the sender's own without groups, else option 26."""
+        found: list[tuple[IPv6Address, IPv6Network | None, Dlif]] = [
+            (group.address, group.prefix, group.dlif) for group in self.anchors
+        ]
         if self.dlif is not None:
-            found.append((self.source, self.dlif))
+            found.append((self.source, next(iter(self.prefixes), None), self.dlif))
+        elif self.link_local is not None:
+            found.append((self.source, next(iter(self.prefixes), None), Dlif(self.link_local, None)))
         return found
 
 
@@ -215,6 +240,21 @@ class Capture:
     packets: list[Packet] = field(default_factory=list)
     mobility: list[MobilityMessage] = field(default_factory=list)
     advertisements: list[RouterAdvertisement] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Logged:
+    """One line of the event log; it can be evidence as a frame can."""
+
+    file: str
+    """The event log, relative to the run directory."""
+    number: int
+    """Line number, from 1."""
+    time: float
+    """Unix time, seconds."""
+    node: str
+    fields: dict[str, Any] = field(compare=False)
+    """The whole object."""
 
 
 def eui64(mac: str) -> IPv6Address:

@@ -16,10 +16,13 @@ from captures.aero.link import FAMILY as AERO
 from captures.aero.link import AeroLink
 from captures.decode import decode_all, inside
 from captures.pcapng import CaptureError
-from captures.records import Capture, MobilityMessage, Packet, RouterAdvertisement
+from captures.records import Capture, Logged, MobilityMessage, Packet, RouterAdvertisement
 
 Object = dict[str, Any]
+EVENTS = "events.jsonl"
 INFINITY = float("inf")
+INJECTION_ANSWERED = 1.0
+"""Seconds in which a message that the script injected is answered, if it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +35,22 @@ class Gateway:
     wan: str
     phy: str
     local_prefixes: tuple[IPv6Network, ...] = ()
+    """Networks that only this gateway reaches (spec §5.5)."""
+    local_hosts: tuple[str, ...] = ()
+    """Nodes in them."""
     dflag_profile: str = "rfc8885"
     """Where it has its D flag: "rfc8885" or "draft03" (spec AMB-5)."""
+    operator: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LocalMobilityAnchor:
+    """The one anchor of classic Proxy Mobile IPv6 (RFC 5213)."""
+
+    name: str
+    address: IPv6Address
+    pool: IPv6Network
+    interface: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +78,7 @@ class Attachment:
     left: float
     """When the node left the gateway before (equal to start at the first attachment)."""
     previous: tuple[str, ...]
-    """Other gateways visited before, latest first: the anchors (spec HO-3, CMD-7)."""
+    """Other gateways visited before, latest first: the anchors (spec HO-3, CMD-7).  None in classic mode."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,11 +108,16 @@ class Run:
         self.lab: Object = _read_object(self.directory / "lab.json")
         if self.lab.get("format") != 1:
             raise CaptureError(f"{self.directory}/lab.json: format {self.lab.get('format')!r}, only 1 is known")
-        self.events = sorted(_read_lines(self.directory / "events.jsonl"), key=lambda event: event["t"])
+        self._log = _read_lines(self.directory / EVENTS)
+        self.events = sorted((event for _, event in self._log), key=lambda event: event["t"])
+        self._owners: dict[IPv6Address, str | None] = {}
+        self._anchors: dict[IPv6Address, str | None] = {}
         self._given = list(captures) if captures is not None else None
         domain: Object = self.lab.get("domain") or {}
         self.mode: str = domain.get("mode", "direct")
         self.ra_profile: str = domain.get("ra_profile", "deprecate")
+        self.slowness: float = self.lab.get("kernel", {}).get("slowness", 1.0)
+        """Factor on all time bounds: 1.0 on a real machine."""
         self.repository_port: int | None = domain.get("repository_port")
         self.gateways: dict[str, Gateway] = {
             name: _gateway(name, facts) for name, facts in domain.get("gateways", {}).items()
@@ -107,10 +129,15 @@ class Run:
         self.correspondents: dict[str, IPv6Address] = {
             name: IPv6Address(text) for name, text in domain.get("correspondents", {}).items()
         }
-        cmd: Object = domain.get("cmd") or {}
+        self.central = _lma(domain.get("lma"))
+        """Set in classic mode only, where there is no CMD."""
+        cmd: Object = domain.get("cmd") or domain.get("lma") or {}
+        # The node that every gateway registers with: the CMD, or the anchor of the classic mode.
         self.cmd_node: str | None = cmd.get("node")
         self.cmd_interface: str | None = cmd.get("interface")
         self.cmd_address = IPv6Address(cmd["address"]) if cmd else None
+        self.lma: str | None = self.cmd_node if cmd.get("lma") else None
+        """The CMD's node where that is the home LMA between operators as well."""
 
     @cached_property
     def aero(self) -> AeroLink | None:
@@ -126,6 +153,12 @@ class Run:
     def d_flags(self, *ends: IPv6Address) -> tuple[int, int]:
         """Masks of the D flag in a PBU and in a PBA between two nodes."""
         return layers.d_flags(bool(self.draft03 & set(ends)))
+
+    @cached_property
+    def secrets(self) -> dict[str, Object]:
+        """Node -> what only its agent was told, such as keys; empty when the run has no secrets.json."""
+        path = self.directory / "secrets.json"
+        return _read_object(path) if path.exists() else {}
 
     @cached_property
     def captures(self) -> dict[tuple[str, str], Capture]:
@@ -148,6 +181,11 @@ class Run:
         """Capture of a gateway's access side."""
         return self.capture(gateway, self.gateways[gateway].phy)
 
+    def uplinks(self, gateway: str) -> list[Capture]:
+        """Captures of all sides of a gateway but the access side: its core link, and links to what stands beside it."""
+        phy = self.gateways[gateway].phy
+        return [one for (node, interface), one in self.captures.items() if node == gateway and interface != phy]
+
     def of_mobile(self, mobile: str) -> Capture | None:
         """Capture of a mobile node's interface."""
         return self.capture(mobile, self.mobiles[mobile].interface)
@@ -163,7 +201,7 @@ class Run:
 
     @cached_property
     def addresses(self) -> dict[IPv6Address, str]:
-        """Signalling address -> node: gateways and the CMD."""
+        """Signalling address -> node: gateways and the CMD (or the anchor of the classic mode)."""
         found = {gateway.address: name for name, gateway in self.gateways.items()}
         if self.cmd_node and self.cmd_address:
             found[self.cmd_address] = self.cmd_node
@@ -176,12 +214,40 @@ class Run:
                 return name
         return str(self.addresses.get(address, address))
 
+    def home(self, gateway: str) -> str:
+        """Who anchors the prefix that a node gets at a gateway: that gateway, or the one anchor of classic mode."""
+        return self.central.name if self.central else gateway
+
+    def pool(self, anchor: str) -> IPv6Network:
+        """The pool an anchor gives prefixes from."""
+        return self.central.pool if self.central else self.gateways[anchor].pool
+
     def anchor_of(self, address: IPv6Address) -> str | None:
-        """Gateway whose pool holds the address."""
-        for name, gateway in self.gateways.items():
-            if inside(address, gateway.pool):
-                return name
-        return None
+        """Gateway, or anchor of the classic mode, whose pool holds the address."""
+        if self.central:
+            return self.central.name if inside(address, self.central.pool) else None
+        if address not in self._anchors:
+            holders = (name for name, gateway in self.gateways.items() if inside(address, gateway.pool))
+            self._anchors[address] = next(holders, None)
+        return self._anchors[address]
+
+    def crosses(self, anchor: str, serving: str) -> bool:
+        """Whether two gateways belong to different operators (spec INTER-1)."""
+        ends = [self.gateways[name].operator for name in (anchor, serving) if name in self.gateways]
+        return len(set(ends)) > 1
+
+    def far_end(self, anchor: str, serving: str) -> str:
+        """Where a serving gateway's tunnel for an anchor's prefix ends: there, or at the LMA (spec INTER-7)."""
+        return self.lma if self.lma and self.crosses(anchor, serving) else anchor
+
+    def told_anchor(self, address: IPv6Address, prefix: IPv6Network) -> str:
+        """The anchor that an (address, prefix) in a message stands for: the LMA's address names another operator's."""
+        name = self.name_of(address)
+        return (self.anchor_of(prefix.network_address) or name) if name == self.lma else name
+
+    def home_of(self, node: str) -> str | None:
+        """Gateway whose local network this node is in."""
+        return next((name for name, gateway in self.gateways.items() if node in gateway.local_hosts), None)
 
     @cached_property
     def attachments(self) -> dict[str, list[Attachment]]:
@@ -200,7 +266,7 @@ class Run:
                 mine[-1][3] = INFINITY
             else:
                 mine.append([event["gateway"], event["cell"], event["t"], INFINITY])
-        return {mobile: _attachments(mobile, rows) for mobile, rows in stays.items()}
+        return {mobile: _attachments(mobile, rows, self.central is None) for mobile, rows in stays.items()}
 
     def moves(self) -> list[Attachment]:
         """All handovers of all mobile nodes, by time."""
@@ -218,6 +284,11 @@ class Run:
         started = [event for event in self.events if event["event"] == "flow-started"]
         return [_flow(event, ends.get(event["flow"], INFINITY)) for event in started]
 
+    def logged(self, event: str) -> list[Logged]:
+        """The lines of the event log that tell this event, by time."""
+        found = [Logged(EVENTS, n, one["t"], one["node"], one) for n, one in self._log if one["event"] == event]
+        return sorted(found, key=lambda one: one.time)
+
     @cached_property
     def end(self) -> float:
         """Time of the last thing known of the run."""
@@ -227,6 +298,22 @@ class Run:
 
     @cached_property
     def signalling(self) -> list[MobilityMessage]:
+        """The agents' Mobility Header messages; what an intruder sent, and rejections of it, are in `injected`."""
+        strange = set(self.injected)
+        return [message for message in self.mobility if message not in strange]
+
+    @cached_property
+    def injected(self) -> list[MobilityMessage]:
+        """Messages the lab's script sent in an agent's name (events `injected`), and their rejections."""
+        found: list[MobilityMessage] = []
+        for order in self.logged("injected"):
+            sent = next((one for one in self.mobility if is_injected(one, order) and one not in found), None)
+            if sent is not None:
+                found += [sent, *(one for one in self.mobility if rejects(one, sent))]
+        return found
+
+    @cached_property
+    def mobility(self) -> list[MobilityMessage]:
         """Every Mobility Header message once, by time, as its sender's capture shows it (else another's)."""
         recorded = {node for node, _ in self.captures}
         found = []
@@ -267,15 +354,29 @@ class Run:
         return found
 
     def owner(self, address: IPv6Address) -> str | None:
-        """Mobile node that owns the prefix of an address; the only one there is when nothing was advertised."""
-        for prefix, mobile in self.owner_of_prefix.items():
-            if inside(address, prefix):
-                return mobile
-        return None
+        """Mobile node that owns the prefix of an address."""
+        if address not in self._owners:
+            holders = (mobile for prefix, mobile in self.owner_of_prefix.items() if inside(address, prefix))
+            self._owners[address] = next(holders, None)
+        return self._owners[address]
 
     def mobile_by_id(self, mn_id: str | None) -> str | None:
         """Mobile node of an MN-Identifier."""
         return next((name for name, mobile in self.mobiles.items() if mobile.mn_id == mn_id), None)
+
+
+def is_injected(message: MobilityMessage, order: Logged) -> bool:
+    """Whether this is the message of an `injected` event, which is written just before it is sent."""
+    ends = IPv6Address(order.fields["source"]), IPv6Address(order.fields["destination"])
+    same = (message.source, message.destination) == ends and message.sequence == order.fields["sequence"]
+    return same and message.lifetime == order.fields["lifetime"] and message.time >= order.time
+
+
+def rejects(answer: MobilityMessage, update: MobilityMessage) -> bool:
+    """Whether a PBA is the rejection of just this update."""
+    ends = answer.source == update.destination and answer.destination == update.source
+    late = 0 <= answer.time - update.time < INJECTION_ANSWERED
+    return ends and late and answer.kind == "PBA" and answer.status >= 128 and answer.sequence == update.sequence
 
 
 def by_pair(packets: Iterable[Packet]) -> dict[tuple[IPv6Address, IPv6Address], list[Packet]]:
@@ -289,15 +390,24 @@ def by_pair(packets: Iterable[Packet]) -> dict[tuple[IPv6Address, IPv6Address], 
 
 def _gateway(name: str, facts: Object) -> Gateway:
     local = tuple(IPv6Network(text) for text in facts.get("local_prefixes", []))
+    hosts = tuple(facts.get("local_hosts", ()))
     address, pool = IPv6Address(facts["address"]), IPv6Network(facts["pool"])
     profile = facts.get("dflag_profile", "rfc8885")
-    return Gateway(name, address, pool, facts["wan"], facts["phy"], local, profile)
+    operator = facts.get("operator", "")
+    return Gateway(name, address, pool, facts["wan"], facts["phy"], local, hosts, profile, operator)
 
 
-def _attachments(mobile: str, rows: list[list[Any]]) -> list[Attachment]:
+def _lma(facts: Object | None) -> LocalMobilityAnchor | None:
+    if facts is None:
+        return None
+    address, pool = IPv6Address(facts["address"]), IPv6Network(facts["pool"])
+    return LocalMobilityAnchor(facts["node"], address, pool, facts["interface"])
+
+
+def _attachments(mobile: str, rows: list[list[Any]], distributed: bool) -> list[Attachment]:
     found: list[Attachment] = []
     for number, (gateway, cell, start, end) in enumerate(rows):
-        visited = [stay.gateway for stay in reversed(found) if stay.gateway != gateway]
+        visited = [stay.gateway for stay in reversed(found) if distributed and stay.gateway != gateway]
         left = min(found[-1].end, start) if found else start
         found.append(Attachment(mobile, number, gateway, cell, start, end, left, tuple(dict.fromkeys(visited))))
     return found
@@ -332,7 +442,8 @@ def _read_object(path: Path) -> Object:
     return found
 
 
-def _read_lines(path: Path) -> list[Object]:
+def _read_lines(path: Path) -> list[tuple[int, Object]]:
+    """(line number, event) of every line that is not empty."""
     try:
         lines = path.read_text().splitlines()
     except OSError as error:
@@ -347,5 +458,5 @@ def _read_lines(path: Path) -> list[Object]:
             raise CaptureError(f"{path} line {number} is not JSON: {error}") from error
         if not isinstance(event, dict) or "t" not in event or "event" not in event:
             raise CaptureError(f"{path} line {number}: no `t` or no `event`")
-        found.append(event)
+        found.append((number, event))
     return found

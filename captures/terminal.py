@@ -45,9 +45,10 @@ def _frames(result: Result) -> str:
     """ "dgw1-wan 12,13": the first frames of each capture."""
     parts = []
     for entry in result.evidence[:3]:
-        name = entry["pcap"].removeprefix("pcap/").removesuffix(".pcapng")
-        numbers = ",".join(map(str, entry["frames"][:4]))
-        more = "…" if len(entry["frames"]) > 4 or entry.get("more") else ""
+        name = entry.get("pcap", "log").removeprefix("pcap/").removesuffix(".pcapng")
+        found = entry.get("frames") or entry.get("lines") or []
+        numbers = ",".join(map(str, found[:4]))
+        more = "…" if len(found) > 4 or entry.get("more") else ""
         parts.append(f"{name} {numbers}{more}")
     return "\n".join(parts) + ("\n…" if len(result.evidence) > 3 else "")
 
@@ -64,12 +65,15 @@ def figures(metrics: dict[str, Any]) -> list[str]:
     times = (
         ("l2_to_ra_ms", "attachment to RA"),
         ("pbu_to_pba_ms", "PBU to last PBA"),
-        ("pbu_to_tunnel_ms", "PBU to usable tunnels"),
+        ("pbu_to_tunnel_ms", "PBU to the last PBA's arrival"),
     )
     for name, text in times:
         if metrics.get(name):
             values = ", ".join(f"{move} {value:.2f} ms" for move, value in metrics[name].items())
             lines.append(f"{text}: {values}")
+    for move, anchors in metrics.get("pbu_to_usable_ms", {}).items():
+        values = ", ".join(f"to {anchor} {value:.2f} ms" for anchor, value in anchors.items())
+        lines.append(f"PBU to tunnel in use: {move} {values}")
     for pair, octets in metrics.get("tunnelled_bytes", {}).items():
         lines.append(f"tunnel {pair}: {octets} octets")
     return lines

@@ -58,6 +58,11 @@ FIELDS = (
 )
 """Fields asked for, in column order. A field occurring several times is joined with "|"."""
 Row = dict[str, str]
+READ_NULL_ESP = (
+    "esp.enable_encryption_decode:TRUE",
+    'uat:esp_sa:"IPv6","*","*","*","NULL","","ANY 128 bit authentication [no checking]",""',
+)
+"""Preferences with which it reads what is inside ESP with the NULL cipher; no key is needed for that."""
 
 
 def rows(path: Path) -> Iterator[Row]:
@@ -66,6 +71,8 @@ def rows(path: Path) -> Iterator[Row]:
     argv += ["-o", "tcp.desegment_tcp_streams:FALSE", "-o", "tcp.analyze_sequence_numbers:FALSE"]
     argv += ["-o", "tcp.relative_sequence_numbers:FALSE"]
     argv += ["-T", "fields", "-E", "separator=/t", "-E", "occurrence=a", "-E", "aggregator=|"]
+    for preference in READ_NULL_ESP:
+        argv += ["-o", preference]
     for name in FIELDS:
         argv += ["-e", name]
     try:

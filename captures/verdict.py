@@ -8,14 +8,15 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from captures import tunnels
+from captures import content, tunnels
 from captures.aero import figures as aero
 from captures.checks import Result, call
 from captures.checks.ra import l2_to_ra
 from captures.exchanges import Arrivals, Clock, registrations, sent
 from captures.flows import FlowReport, analyse
 from captures.pcapng import CaptureError
-from captures.run import Run
+from captures.run import INFINITY, Run
+from captures.usable import pbu_to_usable
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,39 +67,77 @@ def metrics(run: Run) -> dict[str, Any]:
 def _handover_metrics(run: Run) -> dict[str, Any]:
     reports = analyse(run)
     ra_times = {key: round(value * 1000, 3) for key, value in l2_to_ra(run).items()}
-    signalling, tunnels_ready = pbu_to_pba(run), pbu_to_tunnel(run)
+    signalling, tunnels_ready, used = pbu_to_pba(run), pbu_to_tunnel(run), pbu_to_usable(run)
     return {
         "moves": [
             {"move": f"{stay.mobile}.{stay.number}", "gateway": stay.gateway, "t": stay.start} for stay in run.moves()
         ],
         "gap_ms": {report.flow.name: _gaps(report) for report in reports if report.gaps},
+        "gap_ms_median": _medians(reports, "seconds"),
+        "outage_ms_median": _medians(reports, "outage"),
         "l2_to_ra_ms": ra_times,
         "l2_to_ra_ms_median": _median(list(ra_times.values())),
         "pbu_to_pba_ms": signalling,
         "pbu_to_pba_ms_median": _median(list(signalling.values())),
         "pbu_to_tunnel_ms": tunnels_ready,
         "pbu_to_tunnel_ms_median": _median(list(tunnels_ready.values())),
+        "pbu_to_usable_ms": used,
+        "pbu_to_usable_ms_median": _median([time for times in used.values() for time in times.values()]),
         "moves_without_ra": len(run.moves()) - len(ra_times),
-        "flows": {
-            report.flow.name: {
-                "sent": report.sent,
-                "arrived": len(report.arrivals),
-                "lost": len(report.lost),
-                "duplicated": report.duplicated,
-                "reordered": report.reordered,
-            }
-            for report in reports
-        },
+        "flows": {report.flow.name: _flow(report) for report in reports},
         "tunnelled_bytes": tunnelled_bytes(run),
+        **({"content": figures} if (figures := content.figures(run)) else {}),
+        "memory_mb": next((one.fields["memory_mb"] for one in run.logged("resources")), None),
     }
+
+
+def _flow(report: FlowReport) -> dict[str, Any]:
+    """What became of one flow, and at each move: gap, loss, path before and after."""
+    flow = report.flow
+    paths = {path.stay.number: path.main for path in report.paths}
+    return {
+        "kind": flow.kind,
+        "mobile": report.mobile,
+        "source": str(flow.source),
+        "destination": str(flow.destination),
+        "sent": report.sent,
+        "arrived": len(report.arrivals),
+        "lost": len(report.lost),
+        "lost_elsewhere": report.lost_elsewhere,
+        "duplicated": report.duplicated,
+        "reordered": report.reordered,
+        "retransmitted_octets": report.retransmitted,
+        "interval_ms": _milliseconds(report.interval),
+        "moves": {
+            f"{gap.stay.mobile}.{gap.stay.number}": {
+                "gap_ms": _milliseconds(gap.seconds),
+                "outage_ms": _milliseconds(gap.outage),
+                "lost": gap.lost,
+                "path_before": paths.get(gap.stay.number - 1),
+                "path_after": paths.get(gap.stay.number),
+            }
+            for gap in report.gaps
+        },
+    }
+
+
+def _milliseconds(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds * 1000, 3)
+
+
+def _medians(reports: list[FlowReport], which: str) -> dict[str, float | None]:
+    """Kind of flow -> median of its gaps at moves, milliseconds; None when most flows never came back."""
+    found: dict[str, list[float]] = {}
+    for report in reports:
+        values = [getattr(gap, which) for gap in report.gaps]
+        found.setdefault(report.flow.kind, []).extend(INFINITY if one is None else one * 1000 for one in values)
+    middles = {kind: _median(values) for kind, values in found.items() if values}
+    return {kind: None if middle == INFINITY else middle for kind, middle in middles.items()}
 
 
 def _gaps(report: FlowReport) -> dict[str, float | None]:
     """Move -> gap in milliseconds, None when the flow never came back."""
-    return {
-        f"{gap.stay.mobile}.{gap.stay.number}": None if gap.seconds is None else round(gap.seconds * 1000, 3)
-        for gap in report.gaps
-    }
+    return {f"{gap.stay.mobile}.{gap.stay.number}": _milliseconds(gap.seconds) for gap in report.gaps}
 
 
 def _median(values: list[float]) -> float | None:
@@ -130,10 +169,12 @@ def _from_update(run: Run, when: Clock) -> dict[str, float]:
 
 
 def tunnelled_bytes(run: Run) -> dict[str, int]:
-    """ "serving–anchor" -> octets of frames, counted at the serving gateway."""
+    """ "serving–anchor" -> octets of frames, counted at the serving gateway, or at an LMA that stands for it."""
     found: dict[str, int] = {}
-    for name in run.gateways:
-        capture = run.wan(name)
+    captured = {name: run.wan(name) for name in run.gateways}
+    if run.lma:
+        captured[run.lma] = run.of_node(run.lma)
+    for name, capture in captured.items():
         for packet in capture.packets if capture else []:
             one = tunnels.read(run, packet) if packet.tunnelled else ""
             if not isinstance(one, str) and one.serving == name:

@@ -18,6 +18,8 @@ from testbed.events import Event, EventLog
 from testbed.nodes import Host
 from testbed.validation import LabError
 
+WITHHELD = "(secret)"
+"""stands in files for a secret key's value"""
 ROOT = Path(__file__).resolve().parent.parent
 """where the packages are that agents are imported from"""
 
@@ -30,16 +32,25 @@ class Agent(Daemon):
     """One agent process; its events go to the log, its configuration and log to the run directory's agents/."""
 
     def __init__(
-        self, node: Host, name: str, module: str, config: Mapping[str, Any], directory: Path, events: EventLog
+        self,
+        node: Host,
+        name: str,
+        module: str,
+        config: Mapping[str, Any],
+        directory: Path,
+        events: EventLog,
+        secrets: Mapping[str, Any] | None = None,
     ) -> None:
         """Describe an agent.
 
         module is run with `python -m`; directory is the run directory; config["control"] is the path of the agent's
-        control socket (needed for request() and notify()).
+        control socket (needed for request() and notify()). secrets are further keys of its configuration, which only
+        the agent gets to see.
         """
         super().__init__(node, name, directory / "agents" / f"{node.name}-{name}.log")
         self.module = module
         self.config = dict(config)
+        self._secrets = dict(secrets or {})
         self.config_path = directory / "agents" / f"{node.name}-{name}.json"
         self.events = events
         self._ready = threading.Event()
@@ -47,9 +58,19 @@ class Agent(Daemon):
         self._reader: threading.Thread | None = None
         self._control = ControlConnection(str(self), str(self.config.get("control", "")))
 
+    @property
+    def shown(self) -> dict[str, Any]:
+        """The configuration as it may be written down: what is secret is only named."""
+        return {**self.config, **dict.fromkeys(self._secrets, WITHHELD)}
+
     def render(self) -> Mapping[Path, str]:
-        """Return the configuration's file in the run directory."""
-        return {self.config_path: json.dumps(self.config, indent=1, ensure_ascii=False) + "\n"}
+        """Return the configuration's file in the run directory, for its owner's eyes."""
+        return {self.config_path: json.dumps(self.shown, indent=1, ensure_ascii=False) + "\n"}
+
+    def _write(self, path: Path, text: str) -> None:
+        """Policy profiles tell who roams here (spec SEC-5): the file is the owner's alone."""
+        path.touch(mode=0o600)
+        super()._write(path, text)
 
     def argv(self) -> Sequence[str]:
         """Return the agent's command."""
@@ -77,7 +98,7 @@ class Agent(Daemon):
         self._reader.start()
         assert process.stdin is not None
         try:
-            process.stdin.write(json.dumps(self.config).encode() + b"\n")
+            process.stdin.write(json.dumps({**self.config, **self._secrets}).encode() + b"\n")
             process.stdin.close()
         except BrokenPipeError:
             pass  # it ended without reading; start() reports its exit and last words

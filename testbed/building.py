@@ -14,6 +14,7 @@ from testbed.links import Interface, VethLink
 from testbed.namespace import Namespace
 from testbed.netlink import Netlink, Request
 from testbed.nodes import Bridge, Cell, Host
+from testbed.radio import hwsim
 from testbed.validation import LabError, unknown
 
 CARRIER_TIMEOUT = 20.0
@@ -28,7 +29,9 @@ def build(source: str, nodes: Sequence[Host], links: Sequence[VethLink]) -> None
 
     LabError names source and what the kernel refused.
     """
-    impairments.check(source, links)
+    wired = [link for link in links if not link.wireless]
+    _check_wireless(source, nodes, links)
+    impairments.check(source, wired)
     _allow_descriptors(2 * len(nodes) + SPARE_DESCRIPTORS)
     with ExitStack() as stack:
         sockets: Sockets = {}
@@ -36,15 +39,25 @@ def build(source: str, nodes: Sequence[Host], links: Sequence[VethLink]) -> None
         if not sockets:
             return
         any_socket = next(iter(sockets.values()))
-        any_socket.run([*_bridges(nodes), *(_veth(link) for link in links)])
+        any_socket.run([*_bridges(nodes), *(_veth(link) for link in wired)])
+        hwsim.equip(link for link in links if link.wireless)
         for namespace, batch in _settings(source, nodes, links).items():
             sockets[namespace].run(batch)
-        impairments.apply(links)
-        _wait(source, links, sockets)
+        impairments.apply(wired)
+        _wait(source, wired, sockets)
     for node in nodes:
         if node.needs_finish():
             with node.entered():
                 node.finish()
+
+
+def _check_wireless(source: str, nodes: Sequence[Host], links: Sequence[VethLink]) -> None:
+    """Raise LabError for 802.11 where the kernel has none, and for a radio that is to be impaired as a cable is."""
+    for link in links:
+        if link.wireless and (link.impairment or link.mtu):
+            raise LabError(f"{source}: link {link}: a radio takes no delay, loss, rate or mtu")
+    if any(node.WIRELESS for node in nodes):
+        hwsim.check(source)
 
 
 def _make_namespaces(
@@ -105,6 +118,12 @@ def _settings(source: str, nodes: Sequence[Host], links: Sequence[VethLink]) -> 
         if not isinstance(node, Cell):
             batches[_namespace(node)].append(requests.set_link(requests.LOOPBACK, f"{node} lo up", up=True))
     for link in links:
+        if link.wireless:
+            for end in link.ends:
+                if not end.node.WIRELESS:
+                    what = f"{end.node} {end} up"
+                    batches[_namespace(end.node)] += [requests.set_link(end.index, what, up=True), *end.requests()]
+            continue
         second = _ordered(link)[1]
         what = f"{second.node} {second} up"
         batches[_namespace(second.node)].append(requests.set_link(second.index, what, up=True, master=_master(second)))

@@ -51,7 +51,7 @@ class Daemon:
         for path, text in self.render().items():
             try:
                 path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_text(text, encoding="utf-8")
+                self._write(path, text)
             except OSError as error:
                 raise LabError(f"{self}: {path}: {error.strerror}") from error
         check = self.dry_run()
@@ -64,6 +64,9 @@ class Daemon:
         except LabError:
             self.kill()
             raise
+
+    def _write(self, path: Path, text: str) -> None:
+        path.write_text(text, encoding="utf-8")
 
     def _spawn(self) -> subprocess.Popen[Any]:
         with self.log.open("ab") as log:

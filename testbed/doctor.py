@@ -13,6 +13,8 @@ from pathlib import Path
 
 from testbed import sandbox
 from testbed.features import TUNNELS, survey
+from testbed.validation import LabError
+from testbed.vm import kernel, qemu
 
 NEEDED_FREE = 512 * 2**20
 """octets free where runs are written"""
@@ -44,6 +46,8 @@ PROGRAMS = {
     "ping": ("iputils-ping", "reachability", True),
     "curl": ("curl", "the camera demonstration", False),
     "ffmpeg": ("ffmpeg", "the camera demonstration", False),
+    "hostapd": ("hostapd", "802.11 cells", False),
+    "wpa_supplicant": ("wpasupplicant", "802.11 cells", False),
     "kea-dhcp6": ("kea-dhcp6-server", "AERO Servers", False),
     "bird": ("bird2", "the independent BGP peer of AERO tests", False),
     "exabgp": ("exabgp", "AERO Servers and Relays", False),
@@ -55,12 +59,13 @@ FEATURE_REMEDIES = {
     "nft": "install nftables; a kernel with CONFIG_NF_TABLES",
     "nft-nat": "a kernel with CONFIG_NFT_NAT and CONFIG_NFT_MASQ",
     "nft-loss": "a kernel with CONFIG_NF_TABLES_NETDEV and CONFIG_NFT_NUMGEN",
-    "netem": "modprobe sch_netem: without it links cannot delay (loss and rate still work)",
+    "netem": "modprobe sch_netem, or --kernel stock: without it links cannot delay (loss and rate still work)",
     "tbf": "modprobe sch_tbf: without it links have no rates",
     "ip6tnl": "modprobe ip6_tunnel: without it gateways use seg6",
     "seg6": "a kernel with CONFIG_IPV6_SEG6_LWTUNNEL: without it gateways need ip6tnl",
     "vxlan": "modprobe vxlan: needed only to spread a lab over machines",
     "tun": "modprobe tun; chmod 666 /dev/net/tun for ordinary users: needed by AERO interfaces",
+    "wifi": "modprobe mac80211_hwsim radios=0, or --kernel stock: needed by 802.11 cells (radio=wifi) only",
     "bpf": "run as root on a kernel with CONFIG_BPF_SYSCALL: needed by AERO's fast path only",
 }
 NEEDED_FEATURES = {"veth", "bridge", "macvlan", "nft", "nft-nat"}
@@ -79,6 +84,7 @@ def doctor(runs: Path | None = None) -> list[Finding]:
         *_programs(),
         *_features(refusals),
         *([_tunnels(refusals)] if refusals else []),
+        _stock(),
         _space(runs or Path.cwd()),
     ]
 
@@ -162,6 +168,20 @@ def _tunnels(refusals: dict[str, str]) -> Finding:
         if refusals.get(name) == "":
             return Finding("gateway tunnels", True, f"back end {name}", "")
     return Finding("gateway tunnels", False, "neither ip6tnl nor seg6", "modprobe ip6_tunnel")
+
+
+def _stock() -> Finding:
+    """Whether tests and labs can run on Debian's generic kernel (--kernel stock)."""
+    try:
+        kernel.check_programs()
+    except LabError as error:
+        said, _, remedy = str(error).partition(": ")
+        return Finding("stock kernel", False, said, remedy or "use another machine for --kernel stock", needed=False)
+    found = kernel.cached()
+    fetched = f"Linux {found.release} is fetched" if found else "its kernel is fetched at the first use"
+    accelerated = qemu.accelerator(kernel.program("qemu-system-x86_64"))
+    speed = "with KVM" if accelerated == "kvm" else "by emulation, 10 to 30 times slower"
+    return Finding("stock kernel", True, f"can be run {speed}; {fetched}", "", needed=False)
 
 
 def _space(directory: Path) -> Finding:

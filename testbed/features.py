@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from testbed.namespace import Namespace
+from testbed.radio import hwsim
 
 PROBE_TIMEOUT = 10.0
 """seconds"""
@@ -109,6 +110,8 @@ _NFT = ("nft", "-f", "-")
 _SEG6_IN = ("ip", "-6", "route", "add", "2001:db8::1/128", "encap", "seg6local", "action", "End.DT6", "table", "0")
 _SEG6_OUT = ("ip", "-6", "route", "add", "2001:db8:1::/64", "encap", "seg6", "mode", "encap.red", "segs", "fc00::1")
 _MACVLAN = ("ip", "link", "add", "link", "probe", "name", "probe3", "type", "macvlan", "mode", "private")
+_ESP = ("ip", "xfrm", "state", "add", "src", "2001:db8::1", "dst", "2001:db8::2", "proto", "esp", "spi", "0x100")
+_NULL = ("mode", "transport", "auth-trunc", "hmac(sha256)", "0x" + "00" * 32, "128", "enc", "cipher_null", "")
 _TBF = ("tc", "qdisc", "add", "dev", "lo", "root", "tbf", "rate", "1mbit", "burst", "16k", "latency", "50ms")
 
 
@@ -134,6 +137,8 @@ FEATURES: dict[str, Callable[[], str]] = {
         _NFT,
         script=_chain("netdev", 'filter hook ingress device "probe" priority 0', "numgen random mod 1000 < 200 drop"),
     ),
+    "esp": _try((*_ESP, *_NULL)),
+    "wifi": hwsim.refusal,
     "bpf": _bpf,
 }
 """Feature name to probe; a probe returns "" or the reason why not, and runs inside a scratch namespace."""

@@ -25,7 +25,7 @@ def check(source: str, links: Sequence[VethLink]) -> None:
         if link.impairment.delay:
             raise LabError(
                 f"{source}: this kernel cannot delay (no netem): link {link} asks for {link.impairment.delay:g} ms; "
-                "run on a kernel with sch_netem or leave delay out"
+                "run on a kernel with sch_netem (--kernel stock) or leave delay out"
             )
         for value, feature in ((link.impairment.loss, "nft-loss"), (link.impairment.rate, "tbf")):
             if value and not supports(feature):

@@ -127,6 +127,11 @@ class VethLink(Link):
         """Both interfaces."""
         return self.intf1, self.intf2
 
+    @property
+    def wireless(self) -> bool:
+        """Whether this is a mobile node's radio; its end in the air is then no interface."""
+        return any(end.node.WIRELESS for end in self.ends)
+
     def other(self, interface: Interface) -> Interface:
         """Return the end that is not this one."""
         return self.intf2 if interface is self.intf1 else self.intf1

@@ -5,15 +5,18 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 from testbed import ending
 from testbed import validation as v
 from testbed.building import build
-from testbed.cells import Association, RadioCells
 from testbed.links import INTERFACE_OPTIONS, LINK_OPTIONS, Impairment, Interface, VethLink
 from testbed.mininet_api import Mininet, Topo, file_of
 from testbed.nodes import Air, Bridge, Cell, Host, MobileHost
+from testbed.radio.bridges import BridgedRadio
+from testbed.radio.cells import Association, Radio
+from testbed.radio.wifi import WifiRadio
 from testbed.validation import LabError, check_options, unknown
 
 FIRST_INDEX = 1001
@@ -30,16 +33,20 @@ class Network(Mininet):
 
     def __init__(
         self, topo: Topo | None = None, *, host: type[Host] = Host, switch: type[Host] = Bridge,
-        ipBase: str = "10.0.0.0/8", source: str | None = None,
+        ipBase: str = "10.0.0.0/8", source: str | None = None, logs: Path | None = None,
     ) -> None:  # fmt: skip
-        """Read topo; source is the file named in error messages (default: the one that defines topo's class)."""
+        """Read topo; source is the file named in error messages (default: the one that defines topo's class).
+
+        logs is a folder for what the network's own programs say (those of 802.11).
+        """
         Mininet.inited = True  # its init() would change limits and sysctls of the whole machine
         super().__init__(host=host, switch=switch, controller=None, link=VethLink, build=False, ipBase=ipBase)
         self.topo = topo
         self.source = source or ("network" if topo is None else file_of(topo))
         self.built = False
         self.started = False
-        self.radio = RadioCells()
+        self.radio: Radio = BridgedRadio()
+        self._logs = logs
         self._indexes = itertools.count(FIRST_INDEX)
         self._numbers: dict[Host, str] = {}
         self._new_nodes: list[Host] = []
@@ -89,9 +96,19 @@ class Network(Mininet):
             if v.interface_name(name) is not None:
                 raise LabError(f"{where}: its name must be an interface name of 1 to 15 characters")
             node.device_index = next(self._indexes)
+        if isinstance(node, Air):
+            self._choose_radio(where, node)
         self.nameToNode[name] = node
         self._new_nodes.append(node)
         return node
+
+    def _choose_radio(self, where: str, air: Air) -> None:
+        """The first air decides which kind of radio the network has."""
+        first = not any(isinstance(node, Air) for node in self.switches)
+        if first and air.WIRELESS:
+            self.radio = WifiRadio(self._logs)
+        if isinstance(self.radio, WifiRadio) != air.WIRELESS:
+            raise LabError(f"{where}: all airs of a network are of one kind")
 
     def addLink(
         self,
@@ -170,8 +187,8 @@ class Network(Mininet):
     def stop(self) -> None:
         """End the nodes' processes and drop their namespaces. Safe to repeat; the network cannot start again."""
         nodes = self.values()
+        self.radio.close()  # first: the end of an access point is not news of its stations
         ending.end_processes(nodes)
-        self.radio.close()
         for node in nodes:
             node.close()
         self.started = False
@@ -186,7 +203,7 @@ class Network(Mininet):
     # --- radio cells ------------------------------------------------------------------------------------------
 
     def attach(self, node: str, cell: str) -> None:
-        """Connect a mobile node's radio port to a cell; in its present cell: re-association events only."""
+        """Connect a mobile node to a cell (leaving its present one); in its present cell: it associates again."""
         self.radio.attach(node, cell)
 
     def detach(self, node: str) -> None:
@@ -194,7 +211,7 @@ class Network(Mininet):
         self.radio.detach(node)
 
     def move(self, node: str, cell: str) -> None:
-        """Detach a mobile node and attach it to a cell."""
+        """Hand a mobile node over to a cell."""
         self.radio.move(node, cell)
 
     def cell_of(self, node: str) -> str | None:
@@ -202,7 +219,7 @@ class Network(Mininet):
         return self.radio.cell_of(node)
 
     def listen_associations(self, callback: Callable[[Association], None]) -> None:
-        """Have callback told of every association and disassociation, in the mover's thread."""
+        """Have callback told of every association and disassociation, in the thread that learns of it."""
         self.radio.listen(callback)
 
     # --- looking ----------------------------------------------------------------------------------------------

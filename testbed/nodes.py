@@ -77,6 +77,8 @@ class Host(Node):
     }
     DAD: ClassVar[bool] = False
     """whether its configured addresses go through duplicate address detection"""
+    WIRELESS: ClassVar[bool] = False
+    """whether a link to it is a radio and no cable"""
 
     isSetup = True
 
@@ -270,6 +272,16 @@ class Air(Host):
     ROLE = "air"
     SYSCTLS = NO_IPV6
     OPTIONS: ClassVar[Mapping[str, Check]] = {"role": v.text, "sysctls": v.sysctls}
+
+
+class WifiAir(Air):
+    """Real 802.11: a link to it is a simulated radio on the node, and each of its cells has an access point.
+
+    Option security: open (default), wpa2, or wpa2-ft (fast transitions).
+    """
+
+    OPTIONS: ClassVar[Mapping[str, Check]] = {**Air.OPTIONS, "security": v.one_of("open", "wpa2", "wpa2-ft")}
+    WIRELESS = True
 
 
 class Cell(Bridge):

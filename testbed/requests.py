@@ -90,10 +90,17 @@ def bridge(name: str, index: int, fd: int, what: str) -> Request:
 
 
 def set_link(
-    index: int, what: str, *, up: bool | None = None, master: int | None = None, mac: str | None = None
+    index: int,
+    what: str,
+    *,
+    up: bool | None = None,
+    master: int | None = None,
+    mac: str | None = None,
+    name: str | None = None,
 ) -> Request:
-    """Change an interface: up or down, its bridge (0: none), MAC address."""
-    return Request(RTM_SETLINK, _link(index, up=up, IFLA_MASTER=master, IFLA_ADDRESS=mac), what)
+    """Change an interface: up or down, its bridge (0: none), MAC address, name."""
+    message = _link(index, up=up, IFLA_MASTER=master, IFLA_ADDRESS=mac, IFLA_IFNAME=name)
+    return Request(RTM_SETLINK, message, what)
 
 
 def radio_port(index: int, what: str) -> Request:

@@ -10,7 +10,28 @@ from testbed.validation import LabError, unknown
 from topologies.lab import Lab
 
 FAMILIES = {
-    "dgw": ("basic", "ietf83", "sc-simul", "sc-badinput"),
+    "dgw": (
+        "basic",
+        "ietf83",
+        "ietf87",
+        "central-anchor",
+        "inter-operator",
+        "sc-fig1",
+        "sc-fig2",
+        "sc-fig3",
+        "sc-fig4",
+        "sc-fig5",
+        "sc-pingpong",
+        "sc-3anchors",
+        "sc-simul",
+        "lipa",
+        "sc-cmdmodes",
+        "sc-loss",
+        "sc-dereg",
+        "sc-failure",
+        "sc-badinput",
+        "sc-sec",
+    ),
     "aero": ("aero-nat", "aero-mtu", "aero-combinations", "aero-minimal"),
 }
 """Labs by folder, in the order of `roamlab labs`; their modules are named alike, with _ for -."""

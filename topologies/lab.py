@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -37,6 +38,8 @@ class AgentSpec:
     config: dict[str, Any]
     cells: tuple[str, ...] = ()
     """Radio cells whose stations are reported to this agent."""
+    secrets: dict[str, Any] = field(default_factory=dict, repr=False)
+    """Further keys of its configuration, such as key material: no file but the run's secrets.json shows them."""
 
     def located(self, runtime: str) -> AgentSpec:
         """The same agent with its files below `runtime`."""
@@ -66,6 +69,23 @@ class KeaSpec:
 
     def located(self, runtime: str) -> KeaSpec:
         """The same Kea with its files below `runtime`."""
+        return replace(self, folder=_located(self.folder, runtime))
+
+
+@dataclass(frozen=True)
+class WebServerSpec:
+    """An nginx of a lab, started before the agents; its access log goes to the run directory's logs/."""
+
+    node: str
+    folder: str
+    """Its own files: configuration, cache, pid."""
+    body: str
+    """The inside of its `http` block; {folder} stands for the folder."""
+    files: Mapping[str, str] = field(default_factory=dict)
+    """What it serves, by name below {folder}/content."""
+
+    def located(self, runtime: str) -> WebServerSpec:
+        """The same server with its files below `runtime`."""
         return replace(self, folder=_located(self.folder, runtime))
 
 
@@ -139,12 +159,22 @@ class Lab(ABC):
     def script(self, run: Run, options: Any) -> None:
         """Play the lab's events."""
 
+    def finished(self, run: Run, options: Any) -> None:  # noqa: B027 - most labs have nothing to add
+        """Record what the checks want to know of the end, when the script is over and its flows have stopped.
+
+        Nothing follows but the end of the run: captures may be stopped and services told to let go.
+        """
+
     def radvds(self, options: Any) -> list[RadvdSpec]:
         """Which nodes run a radvd."""
         return []
 
     def keas(self, options: Any) -> list[KeaSpec]:
         """Which nodes run a Kea."""
+        return []
+
+    def web_servers(self, options: Any) -> list[WebServerSpec]:
+        """Which nodes run an nginx."""
         return []
 
     def domain(self, options: Any) -> dict[str, Any]:

@@ -17,13 +17,15 @@ from typing import Any
 
 from captures.pcapng import CaptureError
 from captures.record import Recorder, start_all, stop_all
-from testbed.cells import Association
 from testbed.network import Network
+from testbed.nginx import ACCESS_LOG, Nginx
 from testbed.nodes import MobileHost
 from testbed.processes import Agent, Kea, Radvd
+from testbed.radio.cells import Association
+from testbed.resources import usage
 from testbed.rundir import RunDirectory
 from testbed.validation import LabError, unknown
-from topologies.lab import AgentSpec, Lab
+from topologies.lab import RUNTIME, AgentSpec, Lab, WebServerSpec
 from topologies.pace import slowness
 from topologies.traffic import Flow
 
@@ -38,7 +40,7 @@ class Run:
         self.options = options
         self.directory = directory
         self.events = directory.log
-        self.net = Network(lab.topo(options), source=lab.file)
+        self.net = Network(lab.topo(options), source=lab.file, logs=directory.agents)
         self.agents: dict[str, Agent] = {}
         """By node name: a node has at most one agent."""
         self.keas: dict[str, Kea] = {}
@@ -50,6 +52,7 @@ class Run:
         self._cleanup = ExitStack()
         self._started = time.time()
         self._slowness = slowness()
+        self._runtime = ""
 
     @classmethod
     def deploy(cls, lab: Lab, options: Any, directory: Path, progress: Progress = lambda _text: None) -> Run:
@@ -69,7 +72,7 @@ class Run:
         progress("starting captures")
         self._start_captures()
         progress("starting services and agents")
-        runtime = tempfile.mkdtemp(prefix="roamlab-", dir="/run")
+        runtime = self._runtime = tempfile.mkdtemp(prefix="roamlab-", dir="/run")
         self._cleanup.callback(shutil.rmtree, runtime, ignore_errors=True)
         for radvd in (spec.located(runtime) for spec in self.lab.radvds(self.options)):
             log = self.directory.agents / f"{radvd.node}-radvd.log"
@@ -81,6 +84,8 @@ class Run:
             self.keas[kea.node] = Kea(self.net[kea.node], kea.settings, Path(kea.folder), log)
             self._cleanup.callback(self.keas[kea.node].stop)
             self.keas[kea.node].start()
+        for server in self.lab.web_servers(self.options):
+            self._start_web_server(server.located(runtime))
         self.net.listen_associations(self._on_association)
         for spec in self.lab.agents(self.options):
             self._start_agent(spec.located(runtime))
@@ -95,8 +100,23 @@ class Run:
             start_all(self._recorders.values())
         self._recording = True
 
+    def _start_web_server(self, spec: WebServerSpec) -> None:
+        log = self.directory.agents / f"{spec.node}-nginx.log"
+        access_log = self.directory.path / ACCESS_LOG.format(node=spec.node)
+        server = Nginx(self.net[spec.node], Path(spec.folder), spec.body, spec.files, access_log, log)
+        self._cleanup.callback(server.stop)
+        server.start()
+
     def _start_agent(self, spec: AgentSpec) -> None:
-        agent = Agent(self.net[spec.node], spec.name, spec.module, spec.config, self.directory.path, self.events)
+        agent = Agent(
+            self.net[spec.node],
+            spec.name,
+            spec.module,
+            spec.config,
+            self.directory.path,
+            self.events,
+            spec.secrets,
+        )
         self._specs[spec.node] = spec
         self.agents[spec.node] = agent
         self._cleanup.callback(agent.stop)
@@ -111,8 +131,9 @@ class Run:
             self.agents[node].request({"request": "stations", "macs": macs})
 
     def _on_association(self, association: Association) -> None:
+        """Tell the cell's agent what its access point noticed, and the log what was."""
         agent = self.agents.get(association.gateway or "")
-        if agent and agent.running:
+        if agent and agent.running and association.noticed != "never":
             agent.notify({"request": association.event, "mac": association.mac})
         told = {"associated": "attached", "disassociated": "detached"}[association.event]
         self.events.append(
@@ -120,10 +141,11 @@ class Run:
                 "t": association.t,
                 "node": association.node,
                 "agent": "lab",
-                "event": told,
+                "event": "forgotten" if association.noticed == "late" else told,
                 "cell": association.cell,
                 "gateway": association.gateway,
                 "mac": association.mac,
+                "noticed": association.noticed,
             }
         )
 
@@ -133,8 +155,10 @@ class Run:
         """Play the lab's script."""
         self._progress = progress
         self.lab.script(self, self.options)
+        self.log("resources", **asdict(usage()))
         for flow in self.flows:
             flow.stop()
+        self.lab.finished(self, self.options)
 
     def step(self, title: str) -> None:
         """Announce a step of the script."""
@@ -150,6 +174,19 @@ class Run:
         process: subprocess.Popen[Any] = self.net[node].popen(argv, **options)
         return process
 
+    @property
+    def slowness(self) -> float:
+        """1.0 on a real machine, else how many times slower an emulated one is."""
+        return self._slowness
+
+    def runtime(self, path: str) -> str:
+        """Where a path of the lab's specifications, which begins with RUNTIME, is in this run."""
+        return path.replace(RUNTIME, self._runtime)
+
+    def mobiles(self) -> list[str]:
+        """Names of the mobile nodes."""
+        return [mobile.name for mobile in self._mobiles()]
+
     def address(self, node: str) -> str:
         """The first configured IPv6 address of a node."""
         for interface in self.net[node].intfList():
@@ -161,9 +198,8 @@ class Run:
 
     def move(self, node: str, target: str) -> dict[str, Any]:
         """Hand a mobile node over to a cell, named itself or by its gateway (LabError for an unknown one)."""
-        mobiles = [mobile.name for mobile in self._mobiles()]
-        if node not in mobiles:
-            raise LabError(unknown("mobile node", node, mobiles))
+        if node not in self.mobiles():
+            raise LabError(unknown("mobile node", node, self.mobiles()))
         cells = self.net.radio.describe()
         known = {name: name for name in cells} | {str(c["gateway"]): name for name, c in cells.items()}
         if target not in known:
@@ -233,10 +269,14 @@ class Run:
             self.stop_captures()
         finally:
             self._cleanup.close()
+            self.directory.hand_over()
 
     # --- lab.json
 
     def _write_description(self) -> None:
+        secrets = {spec.node: spec.secrets for spec in self._specs.values() if spec.secrets}
+        if secrets:
+            self.directory.write_secrets(secrets)
         network = self.net.describe()
         self.directory.write_lab(
             {
@@ -249,7 +289,7 @@ class Run:
                 "links": network["links"],
                 "cells": network["cells"],
                 "agents": [
-                    {"node": s.node, "agent": s.name, "module": s.module, "config": s.config}
+                    {"node": s.node, "agent": s.name, "module": s.module, "config": self.agents[s.node].shown}
                     for s in self._specs.values()
                 ],
                 "captures": [

@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
@@ -25,6 +26,7 @@ CAMERA_PORT = 8080
 PICTURE = 2000
 """Octets of a camera picture, roughly."""
 ECHO_PORT = 7
+HTTP_PORT = 80
 _icmp_ids = itertools.count(4000)
 _ports = itertools.count(40000)
 
@@ -44,6 +46,8 @@ class Flow:
     """Replies, echoes or octets so far."""
     round: int = 1
     """Progress that counts as one exchange."""
+    ended: bool = False
+    """Its end was announced."""
 
     def reached(self, goal: int) -> bool:
         """Whether `goal` was reached; NotYet tells how far it is (LabError when the program ended)."""
@@ -53,11 +57,27 @@ class Flow:
             raise NotYet(f"{self.name} is at {self.progress} of {goal}")
         return True
 
+    def finish(self, timeout: float = PATIENCE) -> None:
+        """Wait until the program ends by itself and say so in the event log (LabError when it failed)."""
+        try:
+            code = self.process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            raise LabError(f"flow {self.name} on {self.node} is at {self.progress} after {timeout:g} s") from None
+        self._announce_end()
+        if code != 0:
+            raise LabError(f"flow {self.name} on {self.node} ended at {self.progress}, exit {code}")
+
     def stop(self) -> None:
-        """End the program and say so in the event log."""
+        """End the program, if it has not ended, and say so in the event log."""
+        moment = time.time()  # before: how a program ends, say by a reset, is not the flow's fate
         self.process.terminate()
         self.process.wait(timeout=PATIENCE)
-        self.run.log("flow-ended", flow=self.name, node=self.node)
+        self._announce_end(moment)
+
+    def _announce_end(self, moment: float | None = None) -> None:
+        if not self.ended:
+            self.ended = True
+            self.run.log("flow-ended", flow=self.name, node=self.node, t=moment or time.time())
 
 
 def wait_for_progress(flows: Iterable[Flow], rounds: int, timeout: float = PATIENCE) -> None:
@@ -82,10 +102,31 @@ def ping(run: Run, name: str, node: str, peer: str, target: str, interval: float
     return _start(run, name, node, argv, fields, counted="bytes from")
 
 
-def echo(run: Run, name: str, node: str, source: str, peer: str, interval: float = 0.02) -> Flow:
-    """A numbered UDP flow from a mobile node's address to a correspondent's echo server; progress counts echoes."""
-    port = next(_ports)
+def ping_from(run: Run, name: str, node: str, source: str, peer: str, interval: float = 0.05) -> Flow:
+    """A mobile node pings a peer from one of its addresses; progress counts replies."""
+    identifier = next(_icmp_ids)
     destination = run.address(peer)
+    argv = ["ping", "-6", "-n", "-e", str(identifier), "-i", str(interval), "-I", source, destination]
+    fields = {
+        "kind": "ping",
+        "protocol": "icmpv6",
+        "peer": peer,
+        "source": source,
+        "destination": destination,
+        "icmp_id": identifier,
+    }
+    return _start(run, name, node, argv, fields, counted="bytes from")
+
+
+def echo(
+    run: Run, name: str, node: str, source: str, peer: str, interval: float = 0.02, *, destination: str | None = None
+) -> Flow:
+    """A numbered UDP flow from a mobile node's address to a peer's echo server; progress counts echoes.
+
+    `destination` is the peer's first address unless another one is given.
+    """
+    port = next(_ports)
+    destination = destination or run.address(peer)
     argv = [sys.executable, "-m", "topologies.tools.udp_flow"]
     argv += [source, str(port), destination, str(ECHO_PORT), str(interval)]
     fields = {
@@ -135,7 +176,57 @@ def camera(run: Run, name: str, node: str, source: str, peer: str) -> Flow:
         "source_port": port,
         "destination_port": CAMERA_PORT,
     }
-    return _start(run, name, node, argv, fields, file=target)
+    return _start(run, name, node, argv, fields, file=target, unit=PICTURE)
+
+
+@dataclass(frozen=True)
+class Content:
+    """Where a mobile node finds content: a name, and the address the name stands for."""
+
+    node: str
+    source: str
+    """The address the node is expected to ask from."""
+    name: str
+    address: str
+    bind: bool = False
+    """Tell the program its source address; else that is left to the node."""
+
+
+def publish(run: Run, node: str, folder: str, names: Iterable[str]) -> None:
+    """Put on record what a web server has to offer: size and checksum as the node itself finds them."""
+    content = {}
+    for name in names:
+        path = f"{run.runtime(folder)}/{name}"
+        digest = run.net[node].run(["sha256sum", path], check=True).out.split()[0]
+        size = run.net[node].run(["stat", "-c", "%s", path], check=True).out
+        content[name] = {"octets": int(size), "sha256": digest}
+    run.log("published", node=node, content=content)
+
+
+def download(run: Run, name: str, where: Content, path: str, rate: int | None = None) -> Flow:
+    """Fetch a file with curl; what arrives is kept in the run directory.
+
+    `rate`, octets a second, is a wish to the server, as players make it: curl's own limit reads a megabyte ahead.
+    """
+    port = next(_ports)
+    target = run.directory.path / "downloads" / name
+    target.parent.mkdir(exist_ok=True)
+    url = f"http://{where.name}/{path}" + (f"?rate={rate}" if rate else "")
+    argv = ["curl", "-6", "-sS", "-f", "--local-port", str(port), "-o", str(target)]
+    argv += ["--interface", where.source] if where.bind else []
+    argv += ["--resolve", f"{where.name}:{HTTP_PORT}:[{where.address}]", url]
+    fields = {
+        "kind": "download",
+        "protocol": "tcp",
+        "peer": where.name,
+        "source": where.source,
+        "destination": where.address,
+        "source_port": port,
+        "destination_port": HTTP_PORT,
+        "content": path,
+        "file": f"downloads/{name}",
+    }
+    return _start(run, name, where.node, argv, fields, file=target, unit=1)
 
 
 def address_in(run: Run, node: str, pool: str, timeout: float = PATIENCE) -> str:
@@ -166,10 +257,11 @@ def _start(
     *,
     counted: str = "",
     file: Path | None = None,
+    unit: int = 1,
 ) -> Flow:
     run.log("flow-started", flow=name, node=node, **fields)
     flow = Flow(run, name, node, run.spawn(node, argv, stderr=subprocess.DEVNULL), fields)
-    flow.round = PICTURE if file else 1
+    flow.round = unit
     if file is None:
         threading.Thread(target=_count_lines, args=(flow, counted), daemon=True).start()
     else:

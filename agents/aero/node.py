@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any, Protocol
 
@@ -15,6 +15,7 @@ from agents.aero.dataplane.policy import Policy
 from agents.aero.dataplane.sink import Control
 from agents.aero.dataplane.sockaddr import SocketAddress
 from agents.aero.interface import MARK, Kernel, advertiser
+from agents.aero.items import Item
 from agents.aero.lladdr import Encapsulation, LinkLayerAddress
 from agents.aero.neighbors import Inner, Neighbor, NeighborCache, Path
 from agents.aero.notices import Controlled, Install, PathWanted, Remove, SendControl, Stranger, TooBig
@@ -139,20 +140,25 @@ class Node:
     # --- what the core wants
 
     def _perform(self, action: Any) -> None:
-        try:
-            match action:
-                case SendControl():
-                    self.forwarder.send_control(
-                        action.packet, action.lladdr, df=action.df, pad=action.pad, atomic=action.atomic
-                    )
-                case Install():
-                    self.kernel.install(action.items)
-                case Remove():
-                    self.kernel.remove(action.items)
-                case _:
-                    self._perform_other(action)
-        except KernelError as error:
-            announce("kernel-refused", self.shell.clock.now(), reason=str(error))
+        match action:
+            case SendControl():
+                self.forwarder.send_control(
+                    action.packet, action.lladdr, df=action.df, pad=action.pad, atomic=action.atomic
+                )
+            case Install():
+                self._change(self.kernel.install, action.items)
+            case Remove():
+                self._change(self.kernel.remove, action.items)
+            case _:
+                self._perform_other(action)
+
+    def _change(self, change: Callable[[Iterable[Item]], None], items: Iterable[Item]) -> None:
+        """One after the other: what the kernel refuses must not keep the rest."""
+        for item in items:
+            try:
+                change((item,))
+            except KernelError as error:
+                announce("kernel-refused", self.shell.clock.now(), item=" ".join(item.key).strip(), reason=str(error))
 
     # --- what happens
 

@@ -130,10 +130,8 @@ class Underlay:
         try:
             if tos:
                 port.socket.sendmsg(octets, [_tos_message(port.version, tos)], 0, destination)
-            elif len(octets) == 1:
-                port.socket.sendto(octets[0], destination)
-            else:
-                port.socket.sendmsg(octets, (), 0, destination)
+            else:  # cheaper than sendmsg with parts, though it copies
+                port.socket.sendto(octets[0] if len(octets) == 1 else b"".join(octets), destination)
         except OSError as error:
             self.send_failures += 1
             if error.errno == errno.EMSGSIZE:

@@ -1,4 +1,4 @@
-"""`python -m agents.dgw`: a distributed gateway or a central mobility database, configured on standard input."""
+"""`python -m agents.dgw`: a gateway, a central database or a local mobility anchor, configured on standard input."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def main() -> None:
 
 
 def run(data: dict[str, Any]) -> None:
-    """Run a gateway or a CMD until SIGTERM (PlainError for a bad configuration, KernelError)."""
+    """Run a gateway, a CMD or an LMA until SIGTERM (PlainError for a bad configuration, KernelError)."""
     role = data.get("role")
     if role == "gateway":
         from agents.dgw.gateway.shell import run_gateway
@@ -34,8 +34,13 @@ def run(data: dict[str, Any]) -> None:
         from agents.dgw.cmd.shell import run_cmd
 
         run_cmd(build(CmdConfig, data))
+    elif role == "lma":
+        from agents.dgw.lma.config import LmaConfig
+        from agents.dgw.lma.shell import run_lma
+
+        run_lma(build(LmaConfig, data))
     else:
-        raise PlainError(f"configuration.role: {role!r} is not one of gateway, cmd")
+        raise PlainError(f"configuration.role: {role!r} is not one of gateway, cmd, lma")
 
 
 if __name__ == "__main__":

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from ipaddress import IPv6Address
+from ipaddress import IPv6Address, IPv6Network
 
 from agents.dgw.forwarding import Advertisement, Item
 
@@ -62,7 +63,12 @@ class Advertise:
     advertisements: tuple[Advertisement, ...]
 
 
-Action = Send | SendParameterProblem | Consult | Install | Remove | Adopt | Advertise
+@dataclass(frozen=True)
+class CountTraffic:
+    """Read how many packets of each mobile node's prefix passed; the answer is a `TrafficCounted`."""
+
+
+Action = Send | SendParameterProblem | Consult | Install | Remove | Adopt | Advertise | CountTraffic
 
 
 @dataclass(frozen=True)
@@ -75,6 +81,18 @@ class MobilityDatagram:
     hop_limit: int = 64
     extensions: tuple[tuple[int, bytes], ...] = ()
     """Extension headers in front of it: (header type, whole header)."""
+    summed: bool = True
+    """The kernel verified the checksum; it cannot for what was inside ESP."""
+
+
+@dataclass(frozen=True)
+class Discarded:
+    """A Mobility Header, or what should have held one, that protection did not let through (spec SEC-1, §10)."""
+
+    source: IPv6Address
+    counter: str
+    """Kind, as counted: `unprotected`, `esp-replay`, `esp-integrity` ..."""
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -140,8 +158,24 @@ class RouterAdvertised:
     """Link-layer destination: the mobile node."""
 
 
+@dataclass(frozen=True)
+class LocalAccessChanged:
+    """An operator opens or closes local networks to a mobile node."""
+
+    mn_id: str
+    allowed: bool
+
+
+@dataclass(frozen=True)
+class TrafficCounted:
+    """Packets from and to each prefix so far, as the kernel counted them; may start again at 0."""
+
+    packets: Mapping[IPv6Network, int]
+
+
 Notice = (
     MobilityDatagram
+    | Discarded
     | PeerRefused
     | RepositoryDatagram
     | Associated
@@ -150,4 +184,6 @@ Notice = (
     | RouterSolicited
     | NeighborSeen
     | RouterAdvertised
+    | LocalAccessChanged
+    | TrafficCounted
 )

@@ -2,13 +2,43 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from ipaddress import IPv6Address, IPv6Network
 from typing import Literal
 
+from agents.plain import SECRET
+from agents.wire.esp import SecurityAssociation
+
 Mode = Literal["direct", "relay", "locator", "proxy"]
+GatewayMode = Literal["direct", "relay", "locator", "proxy", "classic"]
+"""classic: no distributed gateway at all, a Mobile Access Gateway of RFC 5213."""
 RaProfile = Literal["deprecate", "lowpref"]
 DflagProfile = Literal["rfc8885", "draft03"]
+AnchorTimers = Literal["stop", "run"]
+"""What anchors do with a binding's timer when the CMD moves it: stop it (spec DEREG-4), or ask the CMD when it runs
+out (DEREG-5).  The same in a whole domain."""
+Protection = Literal["off", "auto", "xfrm", "esp", "external"]
+"""How signalling is protected (spec SEC-1).  off: by the allow-list only.  xfrm: by the kernel's ESP.  esp: by ESP in
+the agent.  auto: xfrm where the kernel has it, else esp.  external: somebody else, an IKEv2 daemon say, keeps the
+kernel's associations and policies; nothing is required here."""
+
+
+def check_associations(
+    protection: Protection,
+    local: IPv6Address,
+    peers: Iterable[IPv6Address],
+    associations: Iterable[SecurityAssociation],
+) -> None:
+    """ValueError unless there is one association each way with every peer, where the protection needs them."""
+    if protection in ("off", "external"):
+        return
+    pairs = [(one.source, one.destination) for one in associations]
+    for peer in peers:
+        for source, destination in ((local, peer), (peer, local)):
+            if pairs.count((source, destination)) != 1:
+                raise ValueError(f"protection {protection} needs one association from {source} to {destination}")
 
 
 @dataclass(frozen=True)
@@ -23,6 +53,8 @@ class Profile:
     """Link-layer address, lower case, colons."""
     enabled: bool = True
     """False: no mobility service (spec ATT-2, status 152)."""
+    gateways: tuple[IPv6Address, ...] | None = None
+    """P-CoAs that may serve the node; None: all of the domain (spec SEC-4, status 154)."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +68,10 @@ class Peer:
     """P-CoA."""
     pool: IPv6Network
     dflag_profile: DflagProfile = "rfc8885"
+    operator: str = ""
+    """Whose gateway it is; empty where there is only one operator (spec INTER-7)."""
+    local_prefixes: tuple[IPv6Network, ...] = ()
+    """Networks outside its pool that it may announce as reachable only through it (Local Prefix option, spec SEC-4)."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +102,8 @@ class Timing:
     """T_agg: how long a CMD collects acknowledgements before a partial answer."""
     quarantine: float = 7200.0
     """Least time a released prefix rests before it is given to another node."""
+    idle: float = 600.0
+    """T_idle: an anchored prefix without traffic for this long is released (spec DEREG-11); 0: never."""
 
     def __post_init__(self) -> None:
         if not 4 <= self.lifetime <= 262140 or self.lifetime % 4:
@@ -79,6 +117,9 @@ class AdvertisementPolicy:
     profile: RaProfile = "deprecate"
     router_lifetime: int = 60
     mtu: int = 1460
+    """Octets; less where tunnels hold less (spec RA-13)."""
+    route_lifetime: int = 60
+    """Of a Route Information option, less near the end of the binding (spec LIPA-9)."""
     retry: float = 0.1
     """A DLIF whose RA was not seen leaving after this long is advertised again."""
 
@@ -99,14 +140,14 @@ class GatewayConfig:
     name: str
     index: int
     """Gateway number, unique in the domain, 1..65535."""
-    mode: Mode
+    mode: GatewayMode
     address: IPv6Address
     """P-CoA: signalling and tunnel end."""
     pool: IPv6Network
     wan: str
     phy: str
     cmd: IPv6Address
-    """The CMD, or the repository (direct)."""
+    """The CMD, the repository (direct), or the Local Mobility Anchor (classic)."""
     peers: tuple[Peer, ...]
     profiles: tuple[Profile, ...]
     radvd: RadvdFiles
@@ -116,6 +157,8 @@ class GatewayConfig:
     """Path of the saved state."""
     local_prefixes: tuple[IPv6Network, ...] = ()
     """Networks reachable only through this gateway (Local Prefix option)."""
+    local_interfaces: tuple[str, ...] = ()
+    """Interfaces of these networks."""
     tunnel: Literal["auto", "seg6", "ip6tnl"] = "auto"
     dflag_profile: DflagProfile = "rfc8885"
     """D flag positions used towards the CMD."""
@@ -124,16 +167,37 @@ class GatewayConfig:
     accept_legacy: bool = False
     """Take updates without the D flag as plain ones of RFC 5213; False: refuse them (129)."""
     repository_port: int = 5213
+    anchor_timers: AnchorTimers = "stop"
+    max_anchors: int = 8
+    """Anchors of one node; the oldest beyond is released (spec HO-16)."""
+    local_only_after: int = 0
+    """Serve a new node without its anchors when the CMD left this many updates unanswered (spec AMB-4); 0: never."""
     timing: Timing = field(default_factory=Timing)
     advertisements: AdvertisementPolicy = field(default_factory=AdvertisementPolicy)
+    operator: str = ""
+    roaming: bool = False
+    """The CMD is the home LMA as well: it stands for gateways of other operators (spec INTER-2, INTER-3)."""
+    protection: Protection = "off"
+    associations: tuple[SecurityAssociation, ...] = field(default=(), repr=False, metadata=SECRET)
+    """Two with every peer and the CMD, one each way."""
 
     def __post_init__(self) -> None:
+        strangers = [peer.name for peer in self.peers if peer.operator != self.operator]
+        if strangers:
+            raise ValueError(f"peer {strangers[0]} is another operator's: only the LMA talks to it (spec INTER-1)")
+        peers = [self.cmd, *(peer.address for peer in self.peers)]
+        check_associations(self.protection, self.address, peers, self.associations)
         if self.pool.prefixlen > 64:
             raise ValueError(f"pool {self.pool} holds no /64")
         if not 1 <= self.index <= 0xFFFF:
             raise ValueError(f"index {self.index} is not between 1 and 65535")
+        for one, other in itertools.combinations(self.local_prefixes, 2):
+            if one.overlaps(other):
+                raise ValueError(f"local prefixes {one} and {other} overlap")
         if self.advertisements.router_lifetime < 4:
             raise ValueError("advertisements.router_lifetime is below the longest interval, 4 s")
+        if self.max_anchors < 1:
+            raise ValueError(f"max_anchors {self.max_anchors} is below 1")
 
 
 @dataclass(frozen=True)
@@ -153,4 +217,21 @@ class CmdConfig:
     accept_legacy: bool = False
     """Take updates without the D flag as plain ones of RFC 5213; False: refuse them (129)."""
     repository_port: int = 5213
+    anchor_timers: AnchorTimers = "stop"
     timing: Timing = field(default_factory=Timing)
+    wan: str | None = None
+    """Interface towards the core of a home LMA, which forwards between operators; None: out of the data path."""
+    tunnel: Literal["auto", "seg6", "ip6tnl"] = "auto"
+    share_local_prefixes: bool = False
+    """Gateways hear of local prefixes of another operator's gateways (spec INTER-11)."""
+    protection: Protection = "off"
+    associations: tuple[SecurityAssociation, ...] = field(default=(), repr=False, metadata=SECRET)
+    """Two with every gateway, one each way."""
+
+    def __post_init__(self) -> None:
+        operators = sorted({gateway.operator for gateway in self.gateways})
+        if len(operators) > 1 and self.wan is None:
+            raise ValueError(
+                f"wan is missing: between operators {', '.join(operators)} the LMA forwards (spec INTER-6)"
+            )
+        check_associations(self.protection, self.address, [peer.address for peer in self.gateways], self.associations)

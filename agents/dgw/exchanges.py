@@ -38,6 +38,10 @@ class Exchange:
     """The last sequence numbers sent: an answer to any of them counts."""
     refused: set[IPv6Network] = field(default_factory=set)
     """Prefixes that a corrective answer took back: a late copy of the first answer must not bring them again."""
+    unanswered: Callable[[int, float], None] | None = None
+    """Told before each repetition how many transmissions stayed without an answer, and the time."""
+    gave_up: Callable[[float], None] | None = None
+    """Told when the last of the `tries` stayed without an answer."""
     due: float = 0.0
 
 
@@ -99,6 +103,8 @@ class Exchanges:
     def handle_timer(self, now: float) -> None:
         """Transmit what is due, in the order it became due."""
         for exchange in sorted((e for e in self._waiting if e.due <= now), key=lambda e: e.due):
+            if exchange not in self._waiting:  # one before it made an end of it
+                continue
             earliest = max(self._pacer.earliest(exchange.peer, now), self._refused.get(exchange.peer, 0.0))
             if earliest > now:
                 exchange.due = earliest
@@ -146,6 +152,10 @@ class Exchanges:
         """Peers left alone because they do not know the Mobility Header (`no_more` of spec §4)."""
         return sorted(peer for peer, until in self._refused.items() if until > now)
 
+    def cancel_with(self, peer: IPv6Address, mn_id: str) -> None:
+        """Forget all exchanges about this node with one peer."""
+        self._waiting = [e for e in self._waiting if (e.peer, e.mn_id) != (peer, mn_id)]
+
     def refuse(self, peer: IPv6Address, now: float) -> None:
         """The peer cannot read our messages now: leave it alone for a while (RFC 6275 §11.3.5, spec §10)."""
         self._outbox.say("peer-without-mobility", peer=peer)
@@ -165,7 +175,11 @@ class Exchanges:
         if exchange.tries is not None and count >= exchange.tries:
             self._outbox.say("gave-up", peer=exchange.peer, mn_id=exchange.mn_id, purpose=exchange.purpose)
             self._waiting.remove(exchange)
+            if exchange.gave_up:
+                exchange.gave_up(now)
             return
+        if count and exchange.unanswered:
+            exchange.unanswered(count, now)
         sequence, message = exchange.compose(now)
         exchange.sequences.append(sequence)
         exchange.sends += 1

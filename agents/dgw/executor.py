@@ -18,6 +18,11 @@ from agents.dgw.forwarding import (
     AnchorRoute,
     Dlif,
     Item,
+    LocalAccess,
+    LocalBar,
+    LocalGate,
+    LocalReturn,
+    ReturnPath,
     SourceGate,
     Tunnel,
     TunnelGate,
@@ -35,7 +40,10 @@ MAX_STATIONS = 4096
 """Link-local addresses remembered: more than a cell holds, but not all that a station can invent."""
 ANCHOR_METRIC = 64
 """Below the 256 of a DLIF's connected route, which may still be there (spec HO-5)."""
-UPLINK_PREFERENCE = 1000
+RELAY_PREFERENCE = 800
+"""Of a relayed prefix as destination: before any uplink."""
+LOCAL_PREFERENCE, OWN_LOCAL_PREFERENCE, RETURN_PREFERENCE, UPLINK_PREFERENCE = 900, 910, 950, 1000
+"""An anchor's local network before the own one, which may have the same prefix; both before the source rules."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +57,8 @@ class Settings:
     """Access interface; None where no mobile node attaches (a central LMA)."""
     pool: IPv6Network | None = None
     """Own prefix pool; None where there is none."""
+    local_prefixes: tuple[IPv6Network, ...] = ()
+    """Local networks, closed to the core (spec LIPA-8)."""
     tunnel: str = "auto"
     """"auto", "ip6tnl" or "seg6"."""
     radvd_conf: Path | None = None
@@ -67,7 +77,7 @@ class Executor:
         self._reaper = Reaper(self._netlink, failed)
         outer = tunnels.Settings(settings.local, settings.wan, settings.peers)
         self._tunnels = tunnels.select(settings.tunnel, outer, self._netlink, self._reaper)
-        self._gate = gate.Gate(settings.local, settings.wan)
+        self._gate = gate.Gate(settings.local, settings.wan, settings.local_prefixes)
         self._dlifs = Dlifs(self._netlink, self._reaper)
         self._radvd = _radvd(settings)
         self._items: dict[tuple[str, str], Item] = {}
@@ -182,16 +192,24 @@ class Executor:
         """Packets the gate dropped, by reason (agents.kernel.gate.COUNTERS)."""
         return self._gate.dropped()
 
+    def passed(self) -> dict[IPv6Network, int]:
+        """Packets from and to each mobile node's prefix in service here (agents.kernel.gate)."""
+        return self._gate.passed()
+
+    def clear(self) -> None:
+        """Take everything back that `prepare` and `install` did; only `close` may follow."""
+        self.adopt(())
+        self._netlink.run(
+            *map(routing.drop_rule, self._tunnels.rules()),
+            *(routing.drop_route(route.place) for route in self._base_routes()),
+        )
+        self._tunnels.clear()
+        self._gate.clear()
+
     def close(self, *, clear: bool = False) -> None:
         """Let go of the kernel; what is installed stays and keeps forwarding unless it is to be cleared."""
         if clear:
-            self.adopt(())
-            self._netlink.run(
-                *map(routing.drop_rule, self._tunnels.rules()),
-                *(routing.drop_route(route.place) for route in self._base_routes()),
-            )
-            self._tunnels.clear()
-            self._gate.clear()
+            self.clear()
         self._reaper.close()
         self._netlink.close()
 
@@ -204,6 +222,8 @@ class Executor:
         """Routes an item stands for, as far as the interfaces they name are there."""
         if isinstance(item, AnchorRoute):
             return {Route(item.prefix, self._tunnels.hop(item.peer), metric=ANCHOR_METRIC)}
+        if isinstance(item, ReturnPath):
+            return {Route(routing.DEFAULT, self._tunnels.hop(item.peer), item.table)}
         if isinstance(item, Uplink):
             out = {Route(routing.DEFAULT, self._tunnels.hop(item.peer), item.table)}
             return out | {route for direct in item.direct for route in self._direct(item, *direct)}
@@ -225,6 +245,8 @@ class Executor:
         """Where the routes of an installed item are."""
         if isinstance(item, AnchorRoute):
             return {(item.prefix, routing.MAIN, ANCHOR_METRIC)}
+        if isinstance(item, ReturnPath):
+            return {(routing.DEFAULT, item.table, ROUTE_METRIC)}
         if isinstance(item, Uplink):
             prefixes = {routing.DEFAULT} | {prefix for prefix, _name in item.direct}
             return {(prefix, item.table, ROUTE_METRIC) for prefix in prefixes}
@@ -237,6 +259,14 @@ def _rules(item: Item) -> set[Rule]:
     """Policy rules an item stands for."""
     if isinstance(item, Uplink):
         return {Rule(UPLINK_PREFERENCE, item.table, source=item.prefix)}
+    if isinstance(item, AnchorRoute) and item.first:
+        return {Rule(RELAY_PREFERENCE, routing.MAIN, destination=item.prefix)}
+    if isinstance(item, LocalAccess):
+        if item.table is None:
+            return {Rule(OWN_LOCAL_PREFERENCE, routing.MAIN, destination=item.prefix, interface=item.dlif)}
+        return {Rule(LOCAL_PREFERENCE, item.table, destination=item.prefix, interface=item.dlif)}
+    if isinstance(item, LocalReturn):
+        return {Rule(RETURN_PREFERENCE, item.table, destination=item.prefix, interface=item.interface)}
     return set()
 
 
@@ -248,6 +278,10 @@ def _elements(item: Item) -> list[tuple[str, str]]:
         return [gate.source_element(item.dlif, item.prefix)]
     if isinstance(item, TunnelGate):
         return [gate.tunnel_element(item.peer, item.prefix, item.inner)]
+    if isinstance(item, LocalGate):
+        return [gate.local_element(item.peer, item.source, item.destination)]
+    if isinstance(item, LocalBar):
+        return [gate.bar_element(item.prefix)]
     return []
 
 

@@ -57,6 +57,9 @@ class AnchorRoute:
 
     prefix: IPv6Network
     peer: IPv6Address
+    first: bool = False
+    """Goes before every source rule: where the prefix is relayed, traffic between two such prefixes must not turn
+    back to where it came from (LMA, spec INTER-6)."""
 
     @property
     def key(self) -> tuple[str, str]:
@@ -66,7 +69,7 @@ class AnchorRoute:
 
 @dataclass(frozen=True)
 class Uplink:
-    """Uplink at the serving gateway: packets from the prefix go to its anchor (spec HO-10, §7 table 1000+slot)."""
+    """Uplink at the serving gateway or the LMA: packets from the prefix go to its anchor (spec HO-10, INTER-6)."""
 
     prefix: IPv6Network
     peer: IPv6Address
@@ -101,7 +104,7 @@ class TunnelGate:
     peer: IPv6Address
     prefix: IPv6Network
     inner: str
-    """"source" at the anchor (uplink of its prefix), "destination" at the serving gateway (downlink)."""
+    """"source" at the anchor (uplink of its prefix), "destination" at the serving gateway; an LMA has both."""
 
     @property
     def key(self) -> tuple[str, str]:
@@ -109,10 +112,128 @@ class TunnelGate:
         return ("tunnel-gate", f"{self.peer} {self.prefix} {self.inner}")
 
 
-Item = Dlif | Tunnel | AnchorRoute | Uplink | SourceGate | TunnelGate
+@dataclass(frozen=True)
+class LocalAccess:
+    """What enters this DLIF for a local network goes where that network is, whatever its source (spec LIPA-4).
 
-INSTALL_ORDER: tuple[type[Item], ...] = (Tunnel, TunnelGate, AnchorRoute, Uplink, Dlif, SourceGate)
+    Matched by DLIF, so that equal local prefixes of two gateways do not clash.
+    """
+
+    dlif: str
+    prefix: IPv6Network
+    """The local prefix."""
+    table: int | None
+    """The anchor's routing table (rule preference 900); None for this gateway's own network (plain, LIPA-1)."""
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """One destination rule per (DLIF, local prefix, own or an anchor's)."""
+        return ("local-access", f"{self.dlif} {self.prefix}{'' if self.table else ' own'}")
+
+
+@dataclass(frozen=True)
+class ReturnPath:
+    """Routing table at the owner of a local network: everything goes through the tunnel to this gateway."""
+
+    peer: IPv6Address
+    table: int
+    """Routing table number, 2000 + the peer's index."""
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """One table per peer, shared by all nodes there."""
+        return ("return-path", str(self.peer))
+
+
+@dataclass(frozen=True)
+class LocalReturn:
+    """At the owner: answers of the local network to a prefix that the node has elsewhere (spec LIPA-6)."""
+
+    interface: str
+    """Interface of the local network."""
+    prefix: IPv6Network
+    """Prefix of the node, anchored by another gateway."""
+    table: int
+    """Of the `ReturnPath` to the serving gateway; rule preference 950."""
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """One rule per (interface, prefix)."""
+        return ("local-return", f"{self.interface} {self.prefix}")
+
+
+@dataclass(frozen=True)
+class LocalGate:
+    """The peer may tunnel packets between a node's prefix and a local network to us (spec LIPA-6)."""
+
+    peer: IPv6Address
+    source: IPv6Network
+    destination: IPv6Network
+    """One end is a prefix of the node, the other the local network."""
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """One gate per (peer, source, destination)."""
+        return ("local-gate", f"{self.peer} {self.source} {self.destination}")
+
+
+@dataclass(frozen=True)
+class LocalBar:
+    """The local networks of this gateway are closed to this prefix of a mobile node."""
+
+    prefix: IPv6Network
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """One bar per prefix."""
+        return ("local-bar", str(self.prefix))
+
+
+Item = (
+    Dlif
+    | Tunnel
+    | AnchorRoute
+    | Uplink
+    | SourceGate
+    | TunnelGate
+    | LocalAccess
+    | ReturnPath
+    | LocalReturn
+    | LocalGate
+    | LocalBar
+)
+
+Plan = dict[tuple[str, str], Item]
+"""Every item a kernel must hold, by key."""
+FIRST_TABLE = 1000
+"""Routing table of slot s is FIRST_TABLE + s (spec §7)."""
+INSTALL_ORDER: tuple[type[Item], ...] = (
+    Tunnel,
+    TunnelGate,
+    LocalGate,
+    LocalBar,
+    AnchorRoute,
+    ReturnPath,
+    LocalReturn,
+    Uplink,
+    LocalAccess,
+    Dlif,
+    SourceGate,
+)
 """Routes before the interface that attracts traffic, the gate's permission last; removal runs the other way."""
+
+MAX_ROUTES = 17
+"""Route options in one router's RAs (RFC 4191 §4, spec RA-14)."""
+
+
+def difference(old: Plan, new: Plan) -> tuple[list[Item], list[Item]]:
+    """What to install, in order, and what to remove, in order, to get from one plan to another."""
+    rank = {kind: i for i, kind in enumerate(INSTALL_ORDER)}
+    install = [item for key, item in new.items() if old.get(key) != item]
+    remove = [item for key, item in old.items() if key not in new]
+    install.sort(key=lambda item: rank[type(item)])
+    remove.sort(key=lambda item: -rank[type(item)])
+    return install, remove
 
 
 @dataclass(frozen=True)

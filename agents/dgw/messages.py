@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from ipaddress import IPv6Address, IPv6Network
 
 from agents.dgw.identity import Identity, complete_identity, mac_octets
 from agents.dgw.records import AnchorRecord
 from agents.wire.mobility import RECOMMENDED_OCTETS, BindingAck, BindingUpdate, encoded_length
-from agents.wire.mobility_codes import PBU_FLAGS, AccessType, AckFlag, Status, UpdateFlag
+from agents.wire.mobility_codes import PBU_FLAGS, AccessType, AckFlag, Handoff, Status, UpdateFlag
 from agents.wire.mobility_lists import AnchorGroup, in_send_order, without_distributed
 from agents.wire.mobility_messages import lifetime_units
 from agents.wire.mobility_options import (
@@ -28,6 +28,8 @@ from agents.wire.mobility_options import (
     Timestamp,
 )
 
+Announced = Callable[[IPv6Address, Iterable[IPv6Network]], tuple[IPv6Network, ...]]
+"""Which of these networks the gateway with this P-CoA may announce."""
 ECHOED = (MobileNodeIdentifier, HandoffIndicator, AccessTechnology, LinkLayerIdentifier)
 """Options an acknowledgement repeats from its update, besides the Timestamp (spec HO-8)."""
 
@@ -57,6 +59,18 @@ def unusable_identity(group: AnchorGroup) -> str | None:
 def group_local_prefixes(group: AnchorGroup) -> tuple[IPv6Network, ...]:
     """The well-formed Local Prefix options of an anchor group."""
     return tuple(option.network for option in group.local if not option.bad_length)
+
+
+def learned(record: AnchorRecord, ack: BindingAck, allowed: Announced) -> AnchorRecord:
+    """The record of an anchor with what its acknowledgement says of its DLIF and local prefixes (spec HO-7, SEC-4)."""
+    group = next((group for group in ack.groups if group.previous is None), None)
+    if group is None:
+        return record
+    return replace(
+        record,
+        identity=group_identity(group) or record.identity,
+        local_prefixes=allowed(record.address, group_local_prefixes(group)) or record.local_prefixes,
+    )
 
 
 def compose_update(
@@ -180,6 +194,12 @@ def granted_prefixes(
     told = set(named) or {o.network for o in ack.every(HomeNetworkPrefix) if not o.bad_length}
     anchored = {o.network for o in group.anchored if not o.bad_length} if group else set()
     return told | anchored, bool(anchored) and anchored != told
+
+
+def handoff_of(update: BindingUpdate) -> int:
+    """The Handoff Indicator to pass on as it came, even if nobody defined it; unknown where there is none."""
+    option = update.first(HandoffIndicator)
+    return option.value if option else Handoff.UNKNOWN
 
 
 def care_of_address(update: BindingUpdate, source: IPv6Address) -> IPv6Address:

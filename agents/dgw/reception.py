@@ -7,7 +7,7 @@ from dataclasses import replace
 from ipaddress import IPv6Address
 
 from agents.core import Outbox
-from agents.dgw.actions import MobilityDatagram, Send, SendParameterProblem
+from agents.dgw.actions import Discarded, MobilityDatagram, Send, SendParameterProblem
 from agents.dgw.freshness import ticks
 from agents.dgw.messages import compose_rejection
 from agents.dgw.validation import Rejected
@@ -55,12 +55,12 @@ class Reception:
         """The message, or None when the datagram was dealt with here."""
         source = datagram.source
         try:
-            # The kernel verified the checksum: a wrong one never reaches a raw socket (spec §2.5).
+            # Where the kernel verifies the checksum, a wrong one never reaches a raw socket (spec §2.5).
             message = pull_mobility(
                 datagram.data,
                 source,
                 datagram.destination,
-                verify_checksum=False,
+                verify_checksum=not datagram.summed,
                 profile=self._profile_of(source),
             )
         except DecodeError as error:
@@ -83,6 +83,10 @@ class Reception:
             self.drop(f"Binding Error {message.status}", source, "binding-error")
         else:
             self.drop("Binding Refresh Request", source, "refresh-request")
+
+    def discard(self, discarded: Discarded) -> None:
+        """Count what protection did not let through."""
+        self.drop(discarded.reason, discarded.source, discarded.counter)
 
     def reject(self, update: BindingUpdate, rejected: Rejected, source: IPv6Address, now: float) -> BindingAck:
         """Count a rejected update; its answer, to be sent to `source`, marked as a gateway's only if this is one."""

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from ipaddress import IPv6Address
 from typing import Any
 
 from agents.core import Outbox
 from agents.dgw.actions import Consult
+from agents.dgw.authority import Authority
 from agents.dgw.config import Timing
+from agents.dgw.freshness import TICKS, ticks
 from agents.dgw.records import AnchorRecord
 from agents.plain import PlainError, build, plain
 
@@ -78,6 +80,10 @@ class RepositoryClient:
             if (query.mn_id, query.operation) != (mn_id, operation)
         }
 
+    def pending(self, mn_id: str, operation: str) -> bool:
+        """Whether a request of one kind about one node is still without an answer."""
+        return any((query.mn_id, query.operation) == (mn_id, operation) for query in self._queries.values())
+
     def next_timer(self) -> float | None:
         """When the next transmission is due."""
         return min((query.due for query in self._queries.values()), default=None)
@@ -113,6 +119,13 @@ class RepositoryClient:
         query.answered(entry, now)
 
 
+class Unauthorised(Exception):
+    """A gateway asked for what is not its business; the text says why."""
+
+    answer = b""
+    """What to tell it."""
+
+
 @dataclass
 class Repository:
     """The server's side: the entries, and how requests change them."""
@@ -120,30 +133,56 @@ class Repository:
     entries: dict[str, Entry] = field(default_factory=dict)
     """By MN-ID."""
 
-    def answer(self, data: bytes, known: Callable[[str], bool]) -> bytes | None:
-        """The answer to one request; None when it is not a request at all."""
+    def answer(
+        self,
+        data: bytes,
+        source: IPv6Address,
+        authority: Authority,
+        latest: float,
+        told: Callable[[Entry], Entry] = lambda entry: entry,
+    ) -> bytes | None:
+        """The answer to one request of a gateway, its entry as `told` makes it for this one; None if it is none.
+
+        `latest`: no timestamp may be after it, Unix seconds.  Unauthorised for a request out of the sender's powers.
+        """
         try:
             request = json.loads(data[:MAX_DATAGRAM])
             number, operation, mn_id = int(request["id"]), request["operation"], str(request["mn_id"])
         except (ValueError, TypeError, KeyError, RecursionError):
             return None
         answer: dict[str, Any] = {"id": number}
-        if not known(mn_id):
+        if not authority.knows(mn_id):
             return json.dumps({**answer, "error": f"no profile for {mn_id}"}).encode()
         try:
+            if not authority.may_serve(source, mn_id):  # where it is and was is not for every gateway (spec SEC-5)
+                raise Unauthorised(f"{source} may not serve {mn_id}")
             if operation == "update":
-                self._update(mn_id, request)
+                self._update(mn_id, request, source, authority, ticks(latest))
             elif operation == "remove":
-                self._remove(mn_id, build(IPv6Address, request.get("address"), "address"))
+                address = build(IPv6Address, request.get("address"), "address")
+                # At its own wish, or at the serving gateway's, whom it told that it anchors nothing.
+                if source not in (address, self.entries.get(mn_id, Entry()).serving):
+                    raise Unauthorised(f"{source} removes {address}, and serves the node as little")
+                self.remove(mn_id, address)
             elif operation != "lookup":
                 raise PlainError(f"operation {operation!r} is not one of lookup, update, remove")
         except PlainError as error:
             return json.dumps({**answer, "error": str(error)}).encode()
-        return json.dumps({**answer, "entry": plain(self.entries.get(mn_id, Entry()))}).encode()
+        except Unauthorised as error:
+            error.answer = json.dumps({**answer, "error": f"not authorised: {error}"}).encode()
+            raise
+        return json.dumps({**answer, "entry": plain(told(self.entries.get(mn_id, Entry())))}).encode()
 
-    def _update(self, mn_id: str, request: dict[str, Any]) -> None:
+    def _update(
+        self, mn_id: str, request: dict[str, Any], source: IPv6Address, authority: Authority, latest: int
+    ) -> None:
         record = build(AnchorRecord, request.get("record"), "record")
         timestamp = build(int, request.get("timestamp"), "timestamp")
+        if record.address != source or not authority.speaks_for(source, record.prefix):
+            raise Unauthorised(f"{source} writes {record.prefix} at {record.address}")
+        if timestamp > latest:  # all later updates of other gateways would be late against it
+            raise Unauthorised(f"{source} stamps an update {(timestamp - latest) / TICKS:.1f} s ahead")
+        record = replace(record, local_prefixes=authority.local_prefixes(source, record.local_prefixes))
         old = self.entries.get(mn_id, Entry())
         others = tuple(a for a in old.anchors if a.prefix != record.prefix)
         if timestamp > old.timestamp:
@@ -151,7 +190,8 @@ class Repository:
         elif len(others) == len(old.anchors):  # late, but the prefix is anchored there all the same
             self.entries[mn_id] = Entry(old.serving, (*others, record), old.timestamp)
 
-    def _remove(self, mn_id: str, address: IPv6Address) -> None:
+    def remove(self, mn_id: str, address: IPv6Address) -> None:
+        """A gateway no longer anchors anything for a node, nor serves it."""
         old = self.entries.get(mn_id, Entry())
         anchors = tuple(a for a in old.anchors if a.address != address)
         serving = None if old.serving == address else old.serving

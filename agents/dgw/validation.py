@@ -99,8 +99,8 @@ def check_freshness(update: BindingUpdate, freshness: Freshness, now: float, win
         raise Rejected(status, f"not newer than the last accepted ({status.name.lower()})", freshness.sequence)
 
 
-def check_options(update: BindingUpdate) -> tuple[IPv6Network, ...]:
-    """The home network prefixes of an update that has the mandatory options (158, 161, 162, then 155)."""
+def check_mandatory(update: BindingUpdate) -> tuple[HomeNetworkPrefix, ...]:
+    """The Home Network Prefix options of an update that has the mandatory ones (158, 161, 162)."""
     prefixes = update.every(HomeNetworkPrefix)
     if not prefixes:
         raise Rejected(Status.MISSING_HOME_NETWORK_PREFIX_OPTION, "no Home Network Prefix option")
@@ -108,6 +108,12 @@ def check_options(update: BindingUpdate) -> tuple[IPv6Network, ...]:
         raise Rejected(Status.MISSING_HANDOFF_INDICATOR_OPTION, "no Handoff Indicator option")
     if update.first(AccessTechnology) is None:
         raise Rejected(Status.MISSING_ACCESS_TECH_TYPE_OPTION, "no Access Technology Type option")
+    return prefixes
+
+
+def check_options(update: BindingUpdate) -> tuple[IPv6Network, ...]:
+    """The home network prefixes of an update that has the mandatory options (158, 161, 162, then 155)."""
+    prefixes = check_mandatory(update)
     if update.bad_prefixes:
         bad = update.bad_prefixes[0]
         raise Rejected(Status.NOT_AUTHORIZED_FOR_HOME_NETWORK_PREFIX, f"prefix {bad.address}/{bad.length}")

@@ -8,7 +8,7 @@ packet, so a set of exact values does: adding one costs 0.13 ms.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from ipaddress import IPv6Address, IPv6Network
 
 import nftables
@@ -16,7 +16,9 @@ import nftables
 from agents.kernel.netlink import KernelError
 
 TABLE = "ip6 roamlab"
-COUNTERS = ("foreign_source", "fragment", "unknown_peer", "nested", "outside_binding")
+COUNTERS = ("foreign_source", "fragment", "unknown_peer", "nested", "outside_binding", "local_network", "barred")
+SETS = ("sources", "peers", "tunnel_source", "tunnel_destination", "tunnel_local", "barred")
+"""Sets whose elements come and go; `local_networks` is configured."""
 
 # What stays on the link cannot leak, and must pass: a node resolves its router with its global address as source.
 # Packets to the P-CoA are looked at by transport protocol, not by the first next header: a Destination Options
@@ -24,28 +26,44 @@ COUNTERS = ("foreign_source", "fragment", "unknown_peer", "nested", "outside_bin
 # is at bit 48, its source at bit 64, its destination at bit 192. An inner packet to the P-CoA that is itself a
 # tunnel packet would be decapsulated a second time without coming by here, hence "nested": what a node may want
 # of its gateway (TCP, UDP, ICMPv6) passes, the rest does not.
+# Local networks are closed to the core (spec LIPA-8). A decapsulated packet does not come by the hook with wan as its
+# interface a second time (seg6) or has the tunnel's device (ip6tnl), so what does is a stranger's, whatever its source.
 # On the way out: an interface that loses its addresses says so in a listener report from ::, with the DLIF's
 # link-layer address, when the DLIF already lives at another gateway (spec DLIF-9): it must not be heard here.
 _RULES = """\
 add table {table}
 {counters}
-add set {table} sources {{ typeof iifname . @nh,64,64 ; }}
+add set {table} sources {{ typeof iifname . @nh,64,64 ; counter ; }}
 add set {table} peers {{ type ipv6_addr ; }}
 add set {table} tunnel_source {{ typeof ip6 saddr . @th,64,64 ; }}
-add set {table} tunnel_destination {{ typeof ip6 saddr . @th,192,64 ; }}
+add set {table} tunnel_destination {{ typeof ip6 saddr . @th,192,64 ; counter ; }}
+add set {table} tunnel_local {{ typeof ip6 saddr . @th,64,128 . @th,192,128 ; flags interval ; }}
+add set {table} barred {{ typeof @nh,64,64 ; }}
+add set {table} local_networks {{ type ipv6_addr ; flags interval ; }}
+flush set {table} local_networks
+{networks}
 add chain {table} enter {{ type filter hook prerouting priority raw ; policy accept ; }}
+add chain {table} station
 add chain {table} tunnel
 flush chain {table} enter
+flush chain {table} station
 flush chain {table} tunnel
 add rule {table} enter meta iifkind "macvlan" iifname != "{wan}" ip6 saddr != {{ ::, fe80::/10 }} \
-ip6 daddr != {{ fe80::/10, ff02::/16 }} iifname . @nh,64,64 != @sources counter name foreign_source drop
+ip6 daddr != {{ fe80::/10, ff02::/16 }} jump station
+add rule {table} station iifname . @nh,64,64 @sources return
+add rule {table} station counter name foreign_source drop
 add rule {table} enter ip6 daddr {local} meta l4proto 41 goto tunnel
+add rule {table} enter iifname "{wan}" ip6 daddr @local_networks counter name local_network drop
 add rule {table} tunnel exthdr frag exists counter name fragment drop
 add rule {table} tunnel ip6 saddr != @peers counter name unknown_peer drop
 add rule {table} tunnel @th,192,128 {local_number} @th,48,8 != {{ 6, 17, 58 }} counter name nested drop
 add rule {table} tunnel ip6 saddr . @th,64,64 @tunnel_source accept
 add rule {table} tunnel ip6 saddr . @th,192,64 @tunnel_destination accept
+add rule {table} tunnel ip6 saddr . @th,64,128 . @th,192,128 @tunnel_local accept
 add rule {table} tunnel counter name outside_binding drop
+add chain {table} through {{ type filter hook forward priority filter ; policy accept ; }}
+flush chain {table} through
+add rule {table} through ip6 daddr @local_networks @nh,64,64 @barred counter name barred drop
 add chain {table} leave {{ type filter hook output priority raw ; policy accept ; }}
 flush chain {table} leave
 add rule {table} leave meta oifkind "macvlan" oifname != "{wan}" ip6 saddr :: \
@@ -57,6 +75,11 @@ def _upper(prefix: IPv6Network) -> str:
     if prefix.prefixlen != 64:
         raise KernelError(f"cannot gate {prefix}: mobile nodes' prefixes are /64")
     return f"{int(prefix.network_address) >> 64:#018x}"
+
+
+def _range(prefix: IPv6Network) -> str:
+    first, last = int(prefix.network_address), int(prefix.broadcast_address)
+    return f"{first:#034x}" if first == last else f"{first:#034x}-{last:#034x}"
 
 
 def source_element(interface: str, prefix: IPv6Network) -> tuple[str, str]:
@@ -76,12 +99,24 @@ def tunnel_element(peer: IPv6Address, prefix: IPv6Network, inner: str) -> tuple[
     return (f"tunnel_{inner}", f"{peer} . {_upper(prefix)}")
 
 
+def local_element(peer: IPv6Address, source: IPv6Network, destination: IPv6Network) -> tuple[str, str]:
+    """The peer may tunnel packets from this prefix to that one: a node's and a local network's."""
+    return ("tunnel_local", f"{peer} . {_range(source)} . {_range(destination)}")
+
+
+def bar_element(prefix: IPv6Network) -> tuple[str, str]:
+    """Our local networks are closed to this prefix."""
+    return ("barred", _upper(prefix))
+
+
 class Gate:
     """The gate of one gateway."""
 
-    def __init__(self, local: IPv6Address, wan: str) -> None:
+    def __init__(self, local: IPv6Address, wan: str, networks: Collection[IPv6Network] = ()) -> None:
+        """`networks`: local networks of this gateway, which must not overlap."""
         self._local = local
         self._wan = wan
+        self._networks = networks
         self._nft = nftables.Nftables()
         self._nft.set_json_output(True)
         self._elements: set[tuple[str, str]] = set()
@@ -90,8 +125,17 @@ class Gate:
         """Put the rules in place in one transaction; elements of an earlier agent stay until `adopt`."""
         counters = "\n".join(f"add counter {TABLE} {name}" for name in COUNTERS)
         number = f"{int(self._local):#034x}"
-        local, wan = self._local, self._wan
-        self._run(_RULES.format(table=TABLE, counters=counters, local=local, local_number=number, wan=wan))
+        networks = "\n".join(_command("add", ("local_networks", str(network))) for network in self._networks)
+        self._run(
+            _RULES.format(
+                table=TABLE,
+                counters=counters,
+                networks=networks,
+                local=self._local,
+                local_number=number,
+                wan=self._wan,
+            )
+        )
 
     def permit(self, *elements: tuple[str, str]) -> None:
         """Let in what these elements describe."""
@@ -108,8 +152,7 @@ class Gate:
     def adopt(self, elements: Iterable[tuple[str, str]]) -> None:
         """Replace all elements by these, in one transaction."""
         wanted = set(elements)
-        names = ("sources", "peers", "tunnel_source", "tunnel_destination")
-        commands = [f"flush set {TABLE} {name}" for name in names]
+        commands = [f"flush set {TABLE} {name}" for name in SETS]
         commands += [_command("add", element) for element in sorted(wanted)]
         self._run("\n".join(commands))
         self._elements = wanted
@@ -122,6 +165,18 @@ class Gate:
             counter = entry.get("counter")
             if counter and counter["table"] == "roamlab" and counter["name"] in found:
                 found[counter["name"]] = counter["packets"]
+        return found
+
+    def passed(self) -> dict[IPv6Network, int]:
+        """Packets that mobile nodes sent from each prefix here, or got by tunnel; from 0 when it is let in anew."""
+        found: dict[IPv6Network, int] = {}
+        for name in ("sources", "tunnel_destination"):
+            listed = json.loads(self._run(f"list set {TABLE} {name}"))
+            for entry in listed["nftables"]:
+                for element in entry.get("set", {}).get("elem", ()):
+                    upper = element["elem"]["val"]["concat"][1]
+                    prefix = IPv6Network((upper << 64, 64))
+                    found[prefix] = found.get(prefix, 0) + element["elem"]["counter"]["packets"]
         return found
 
     def clear(self) -> None:

@@ -62,7 +62,13 @@ class Request:
 class Netlink:
     """A netlink socket of the namespace it was opened in. Not to be shared between threads."""
 
-    def __init__(self, protocol: int = nl.NETLINK_ROUTE, groups: tuple[int, ...] = ()) -> None:
+    def __init__(
+        self,
+        protocol: int = nl.NETLINK_ROUTE,
+        groups: tuple[int, ...] = (),
+        layouts: Mapping[int, type[nlmsg]] | None = None,
+    ) -> None:
+        """`layouts`: classes of the messages to be read, by type, for a protocol that pyroute2 does not know."""
         self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, protocol)
         self._socket.setsockopt(nl.SOL_NETLINK, nl.NETLINK_EXT_ACK, 1)
         # The kernel selects by what a dump's request says (protocol of a route, interface of an address).
@@ -73,6 +79,7 @@ class Netlink:
         self._marshal = MarshalRtnl() if protocol == nl.NETLINK_ROUTE else Marshal()
         if protocol != nl.NETLINK_ROUTE:
             self._marshal.msg_map[nl.GENL_ID_CTRL] = nl.ctrlmsg
+        self._marshal.msg_map.update(layouts or {})
         self._sequence = 0
 
     def fileno(self) -> int:

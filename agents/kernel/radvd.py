@@ -27,6 +27,7 @@ START = 5.0
 """Seconds the daemon may take from its pid file to its signal handlers."""
 INFINITY = 0xFFFFFFFF
 MIN_MTU = 1280
+MAX_ROUTES = 17
 _PREFERENCES = ("low", "medium", "high")
 
 
@@ -52,6 +53,8 @@ def _check(advertisement: Advertisement) -> None:
     prefixes = [route.prefix for route in advertisement.routes]
     if len(set(prefixes)) < len(prefixes):
         raise ValueError(f"{name}: two route options for one prefix (spec RA-14)")
+    if len(prefixes) > MAX_ROUTES:
+        raise ValueError(f"{name}: {len(prefixes)} route options, more than {MAX_ROUTES} (RFC 4191 §4)")
 
 
 def _route(route: RouteInformation) -> str:

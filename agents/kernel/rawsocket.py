@@ -24,10 +24,10 @@ _EXTENSIONS = {socket.IPV6_HOPOPTS: 0, socket.IPV6_DSTOPTS: 60, socket.IPV6_RTHD
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """One Mobility Header message as it arrived."""
+    """One Mobility Header message, or ESP packet, as it arrived."""
 
     data: bytes
-    """From the first octet of the Mobility Header on; the kernel verified the checksum."""
+    """From the first octet of the Mobility Header (whose checksum the kernel verified) or ESP header on."""
     source: IPv6Address
     destination: IPv6Address
     hop_limit: int
@@ -61,16 +61,16 @@ class Refusal:
 
     @property
     def no_mobility(self) -> bool:
-        """The peer does not know the Mobility Header: type 4 code 1 (RFC 6275 §11.3.5)."""
+        """The peer knows no Mobility Header, or no ESP: type 4 code 1 (RFC 6275 §11.3.5)."""
         return (self.type, self.code) == (PARAMETER_PROBLEM, UNRECOGNISED_NEXT_HEADER)
 
 
 class MobilitySocket:
-    """Non-blocking socket for Mobility Header messages, bound to the P-CoA."""
+    """Non-blocking socket for Mobility Header messages, or for ESP packets that hold them, bound to the P-CoA."""
 
-    def __init__(self, local: IPv6Address) -> None:
+    def __init__(self, local: IPv6Address, protocol: int = MOBILITY_HEADER) -> None:
         kind = socket.SOCK_RAW | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
-        self._socket = socket.socket(socket.AF_INET6, kind, MOBILITY_HEADER)
+        self._socket = socket.socket(socket.AF_INET6, kind, protocol)
         for option in (
             socket.IPV6_RECVPKTINFO,
             socket.IPV6_RECVHOPLIMIT,
@@ -95,7 +95,7 @@ class MobilitySocket:
         self._socket.close()
 
     def send(self, data: bytes, destination: IPv6Address) -> None:
-        """Send a message; the kernel fills in the checksum."""
+        """Send a message; the kernel fills in a Mobility Header's checksum."""
         for attempt in (1, 2):
             try:
                 self._socket.sendto(data, (str(destination), 0))

@@ -70,6 +70,8 @@ class Rule:
     destination: Prefix | None = None
     protocol: int = 0
     """Next Header the rule is limited to, 0 for all."""
+    interface: str = ""
+    """Name of the interface that packets enter by, empty for all; it need not exist yet."""
     version: int = 6
     """Of IP."""
     unless_mark: int = 0
@@ -145,6 +147,7 @@ def _rule_request(rule: Rule, owner: int, *, put: bool) -> Request:
         ("FRA_PROTOCOL", owner),
         ("FRA_IP_PROTO", rule.protocol),
         ("FRA_FWMARK", rule.unless_mark),
+        ("FRA_IIFNAME", rule.interface),
     ):
         if value:
             content["attrs"].append((name, value))
@@ -207,6 +210,7 @@ def _own_rule(message: nlmsg) -> Rule:
         source=ip_network((source, message["src_len"])) if source else None,
         destination=ip_network((destination, message["dst_len"])) if destination else None,
         protocol=message.get_attr("FRA_IP_PROTO", 0),
+        interface=message.get_attr("FRA_IIFNAME", ""),
         version=6 if message["family"] == socket.AF_INET6 else 4,
         unless_mark=message.get_attr("FRA_FWMARK", 0) if message["flags"] & _INVERTED else 0,
         suppress=None if suppress == _UNSUPPRESSED else suppress,

@@ -14,6 +14,8 @@ class DecodeErrorKind(Enum):
     """A fixed field does not fit into the octets received: drop and count."""
     CHECKSUM = "checksum"
     """Drop silently."""
+    INTEGRITY = "integrity"
+    """ESP: not made with this key, or altered under way. Drop and count."""
     PAYLOAD_PROTO = "payload-proto"
     """Payload Proto is not 59: ICMPv6 Parameter Problem, pointer 40."""
     UNKNOWN_TYPE = "unknown-type"

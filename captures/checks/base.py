@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from captures.pcapng import CaptureError
-from captures.run import Run
+from captures.run import EVENTS, Run
 
 FRAMES_SHOWN = 12
 """Frames named per capture and result: enough to look them up, not a second copy of the capture."""
@@ -18,7 +18,7 @@ PROBLEMS_SHOWN = 3
 
 
 class Framed(Protocol):
-    """Anything that came from a numbered frame of a capture file."""
+    """Anything that came from a numbered frame of a capture file, or a numbered line of the event log."""
 
     @property
     def file(self) -> str: ...  # noqa: D102
@@ -90,15 +90,23 @@ def _nearest(word: str, known: Iterable[str]) -> str:
     return f", did you mean {close[0]!r}?" if close else f" (known: {', '.join(sorted(known))})"
 
 
+def required(run: Run, *requirements: str) -> str:
+    """Requirements, and the scenario that the lab is: what a check proves of it, it proves there only."""
+    lab = str(run.lab["lab"]).upper()
+    scenarios = [lab] if lab.startswith("SC-") else [f"SC-{lab}"] if lab.startswith("IETF") else []
+    return ", ".join([*requirements, *scenarios])
+
+
 def evidence(frames: Iterable[Framed], shown: int = FRAMES_SHOWN) -> list[dict[str, Any]]:
-    """Group frames by capture: [{"pcap": file, "frames": [...], "more": n left out}]."""
+    """Group frames by capture: [{"pcap": file, "frames": [...], "more": n left out}]; lines of the event log: "log"."""
     grouped: dict[str, list[int]] = defaultdict(list)
     for frame in frames:
         if frame.number not in grouped[frame.file]:
             grouped[frame.file].append(frame.number)
     found = []
     for file, numbers in grouped.items():
-        entry: dict[str, Any] = {"pcap": file, "frames": sorted(numbers)[:shown]}
+        first = sorted(numbers)[:shown]
+        entry: dict[str, Any] = {"log": file, "lines": first} if file == EVENTS else {"pcap": file, "frames": first}
         if len(numbers) > shown:
             entry["more"] = len(numbers) - shown
         found.append(entry)

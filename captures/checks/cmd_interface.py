@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+from captures import tunnels
 from captures.checks.base import Result, Tally, check
 from captures.records import ICMPV6, MOBILITY, UDP, Packet
 from captures.run import Run
@@ -14,13 +15,15 @@ NEIGHBOUR_DISCOVERY = {130, 131, 132, 133, 134, 135, 136, 137, 143}
 
 @check("cmd-interface")
 def cmd_interface(run: Run) -> list[Result]:
-    """Mobility Header and ND only; in direct mode also repository look-ups, which must have happened."""
+    """Mobility Header and ND only; repository look-ups in direct mode (which must have happened); an LMA's tunnels."""
     lookups = run.mode == "direct" and run.repository_port is not None
     tally = Tally(
         "cmd-interface.content",
         "CMD-1, SC-IETF83",
         "The CMD's interface carries control traffic only",
-        ("repository look-ups, " if lookups else "") + "Mobility Header and Neighbour Discovery, nothing else",
+        ("repository look-ups, " if lookups else "")
+        + "Mobility Header and Neighbour Discovery, nothing else"
+        + (" but the tunnels between operators" if run.lma else ""),
     )
     seen: Counter[str] = Counter()
     capture = run.capture(run.cmd_node or "", run.cmd_interface or "")
@@ -29,7 +32,7 @@ def cmd_interface(run: Run) -> list[Result]:
         seen[kind] += 1
         if kind in ("Mobility Header", "look-up"):
             tally.see(packet)
-        elif kind != "Neighbour Discovery":
+        elif kind not in ("Neighbour Discovery", "packet between operators"):
             tally.wrong(f"{kind} at the CMD", packet)
     text = ", ".join(f"{count} {kind}" for kind, count in seen.most_common())
     nothing = "no look-up and no Mobility Header at the CMD" if lookups else "no Mobility Header at the CMD"
@@ -40,7 +43,8 @@ def _kind(run: Run, packet: Packet, lookups: bool) -> str:
     if not packet.layers:
         return f"EtherType {packet.ethertype:#06x}"
     if packet.tunnelled:
-        return "tunnelled packet"
+        relayed = run.lma and not isinstance(tunnels.read(run, packet), str)
+        return "packet between operators" if relayed else "tunnelled packet"
     ours = run.cmd_address in (packet.outer.source, packet.outer.destination)
     if packet.protocol == MOBILITY and ours:
         return "Mobility Header"

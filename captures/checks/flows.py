@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from captures.checks.base import Result, Tally, check, milliseconds, plural
+from statistics import median
+
+from captures.checks.base import Result, Tally, check, milliseconds, plural, required
 from captures.flows import LOCAL, FlowReport, analyse
-from captures.run import Run
+from captures.run import INFINITY, Run
 
 Bound = float | dict[str, float]
 """One bound for all flows, or one per flow name or kind ("*" for the rest)."""
@@ -17,10 +19,16 @@ def flows(
     max_lost: Bound = 50,
     max_lost_elsewhere: Bound = 0,
     names: list[str] | None = None,
+    max_median_gap_ms: float | None = None,
+    median_of: int | None = None,
 ) -> list[Result]:
-    """Judge each flow: `max_gap_ms` and `max_lost` per move, `max_lost_elsewhere` away from moves."""
+    """Judge each flow: `max_gap_ms` and `max_lost` per move, `max_lost_elsewhere` away from moves.
+
+    `max_median_gap_ms`: of the interruptions of all flows by all moves, or by each node's move number `median_of`.
+    """
     results = []
-    for report in analyse(run):
+    reports = analyse(run)
+    for report in reports:
         if names is not None and report.flow.name not in names:
             continue
         results += [
@@ -30,6 +38,8 @@ def flows(
         ]
         if report.gaps:
             results.append(_gaps(report, _bound(report, max_gap_ms)))
+    if results and max_median_gap_ms is not None:
+        results.append(_median(run, reports, max_median_gap_ms, median_of))
     if not results:
         results.append(Tally("flows", "SC-FIG1", "Flows survive", "at least one flow").result("", "no flow started"))
     return results
@@ -60,22 +70,30 @@ def _constant(report: FlowReport) -> Result:
 
 def _path(run: Run, report: FlowReport) -> Result:
     flow = report.flow
-    anchor = run.anchor_of(flow.source)
+    home = run.home_of(flow.peer)
+    anchor = home or run.anchor_of(flow.source)
     tally = Tally(
         f"flows.{flow.name}.path",
-        "ATT-10, HO-9, HO-10",
+        "LIPA-1, LIPA-2, LIPA-4" if home else "ATT-10, HO-9, HO-10",
         f"{flow.name}: local at {anchor}, through the tunnel to it elsewhere",
-        f"plain on the core link of {anchor}; IPv6-in-IPv6 to {anchor} at every other gateway",
+        f"{'not' if home else 'plain'} on the core link of {anchor}; IPv6-in-IPv6 to {anchor} at every other gateway"
+        + (f", to {run.lma} at those of another operator" if run.lma else ""),
     )
+    if run.central:
+        tally.title = f"{flow.name}: through the tunnel to {anchor}"
+        tally.expected = f"IPv6-in-IPv6 to {anchor} at every gateway"
     texts = []
+    if home:
+        tally.see(*report.arrivals[:1])  # a flow that stays at home crosses no core link
     for path in report.paths:
-        wanted = LOCAL if path.stay.gateway == anchor else anchor
+        away = path.stay.gateway != anchor
+        wanted = run.far_end(anchor or "", path.stay.gateway) if away else None if home else LOCAL
         if path.main is None or path.example is None:
+            texts += [f"{path.stay.gateway}: plain"] if home and path.stay.gateway == anchor else []
             continue
         tally.see(path.example)
         texts.append(f"{path.stay.gateway}: {path.main if path.main == LOCAL else 'tunnel to ' + path.main}")
         others = [f"{count} {name}" for name, count in path.counts if name != wanted]
-        # Packets already on their way at a return may still come out of the old tunnel.
         tally.demand(not others, f"at {path.stay.gateway} {', '.join(others)}", path.example)
     return tally.result(", ".join(texts), "no packet of the flow on a serving gateway's core link")
 
@@ -102,6 +120,23 @@ def _gaps(report: FlowReport, limit: float) -> Result:
     if not report.arrivals:
         tally.problems.clear()
     return tally.result(", ".join(texts) + usual, "no packet of the flow")
+
+
+def _median(run: Run, reports: list[FlowReport], limit: float, move: int | None) -> Result:
+    tally = Tally(
+        "flows.median",
+        required(run, "HO-9"),
+        "A move usually interrupts a session for a short time only",
+        f"silence in which the node changed gateways: median over all flows and moves ≤ {limit:g} ms",
+    )
+    gaps = [gap for report in reports for gap in report.gaps if move in (None, gap.stay.number)]
+    for gap in gaps:
+        tally.see(*[packet for packet in (gap.before, gap.after) if packet is not None])
+    if not gaps:
+        return tally.result("", "no flow crossed a move")
+    middle = median(INFINITY if gap.outage is None else gap.outage for gap in gaps) * 1000
+    tally.demand(middle <= limit, f"median {middle:.1f} ms")
+    return tally.result(f"median {middle:.1f} ms of {plural(len(gaps), 'interruption')}")
 
 
 def _loss(report: FlowReport, limit: float, elsewhere: float) -> Result:

@@ -6,9 +6,12 @@ from collections import defaultdict
 from ipaddress import IPv6Address
 
 from captures.checks.base import Result, Tally, check, plural
+from captures.exchanges import registrations
 from captures.records import Packet, RouterAdvertisement
 from captures.run import Run
 
+TEARDOWN = 0.02
+"""Seconds from a gateway's PBA to the silence of its DLIFs: it answers first."""
 Key = tuple[str, str]
 """(MAC of the mobile node, anchor gateway)."""
 
@@ -82,8 +85,9 @@ def _one_place(run: Run, seen: dict[Key, list[tuple[str, RouterAdvertisement]]],
         "DLIF-9, HO-12",
         "A DLIF is never alive at two gateways",
         f"frames from a DLIF only where its node is (the old gateway at most {grace:g} s after), never at the old "
-        "gateway again once the new one spoke",
+        "gateway again once the new one spoke and the old one acknowledged that the node moved",
     )
+    told = _told(run)
     owner = {one.eth_source: key[0] for key, found in seen.items() for _, one in found}
     by_mac = {mobile.mac: name for name, mobile in run.mobiles.items()}
     frames: dict[str, list[tuple[float, str, Packet]]] = defaultdict(list)
@@ -100,11 +104,40 @@ def _one_place(run: Run, seen: dict[Key, list[tuple[str, RouterAdvertisement]]],
             here = run.serving(mobile, when)
             if gateway in here:
                 place = gateway
+            elif not here and gateway == _last(run, mobile, when):
+                continue  # out of reach, its binding lives on until it ends or another gateway speaks up (DEREG-1)
             elif gateway not in run.serving(mobile, when, grace):
                 tally.wrong(f"{mac} speaks at {gateway} while {mobile} is at {'/'.join(here) or 'none'}", packet)
-            elif place and place != gateway:
+            elif place and place != gateway and when > _since(run, told, mobile, gateway, when):
                 tally.wrong(f"{mac} speaks at {gateway} after it spoke at {place}", packet)
     return tally.result(f"{plural(len(tally.seen), 'frame')} of {plural(len(frames), 'DLIF')}", _NOTHING)
+
+
+def _last(run: Run, mobile: str, when: float) -> str | None:
+    """The gateway that a node was at last."""
+    return next((s.gateway for s in reversed(run.attachments.get(mobile, [])) if s.start <= when), None)
+
+
+def _since(run: Run, told: dict[tuple[str, int, str], float], mobile: str, gateway: str, when: float) -> float:
+    """From when on a gateway must be silent about the stay that a node has at another one; 0: always."""
+    stay = [one for one in run.attachments[mobile] if one.start <= when][-1]
+    return told.get((mobile, stay.number, gateway), 0.0)
+
+
+def _told(run: Run) -> dict[tuple[str, int, str], float]:
+    """(mobile node, number of its stay, gateway told) -> when the latter had answered and taken its DLIFs down.
+
+    At a return in direct mode the new gateway's own DLIF may speak before the old gateway can know (spec DLIF-9).
+    """
+    found: dict[tuple[str, int, str], float] = {}
+    for registration in registrations(run):
+        for anchor, exchanges in (*registration.anchors.items(), *registration.chained.items()):
+            answers = [answer.time for exchange in exchanges for answer in exchange.accepted]
+            if answers:
+                found[registration.stay.mobile, registration.stay.number, anchor] = (
+                    min(answers) + TEARDOWN * run.slowness
+                )
+    return found
 
 
 def _signalled(run: Run, seen: dict[Key, list[tuple[str, RouterAdvertisement]]]) -> Result:
@@ -122,8 +155,9 @@ def _signalled(run: Run, seen: dict[Key, list[tuple[str, RouterAdvertisement]]])
     for message in run.signalling:
         if message.kind != "PBA" or message.status != 0:
             continue
-        for address, dlif in message.identities():
-            anchor, mobile = run.name_of(address), run.mobile_by_id(message.mn_id) or ""
+        for address, prefix, dlif in message.identities():
+            anchor = run.told_anchor(address, prefix) if prefix else run.name_of(address)
+            mobile = run.mobile_by_id(message.mn_id) or ""
             if (mobile, anchor) not in advertised:
                 continue
             link_local, mac, one = advertised[mobile, anchor]

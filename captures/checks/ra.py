@@ -1,6 +1,6 @@
 """Check "ra": what the DLIFs advertise.
 
-Sources: RFC 4861 §4.2, §6.1.2; RFC 4191 §2.2; RFC 8885 §3.7; spec RA-1..10, RA-14, §6.
+Sources: RFC 4861 §4.2, §6.1.2; RFC 4191 §2.2; RFC 8885 §3.7; spec RA-1..11, RA-13..15, §6.
 """
 
 from __future__ import annotations
@@ -21,13 +21,16 @@ def ra(run: Run, bound_ms: float = 1000.0, anchor_bound_ms: float = 2000.0) -> l
         _receiver(run, sent),
         _profile(run, sent),
         _same(sent),
-        _no_final(sent),
+        _no_final(run, sent),
+        _routes(sent),
     ]
     for stays in run.attachments.values():
         results.extend(_soon(run, stay, bound_ms / 1000, anchor_bound_ms / 1000) for stay in stays)
     return results
 
 
+MOST_FINAL, MOST_ROUTES = 3, 17
+"""RAs that withdraw something (spec RA-11), and routes in one RA (RFC 4191 §4)."""
 _SOURCE_TEXT = "source MAC = SLLA option, source = EUI-64 link-local of it, hop limit 255"
 _NOTHING = "no Router Advertisement on any gateway's access interface"
 
@@ -103,18 +106,21 @@ def _profile(run: Run, sent: list[tuple[str, RouterAdvertisement]]) -> Result:
         + ("> 0" if lowpref else "0")
         + ", valid > 0, preference low; one prefix, L and A set",
     )
+    if run.central:
+        tally.title = "The home prefix is preferred at every gateway"
+        tally.expected = "preferred > 0, router preference medium; one prefix, L and A set"
     own = anchored = 0
     for gateway, one in sent:
         tally.see(one)
+        if one.router_lifetime == 0:
+            continue  # a farewell, judged by itself
         tally.demand(len(one.prefixes) == 1, f"{plural(len(one.prefixes), 'prefix option')} in an RA", one)
-        routes = [route.prefix for route in one.routes]
-        tally.demand(len(routes) == len(set(routes)), "two route options for one prefix (RA-14)", one)
         for option in one.prefixes:
             anchor = run.anchor_of(option.prefix.network_address)
             tally.demand(anchor is not None, f"{option.prefix} is in no gateway's pool", one)
             tally.demand(option.on_link and option.autonomous, f"{option.prefix} without L and A", one)
             tally.demand(option.valid > 0, f"valid lifetime 0 for {option.prefix}", one)
-            if anchor == gateway:
+            if anchor == run.home(gateway):
                 own += 1
                 tally.demand(option.preferred > 0, f"own prefix {option.prefix} deprecated", one)
                 tally.demand(one.preference == "medium", f"own DLIF has preference {one.preference}", one)
@@ -123,9 +129,10 @@ def _profile(run: Run, sent: list[tuple[str, RouterAdvertisement]]) -> Result:
                 right = option.preferred > 0 if lowpref else option.preferred == 0
                 tally.demand(right, f"anchored {option.prefix} has preferred {option.preferred} s", one)
                 tally.demand(one.preference == "low", f"anchor DLIF has preference {one.preference}", one)
-    if run.moves() and sent and not anchored:
+    if run.moves() and sent and not anchored and run.central is None:
         tally.wrong("no anchor's DLIF ever advertised after a move")
-    return tally.result(f"{own} RAs of own prefixes, {anchored} of anchored ones", _NOTHING)
+    text = f"{own} RAs of home prefixes" if run.central else f"{own} RAs of own prefixes, {anchored} of anchored ones"
+    return tally.result(text, _NOTHING)
 
 
 def _same(sent: list[tuple[str, RouterAdvertisement]]) -> Result:
@@ -149,17 +156,51 @@ def _same(sent: list[tuple[str, RouterAdvertisement]]) -> Result:
     return tally.result(text, _NOTHING)
 
 
-def _no_final(sent: list[tuple[str, RouterAdvertisement]]) -> Result:
+def _no_final(run: Run, sent: list[tuple[str, RouterAdvertisement]]) -> Result:
     tally = Tally(
         "ra.final",
-        "RA-10",
-        "No gateway takes its DLIF back with a final RA",
-        "router lifetime > 0 in every RA",
+        "RA-6, RA-10, RA-15",
+        "No gateway takes its DLIF back with a final RA while the node uses it",
+        "router lifetime > 0, or a whole farewell (prefix and routes 0, medium), at most 3, to a node that is here",
     )
+    final = 0
+    episodes: dict[tuple[str, str], int] = {}
+    macs = {mobile.mac: name for name, mobile in run.mobiles.items()}
     for gateway, one in sent:
         tally.see(one)
-        tally.demand(one.router_lifetime > 0, f"{gateway} sent router lifetime 0", one)
-    return tally.result(f"{plural(len(sent), 'RA')}, none final", _NOTHING)
+        key = (gateway, one.eth_source)
+        if one.router_lifetime > 0:
+            episodes.pop(key, None)
+            continue
+        final += 1
+        episodes[key] = episodes.get(key, 0) + 1
+        tally.demand(
+            gateway in run.serving(macs.get(one.eth_destination, ""), one.time), f"{gateway} took it back", one
+        )
+        withdrawn = [*(o.valid for o in one.prefixes), *(o.preferred for o in one.prefixes)]
+        withdrawn += [option.lifetime for option in one.routes]
+        whole = bool(one.prefixes) and not any(withdrawn)
+        tally.demand(whole, f"{gateway} sent router lifetime 0 with a prefix or route that lives on", one)
+        tally.demand(one.preference == "medium", f"router lifetime 0 with preference {one.preference}", one)
+        tally.demand(episodes[key] <= MOST_FINAL, f"more than {MOST_FINAL} farewells of {one.eth_source}", one)
+    return tally.result(f"{plural(len(sent), 'RA')}, {final or 'none'} of them farewells", _NOTHING)
+
+
+def _routes(sent: list[tuple[str, RouterAdvertisement]]) -> Result:
+    tally = Tally(
+        "ra.routes",
+        "RA-14",
+        "Route options in order",
+        f"no two for one prefix in an RA, at most {MOST_ROUTES}, none with the reserved preference",
+    )
+    for _, one in sent:
+        tally.see(one)
+        routes = [route.prefix for route in one.routes]
+        tally.demand(len(routes) == len(set(routes)), "two route options for one prefix", one)
+        tally.demand(len(routes) <= MOST_ROUTES, f"{len(routes)} route options", one)
+        tally.demand(all(route.preference != "reserved" for route in one.routes), "reserved preference", one)
+    counted = sum(1 for _, one in sent if one.routes)
+    return tally.result(f"{counted} of {plural(len(sent), 'RA')} with route options", _NOTHING)
 
 
 def first_after(run: Run, stay: Attachment, anchor: str) -> RouterAdvertisement | None:
@@ -185,13 +226,14 @@ def _soon(run: Run, stay: Attachment, bound: float, anchor_bound: float) -> Resu
     if run.of_mobile(stay.mobile) is None:
         return tally.result("", f"{stay.mobile}'s interface was not captured")
     texts = []
-    for anchor in (stay.gateway, *stay.previous):
+    home = run.home(stay.gateway)
+    for anchor in (home, *stay.previous):
         one = first_after(run, stay, anchor)
         if one is None:
             tally.wrong(f"no RA of {anchor}'s DLIF")
             continue
         tally.see(one)
-        delay, limit = one.time - stay.start, bound if anchor == stay.gateway else anchor_bound
+        delay, limit = one.time - stay.start, bound if anchor == home else anchor_bound
         texts.append(f"{anchor} {milliseconds(delay)}")
         tally.demand(delay <= limit, f"RA of {anchor}'s DLIF after {milliseconds(delay)}", one)
     return tally.result(", ".join(texts))
@@ -201,7 +243,7 @@ def l2_to_ra(run: Run) -> dict[str, float]:
     """ "mn1 → dgw2 (1)" -> seconds from attachment to the first RA of the new gateway's own DLIF."""
     found = {}
     for stay in run.moves():
-        one = first_after(run, stay, stay.gateway)
+        one = first_after(run, stay, run.home(stay.gateway))
         if one is not None:
             found[f"{stay.mobile}.{stay.number}"] = one.time - stay.start
     return found

@@ -16,11 +16,11 @@ def reachability(run: Run, after_last_move: bool = True) -> list[Result]:
     """One result per mobile node, correspondent and prefix; pings count from the last attachment on."""
     results = []
     for stays in run.attachments.values():
-        gateways = dict.fromkeys(stay.gateway for stay in stays)
+        anchors = dict.fromkeys(run.home(stay.gateway) for stay in stays)
         for correspondent, address in run.correspondents.items():
             capture = run.of_node(correspondent)
-            for gateway in gateways:
-                results.append(_one(run, stays[-1], gateway, correspondent, address, capture, after_last_move))
+            for anchor in anchors:
+                results.append(_one(run, stays[-1], anchor, correspondent, address, capture, after_last_move))
     return results
 
 

@@ -10,6 +10,7 @@ from collections import Counter
 from captures import tunnels
 from captures.checks.base import Framed, Result, Tally, check, plural
 from captures.decode import inside
+from captures.flows import RETURNING
 from captures.records import Packet
 from captures.run import Attachment, Run
 from captures.tunnels import Tunnelled
@@ -31,13 +32,12 @@ def tunnel(run: Run, grace: float = 1.0) -> list[Result]:
                 else:
                     read[name].append(one)
     everything = [one for found in read.values() for one in found]
-    results = [
-        _outer(everything, wrong),
-        _serving_end(run, everything, grace),
-        _local_plain(run, read),
-        _no_leak(run),
-        _not_through_cmd(run),
-    ]
+    results = [_outer(everything, wrong), _serving_end(run, everything, grace)]
+    if run.central:
+        results.append(_all_through_anchor(run))
+        stays = [stay for found in run.attachments.values() for stay in found]
+        return results + [_used(run, stay, run.central.name, read[stay.gateway]) for stay in stays]
+    results += [_local_plain(run, read), _no_leak(run), _not_through_cmd(run, grace)]
     for stay in run.moves():
         results.extend(_used(run, stay, anchor, read[stay.gateway]) for anchor in stay.previous)
     return results
@@ -48,7 +48,8 @@ def _outer(everything: list[Tunnelled], wrong: list[tuple[str, Packet]]) -> Resu
         "tunnel.outer",
         "HO-6, HO-9",
         "Tunnels run between the anchor and the serving gateway",
-        "outer addresses = two gateways; inner = a prefix anchored at the far end from the serving gateway",
+        "outer addresses = two gateways; inner = a prefix anchored at the far end from the serving gateway, "
+        "or a local network there",
     )
     for text, packet in wrong:
         tally.wrong(text, packet)
@@ -72,7 +73,7 @@ def _serving_end(run: Run, everything: list[Tunnelled], grace: float) -> Result:
             tally.wrong(f"{one.mobile_address} was never given to a mobile node", one.packet)
             continue
         serving = run.serving(mobile, one.packet.time, grace)
-        if one.serving not in serving:
+        if not tunnels.right_end(run, one, serving):
             now = "/".join(sorted(serving)) or "no gateway"
             local = serving == {one.anchor}
             what = f"local prefix {one.mobile_address} tunnelled" if local else f"tunnel ends at {one.serving}"
@@ -104,9 +105,9 @@ def _local_plain(run: Run, read: dict[str, list[Tunnelled]]) -> Result:
             texts.append(f"{stay.gateway}: {len(plain)} plain")
             for one in read.get(stay.gateway, []):
                 settled = stay.start <= one.packet.time < stay.end
-                if settled and any(inside(one.mobile_address, net) for net in prefixes):
-                    # The first moments after coming back an old tunnel may still deliver (spec HO-14).
-                    late = one.packet.time > stay.start + 1.0 or one.uplink
+                if settled and not one.local and any(inside(one.mobile_address, net) for net in prefixes):
+                    # In the first moments after a return the gateway has not noticed yet (spec HO-14).
+                    late = one.packet.time > stay.start + RETURNING * run.slowness or one.uplink
                     tally.demand(not late, f"{stay.gateway} tunnels its own prefix", one.packet)
             if not plain and not tally.problems:
                 tally.missing = f"no packet of {mobile}'s local prefix on the core link of {stay.gateway}"
@@ -139,36 +140,69 @@ def _no_leak(run: Run) -> Result:
     return tally.result(f"{plural(len(tally.seen), 'plain uplink packet')}, all from own pools", "no uplink packet")
 
 
-def _not_through_cmd(run: Run) -> Result:
+def _all_through_anchor(run: Run) -> Result:
+    """Classic mode: an access gateway forwards nothing of a node itself (RFC 5213 §6.10.5)."""
+    tally = Tally(
+        "tunnel.anchor",
+        "SC-IETF87",
+        "Everything from and to the home network goes through the anchor",
+        "on the core links of the gateways no packet with a home address outside a tunnel",
+    )
+    for name in run.gateways:
+        capture = run.wan(name)
+        for packet in capture.packets if capture else []:
+            if packet.layers and None in map(run.anchor_of, (packet.inner.source, packet.inner.destination)):
+                home = run.anchor_of(packet.inner.source) or run.anchor_of(packet.inner.destination)
+                if home is not None:
+                    tally.see(packet)
+                    tally.demand(packet.tunnelled, f"home traffic passes {name} outside a tunnel", packet)
+    return tally.result(f"{plural(len(tally.seen), 'packet')}, all in tunnels", "no packet of a home address")
+
+
+def _not_through_cmd(run: Run, grace: float) -> Result:
     tally = Tally(
         "tunnel.cmd",
         "CMD-1",
-        "No user data goes through the CMD",
-        "the CMD's interface carries no tunnelled packet and no packet from or to a mobile node's prefix",
+        "No user data goes through the CMD" + (" but between operators" if run.lma else ""),
+        "the CMD's interface carries no tunnelled packet and no packet from or to a mobile node's prefix"
+        + (", but for the tunnels of prefixes of another operator than the serving gateway's" if run.lma else ""),
     )
     node, interface = run.cmd_node or "", run.cmd_interface or ""
     capture = run.capture(node, interface)
     for packet in capture.packets if capture else []:
         tally.see(packet)
-        tally.demand(not packet.tunnelled, "tunnelled packet at the CMD", packet)
-        if packet.layers:
+        if packet.tunnelled:
+            what = _relayed(run, packet, grace)
+            tally.demand(what is None, f"tunnelled packet at the CMD: {what}", packet)
+        elif packet.layers:
             ends = (packet.inner.source, packet.inner.destination)
             tally.demand(all(run.anchor_of(end) is None for end in ends), "user data at the CMD", packet)
     return tally.result(f"{plural(len(tally.seen), 'frame')} looked at, no user data", "no frame at the CMD")
 
 
+def _relayed(run: Run, packet: Packet, grace: float) -> str | None:
+    """What is wrong with a tunnelled packet at the CMD; None where it is the LMA between two operators (INTER-7)."""
+    one = tunnels.read(run, packet) if run.lma else "no user data belongs here"
+    if isinstance(one, str):
+        return one
+    serving = run.serving(run.owner(one.mobile_address) or "", packet.time, grace)
+    return None if tunnels.right_end(run, one, serving) else f"{one.mobile_address} while its node is elsewhere"
+
+
 def _used(run: Run, stay: Attachment, anchor: str, read: list[Tunnelled]) -> Result:
     """After a move, traffic of each anchored prefix really goes through its tunnel, both ways."""
+    end = run.far_end(anchor, stay.gateway)
     tally = Tally(
         f"tunnel.used.{stay.mobile}.{stay.number}.{anchor}",
-        "HO-6, HO-9",
-        f"{stay.mobile} at {stay.gateway}: traffic of {anchor}'s prefix goes through the tunnel to {anchor}",
-        f"uplink and downlink packets {stay.gateway}–{anchor} while {stay.mobile} is at {stay.gateway}",
+        "HO-6, HO-9" if end == anchor else "HO-6, HO-9, INTER-2",
+        f"{stay.mobile} at {stay.gateway}: traffic of {anchor}'s prefix goes through the tunnel to {end}",
+        f"uplink and downlink packets {stay.gateway}–{end} while {stay.mobile} is at {stay.gateway}",
     )
     mine = [
         one
         for one in read
-        if one.anchor == anchor
+        if one.anchor == end
+        and run.anchor_of(one.mobile_address) == anchor
         and one.serving == stay.gateway
         and stay.start <= one.packet.time < stay.end
         and run.owner(one.mobile_address) == stay.mobile
@@ -182,5 +216,5 @@ def _used(run: Run, stay: Attachment, anchor: str, read: list[Tunnelled]) -> Res
     octets = sum(packet.length for packet in up + down)
     return tally.result(
         f"{len(up)} packets up, {len(down)} down, {octets} octets",
-        f"no packet of {anchor}'s prefix between {stay.gateway} and {anchor}",
+        f"no packet of {anchor}'s prefix between {stay.gateway} and {end}",
     )

@@ -22,6 +22,8 @@ from captures.verdict import judge
 
 PALETTE = 6
 """Gateway colours the style sheet knows; further gateways start over."""
+BRIEF = 0.25
+"""Seconds: flows that were over sooner would be dots in the timeline, and are not drawn."""
 GROUPS = {
     "signalling": "Signalling",
     "tunnel": "Tunnels and routing",
@@ -30,6 +32,7 @@ GROUPS = {
     "identity": "Logical interfaces (DLIF)",
     "prefixes": "Prefixes",
     "flows": "Flows",
+    "content": "Content caches",
     "reachability": "Reachability",
     "aero-attach": "Attachment: Client, relay and Kea",
     "aero-nat": "Translation, seen from both sides",
@@ -42,6 +45,15 @@ GROUPS = {
     "aero-fragments": "Fragments",
     "aero-tuning": "Fragmentation that tunes itself out",
     "aero-pings": "Reachability",
+    "protection": "Protection of signalling",
+    "intruder": "Attacks on signalling",
+    "order": "Order of events",
+    "modes": "Messages of the signalling mode",
+    "pace": "Pace of the signalling",
+    "leftovers": "State of the gateways' kernels",
+    "mobile-view": "The mobile nodes' own view",
+    "replay": "Replayed messages",
+    "resources": "What the lab costs",
 }
 SIGNALLING = {
     "dgw": "Every Proxy Binding Update and Acknowledgement as its sender's capture shows it, and the first Router "
@@ -90,6 +102,7 @@ def render(run: Run, verdict: dict[str, Any]) -> str:
     colours = {name: f"c{index % PALETTE + 1}" for index, name in enumerate(run.gateways)}
     family = "aero" if run.aero else "dgw"
     reports = analyse(run)
+    drawn = [report for report in reports if report.flow.end - report.flow.start >= BRIEF]
     chart = Chart(run)
     metrics = verdict["metrics"]
     return environment.get_template("report.html.j2").render(
@@ -105,7 +118,7 @@ def render(run: Run, verdict: dict[str, Any]) -> str:
         moves=_moves(run, metrics),
         started=datetime.fromtimestamp(run.lab.get("started", 0), UTC).strftime("%Y-%m-%d %H:%M:%S UTC"),
         topology=Markup(Topology(run, colours, {} if run.aero else metrics["tunnelled_bytes"]).draw()),
-        timeline=Markup(Timeline(run, reports, colours).draw()) if reports else "",
+        timeline=Markup(Timeline(run, drawn, colours).draw()) if drawn else "",
         sequence=Markup(chart.draw()) if chart.rows else "",
         cut=chart.cut,
         how=HOW.get(run.mode, "") if run.mobiles and run.gateways else "",
@@ -147,7 +160,7 @@ def _cards(run: Run, metrics: dict[str, Any], reports: list[FlowReport]) -> list
     for key, words in (
         ("l2_to_ra_ms_median", "attachment → RA, median"),
         ("pbu_to_pba_ms_median", "PBU → last PBA, median"),
-        ("pbu_to_tunnel_ms_median", "PBU → usable tunnels, median"),
+        ("pbu_to_usable_ms_median", "PBU → tunnel in use, median"),
     ):
         if metrics.get(key) is not None:
             cards.append((f"{metrics[key]:.2f}", "ms", words))
@@ -175,7 +188,7 @@ def _moves(run: Run, metrics: dict[str, Any]) -> list[dict[str, Any]]:
                 "radio": (stay.start - stay.left) * 1000,
                 "ra": metrics["l2_to_ra_ms"].get(key),
                 "pba": metrics["pbu_to_pba_ms"].get(key),
-                "tunnel": metrics.get("pbu_to_tunnel_ms", {}).get(key),
+                "tunnel": max(metrics.get("pbu_to_usable_ms", {}).get(key, {}).values(), default=None),
                 "gaps": {flow: found[key] for flow, found in metrics["gap_ms"].items() if key in found},
             }
         )

@@ -20,6 +20,7 @@ HOW = {
     "relay": "At a handover the CMD asks each anchor and passes their answers on to the new gateway.",
     "locator": "At a handover the CMD asks each anchor; each answers it and, directly, the new gateway.",
     "proxy": "At a handover the CMD answers the new gateway at once and asks each anchor meanwhile.",
+    "classic": "Classic Proxy Mobile IPv6: every gateway registers the node with the one anchor.",
 }
 """Mode -> what to expect of the chart."""
 

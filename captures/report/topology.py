@@ -13,11 +13,12 @@ from captures.run import Run
 
 WIDTH = 1120.0
 MARGIN = 40.0
-TIERS = {"correspondent": 0, "cmd": 0, "core": 1, "gateway": 2, "cell": 3, "mobile": 4}
+TIERS = {"correspondent": 0, "cmd": 0, "lma": 0, "cache": 0, "core": 1, "gateway": 2, "cell": 3, "mobile": 4}
 ROWS = (40.0, 180.0, 340.0, 520.0, 614.0)
 HIDDEN = ("air",)
 AERO_TIERS = {"native": 0, "server": 1, "relay": 1, "core": 2, "nat": 3, "router": 3, "client": 4, "host": 5}
 AERO_ROWS = (40.0, 150.0, 270.0, 390.0, 500.0, 610.0)
+BESIDE = 120.0
 
 
 class Topology:
@@ -51,7 +52,7 @@ class Topology:
         tiers: dict[int, list[str]] = {}
         for name in self.nodes:
             role = self._role(name)
-            if role not in HIDDEN:
+            if role not in HIDDEN and not self._beside_gateway(name):
                 tiers.setdefault(TIERS.get(role, 1), []).append(name)
         gateways = sorted(tiers.get(2, []))
         order = {name: index for index, name in enumerate(gateways)}
@@ -68,6 +69,7 @@ class Topology:
         for name, facts in self.run.lab.get("cells", {}).items():
             if name in self.place and facts.get("gateway") in self.place:
                 self.place[name] = (self.place[facts["gateway"]][0], ROWS[3])
+        self._place_caches()
         self._place_mobiles()
 
     def _lay_out_aero(self, link: AeroLink) -> None:
@@ -88,6 +90,19 @@ class Topology:
                 beside = next(iter(link.servers), "") if tier == 0 else ""
                 x = self.place[beside][0] if beside in self.place else WIDTH / 2
                 self.place[name] = (x, self.rows[tier])
+
+    def _beside_gateway(self, name: str) -> bool:
+        ends = [(link["a"][0], link["b"][0]) for link in self.run.lab.get("links", [])]
+        others = [two if one == name else one for one, two in ends if name in (one, two)]
+        return self._role(name) == "cache" and any(self._role(other) == "gateway" for other in others)
+
+    def _place_caches(self) -> None:
+        """A cache at a gateway stands beside it, on the inner side."""
+        for link in self.run.lab.get("links", []):
+            for (one, _), (two, _) in ((link["a"], link["b"]), (link["b"], link["a"])):
+                if self._role(one) == "cache" and self._role(two) == "gateway":
+                    x, y = self.place[two]
+                    self.place[one] = (x + (BESIDE if x < WIDTH / 2 else -BESIDE), y)
 
     def _order(self, tier: int, name: str, gateways: dict[str, int]) -> tuple[int, str]:
         if tier == 3:
@@ -118,7 +133,7 @@ class Topology:
             (x1, y1), (x2, y2) = self.place[one], self.place[two]
             parts.append(line(x1, y1, x2, y2, "link"))
             network = self._network(one, first) or self._network(two, second)
-            if network:
+            if network and y1 != y2:
                 # Two thirds of the way from the hub: links fan out there and labels keep apart.
                 x, y = x1 + (x2 - x1) * 0.38, y1 + (y2 - y1) * (0.5 if y1 < y2 else 0.46)
                 x = x1 + (x2 - x1) * ((y - y1) / (y2 - y1)) if y1 != y2 else x
@@ -169,19 +184,28 @@ class Topology:
                     "start",
                 )
             )
-        shape = {"cmd": icons.database, "correspondent": icons.host}.get(role, icons.box)(x, y)
-        caption = {"cmd": "mobility database", "correspondent": "correspondent"}.get(role, role)
-        return shape + self._caption(x, y, 36, (name, caption, self._address(name)))
+        shape = {"cmd": icons.database, "lma": icons.router, "cache": icons.database, "correspondent": icons.host}.get(
+            role, icons.box
+        )(x, y)
+        caption = {
+            "cmd": "mobility database",
+            "lma": "local mobility anchor",
+            "cache": "content cache",
+            "correspondent": "correspondent",
+        }.get(role, role)
+        caption = "home LMA" if name == self.run.lma else caption
+        return shape + self._caption(x, y, 36, (name, caption, self._address(name)), self._beside_gateway(name))
 
     def _beside(self, name: str, x: float, y: float) -> str:
         facts = self.run.gateways.get(name)
         pool = f"pool {facts.pool}" if facts else "gateway"
-        return self._caption(x, y, 38, (name, pool, self._address(name)))
+        heading = f"{name} of {facts.operator}" if facts and facts.operator else name
+        return self._caption(x, y, 38, (heading, pool, self._address(name)))
 
     @staticmethod
-    def _caption(x: float, y: float, away: float, lines: tuple[str, str, str]) -> str:
-        """Name, role and address on the outer side, where no link to the core passes."""
-        left = x < WIDTH / 2 - 20
+    def _caption(x: float, y: float, away: float, lines: tuple[str, str, str], inward: bool = False) -> str:
+        """Name, role and address on the outer side, where no link to the core passes, or on the other one."""
+        left = (x < WIDTH / 2 - 20) != inward
         at, anchor = (x - away, "end") if left else (x + away, "start")
         styles = ("name halo", "small muted halo", "mono small halo")
         parts = (text(at, y - 7 + 15 * n, line_, styles[n], anchor) for n, line_ in enumerate(lines))
@@ -198,12 +222,17 @@ class Topology:
                 seen.append(ends)
         labels = []
         for one, two in seen:
-            (x1, y), (x2, _) = sorted((self.place[one], self.place[two]))
+            (x1, y), (x2, y2) = sorted((self.place[one], self.place[two]))
+            octets = sum(n for pair, n in self.tunnels.items() if set(pair.split("–")) == {one, two})
+            tip = title(f"tunnel {one}–{two}: {octets} octets")
+            if y != y2:  # to the LMA, above the core: beside the links
+                bow = 60 if x2 > WIDTH / 2 else -60
+                parts.append(path(f"M{x1} {y}Q{(x1 + x2) / 2 + bow} {(y + y2) / 2} {x2} {y2}", "tunnel", tip))
+                continue
             deep = 10 + 190 * abs(x2 - x1) / WIDTH
             y += 18
-            octets = sum(n for pair, n in self.tunnels.items() if set(pair.split("–")) == {one, two})
             d = f"M{x1 + 6} {y}C{x1 + 40} {y + deep} {x2 - 40} {y + deep} {x2 - 6} {y}"
-            parts.append(path(d, "tunnel", title(f"tunnel {one}–{two}: {octets} octets")))
+            parts.append(path(d, "tunnel", tip))
             label = f"tunnel {one}–{two}"
             wide = width_of(label, 12.5) + 12
             at = y + deep * 0.75

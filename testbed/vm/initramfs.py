@@ -24,6 +24,8 @@ class Job:
     environment: Mapping[str, str]
     results: Path | None = None
     """Directory of the guest alone that is copied to the same place on this machine at the end."""
+    virtual_time: bool = False
+    """Whether the guest's clock counts instructions instead of seconds (testbed.vm.qemu.VIRTUAL_TIME)."""
 
 
 def build(kernel: Kernel, job: Job, busybox: Path) -> bytes:

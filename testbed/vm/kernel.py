@@ -78,10 +78,20 @@ def _fit(name: str) -> bool:
 
 
 def fetch(say: Callable[[str], None], directory: Path | None = None) -> Kernel:
-    """Return the kernel that PACKAGE stands for: from the cache if it is whole there, else downloaded (LabError)."""
+    """Return the kernel that PACKAGE stands for: from the cache if it is whole there, else downloaded (LabError).
+
+    Where apt cannot say which it is (its lists are missing), the one fetched last will do.
+    """
     directory = directory or cache()
-    package = _newest()
-    stem = _file_name(package).removesuffix(".deb")
+    try:
+        package = _newest()
+        stem = _file_name(package).removesuffix(".deb")
+    except LabError as error:
+        kept = cached(directory)
+        if kept is None:
+            raise
+        say(f"{error}; taking Linux {kept.release} from {directory}")
+        return kept
     place = directory / stem
     try:
         kernel = opened(place)

@@ -9,6 +9,11 @@ from pathlib import Path
 MEMORY = 3072
 """MiB of the guest at most; what it does not touch is not taken"""
 EMULATED = "tcg,thread=multi,tb-size=512"
+VIRTUAL_TIME = ("-accel", "tcg,thread=single,tb-size=512", "-icount", "shift=0,sleep=on")
+"""The guest's clock counts executed instructions, one a nanosecond; idle time is this machine's. So how long programs
+take in the guest does not depend on what this machine does meanwhile. For one processor. (With sleep=off the clock
+jumps over idle time too, but waiting for a file of the host is idle time: a guest that reads its programs from there
+lives through minutes before each has started, and every timeout strikes.)"""
 PORTS = ("output", "status")
 _BARE = ("-nodefaults", "-no-user-config", "-machine", "q35", "-cpu", "max", "-display", "none")
 _PROBE_LIMIT = 10.0
@@ -35,13 +40,18 @@ def command(
     streams: Mapping[str, int],
     processors: int,
     results: Path | None = None,
+    *,
+    virtual_time: bool = False,
 ) -> Sequence[str]:
     """Return the command line for a guest that sees this machine's root, read-only.
 
+    virtual_time: see VIRTUAL_TIME; accelerated and processors are then not asked for.
     archive is the descriptor of the initramfs, streams are those of connected sockets: "console" and one for each
     of PORTS. A file `results` is the one directory the guest may write to.
     """
-    argv = [program, *_BARE, "-accel", accelerated, "-smp", str(processors), "-m", str(MEMORY), "-no-reboot"]
+    speed = VIRTUAL_TIME if virtual_time else ("-accel", accelerated)
+    processors = 1 if virtual_time else processors
+    argv = [program, *_BARE, *speed, "-smp", str(processors), "-m", str(MEMORY), "-no-reboot"]
     argv += ["-kernel", str(image), "-initrd", f"/proc/self/fd/{archive}", "-append", _APPEND]
     argv += ["-chardev", f"socket,id=console,fd={streams['console']}", "-serial", "chardev:console"]
     argv += ["-device", "virtio-serial-pci"]

@@ -89,8 +89,11 @@ def _guest(kernel: Kernel, job: Job) -> Iterator[tuple[subprocess.Popen[bytes], 
             stack.enter_context(ours[name])
         numbers = {name: end.fileno() for name, end in theirs.items()}
         processors = min(MOST_PROCESSORS, len(os.sched_getaffinity(0)))
-        accelerated = qemu.accelerator(executable)
-        argv = qemu.command(executable, accelerated, kernel.image, archive, numbers, processors, job.results)
+        accelerated = qemu.EMULATED if job.virtual_time else qemu.accelerator(executable)
+        argv = qemu.command(
+            executable, accelerated, kernel.image, archive, numbers, processors, job.results,
+            virtual_time=job.virtual_time,
+        )  # fmt: skip
         process = subprocess.Popen(
             argv,
             stdin=subprocess.DEVNULL,

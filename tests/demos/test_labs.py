@@ -9,6 +9,7 @@ from conformance.plugin import proven
 
 from captures.verdict import judge
 from testbed.features import refusal
+from testbed.radio import hwsim
 from topologies import catalog
 
 pytestmark = pytest.mark.demo
@@ -27,11 +28,21 @@ def _title(name, options):
     return "-".join([name, *map(str, options.values())])
 
 
+def _need_wifi():
+    if refusal("wifi"):
+        pytest.skip(f"this kernel has no 802.11: {refusal('wifi')}")
+    if hwsim.missing_programs():
+        pytest.skip(f"not installed: {', '.join(hwsim.missing_programs())}")
+
+
 @pytest.mark.parametrize(("name", "options"), list(_variants()))
 def test_lab_passes_every_check(deploy, request, name, options):
     tunnel = options.get("tunnel")
-    if tunnel and refusal(tunnel):
-        pytest.skip(f"this kernel has no {tunnel}: {refusal(tunnel)}")
+    for feature in filter(None, (tunnel, {"xfrm": "esp"}.get(options.get("protection")))):
+        if refusal(feature):
+            pytest.skip(f"this kernel has no {feature}: {refusal(feature)}")
+    if options.get("radio") == "wifi":
+        _need_wifi()
     run = deploy(name, **options)
     run.play()
     run.stop()

@@ -205,7 +205,7 @@ def test_routing_on_and_off(node):
 def test_a_strong_host_answers_for_an_address_on_its_own_interface_only(node):
     node.gate.batch(f"route add {OWN}/128 via {UNDERLAY}")
     install(node, *ADDRESSES)
-    ping = ["ping", "-6", "-c1", "-W1", "-I", "2001:db8:9:1::1", OWN]
+    ping = ["ping", "-6", "-c3", "-i0.3", "-W1", "-I", "2001:db8:9:1::1", OWN]
     node.gate.run(*ping)  # Linux's weak model
     install(node, StrongHost())
     with pytest.raises(AssertionError):

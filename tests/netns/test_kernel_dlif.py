@@ -3,100 +3,27 @@
 from __future__ import annotations
 
 import os
-import re
 import signal
 import subprocess
-from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from ipaddress import IPv6Address, IPv6Network
 from pathlib import Path
 
 import pytest
-from kernel_namespaces import Capture, Namespace, wait_until, wire
+from access_gateway import CLIENT, CLIENT_MAC, Gateway, advertisement, dlif, router_advertisement
+from kernel_namespaces import Capture, wait_until
 
-from agents.dgw.executor import Executor, Settings
-from agents.dgw.forwarding import Advertisement, Dlif, RouteInformation, SourceGate
+from agents.dgw.executor import Executor
+from agents.dgw.forwarding import RouteInformation, SourceGate
 from agents.kernel.netlink import KernelError
-from agents.kernel.radvd import PLACEHOLDER, Radvd
+from agents.kernel.radvd import Radvd
 from agents.kernel.watch import Advertised, Solicited, Watch
 
 pytestmark = pytest.mark.netns
 
-LOCAL = IPv6Address("2001:db8:c:1::2")
-CLIENT = IPv6Address("fe80::ff:fe00:11")
-CLIENT_MAC = "02:00:00:00:00:11"
 
-
-def dlif(number: int, anchor: int = 1) -> Dlif:
-    return Dlif(
-        name=f"mn{number}dgw{anchor}",
-        phy="phy",
-        mac=f"02:d6:00:{anchor:02x}:{number >> 8:02x}:{number & 255:02x}",
-        link_local=IPv6Address(f"fe80::d6:{anchor:x}:{number:x}"),
-        prefix=IPv6Network(f"2001:db8:a{anchor}:{number:x}::/64"),
-    )
-
-
-def advertisement(item: Dlif, **changes: object) -> Advertisement:
-    made = Advertisement(item.name, CLIENT, 60, "medium", item.prefix, 300, 300, 1460)
-    return replace(made, **changes)
-
-
-@dataclass
-class Gateway:
-    namespace: Namespace
-    mn: Namespace
-    executor: Executor
-    radvd_pid: Path
-
-    def do(self, method: str, *arguments: object) -> object:
-        with self.namespace.entered():
-            return getattr(self.executor, method)(*arguments)
-
-    def links(self) -> dict[str, str]:
-        shown = self.namespace.run("ip", "-o", "-d", "link", "show", "type", "macvlan")
-        return {re.split(r"[ :@]+", line)[1]: line for line in shown.splitlines()}
-
-    def addresses(self, name: str) -> set[str]:
-        return set(re.findall(r"inet6 (\S+)", self.namespace.run("ip", "-6", "addr", "show", "dev", name)))
-
-
-@pytest.fixture
-def gateway(tmp_path: Path) -> Iterator[Gateway]:
-    namespace, core, mn = Namespace("gateway"), Namespace("core"), Namespace("mn")
-    wire(namespace, "wan", core, "dgw1")
-    wire(namespace, "phy", mn, "eth0")
-    namespace.batch(f"addr add {LOCAL}/64 dev wan nodad")
-    mn.sysctl(eth0__accept_ra=1)
-    mn.batch("link set eth0 down", f"link set eth0 address {CLIENT_MAC}", "link set eth0 up")
-    conf, pid = tmp_path / "radvd.conf", tmp_path / "radvd.pid"
-    conf.write_text(PLACEHOLDER)
-    namespace.sysctl(all__forwarding=1)
-    argv = ["radvd", "-n", "-m", "stderr", "-d", "1", "-C", str(conf), "-p", str(pid)]
-    with namespace.entered(), (tmp_path / "radvd.log").open("w") as log:
-        radvd = subprocess.Popen(argv, stderr=log)
-    wait_until("radvd's pid", lambda: pid.exists() and pid.read_text().strip() == str(radvd.pid))
-    with namespace.entered():
-        settings = Settings(LOCAL, pool=IPv6Network("2001:db8:a1::/48"), radvd_conf=conf, radvd_pid=pid)
-        executor = Executor(settings)
-        executor.prepare()
-        executor.adopt(())
-    wait_until("the access link", lambda: "state UP" in mn.run("ip", "link", "show", "eth0"))
-    built = Gateway(namespace, mn, executor, pid)
-    yield built
-    with namespace.entered():
-        built.executor.close(clear=True)
-    radvd.kill()
-    radvd.wait()
-    for each in (namespace, core, mn):
-        each.close()
-
-
-def router_advertisement(source: IPv6Address) -> Callable[[bytes], bool]:
-    return lambda frame: frame[12:14] == b"\x86\xdd" and frame[54] == 134 and frame[22:38] == source.packed
-
-
+@pytest.mark.requirement("DLIF-2", "DLIF-3", "DLIF-4")
 def test_dlif_has_the_anchors_identity_and_nothing_else(gateway: Gateway) -> None:
     item = dlif(1)
     gateway.do("install", item)
@@ -153,6 +80,7 @@ def test_two_live_dlifs_cannot_share_a_link_layer_address(gateway: Gateway) -> N
     assert set(gateway.links()) == {"mn1dgw1", "mn2dgw1"}
 
 
+@pytest.mark.requirement("RA-1", "RA-8", "RA-9", "RA-13")
 def test_first_advertisement_is_unicast_and_says_what_it_should(gateway: Gateway) -> None:
     item = dlif(1)
     local = RouteInformation(IPv6Network("2001:db8:a1:ffff::/64"), "high", 60)
@@ -242,6 +170,7 @@ def test_advertising_while_radvd_is_still_starting(gateway: Gateway) -> None:
         second_pid.unlink()
 
 
+@pytest.mark.requirement("RA-10", "RA-11")
 def test_leaving_node_gets_no_final_advertisement(gateway: Gateway) -> None:
     first, second = dlif(1), dlif(2)
     capture = Capture(gateway.mn, "eth0")
@@ -341,3 +270,31 @@ def test_clearing_leaves_nothing_of_ours(gateway: Gateway) -> None:
     with gateway.namespace.entered():
         gateway.executor = Executor(gateway.executor._settings)
         gateway.executor.prepare()
+
+
+@pytest.mark.requirement("DEREG-11")
+def test_the_gate_counts_what_a_node_sends(gateway: Gateway) -> None:
+    """Idle prefixes are found by these counts: user packets only, by prefix"""
+    used, unused = dlif(1), dlif(2)
+    gateway.do("install", used, SourceGate(used.name, used.prefix), SourceGate(used.name, unused.prefix))
+    assert gateway.do("passed") == {used.prefix: 0, unused.prefix: 0}
+    gateway.mn.batch(f"addr add {used.prefix[0x11]}/64 dev eth0 nodad")
+    gateway.mn.run("ping", "-6", "-c", "5", "-i", "0.02", str(used.address))
+    assert gateway.do("passed") == {used.prefix: 5, unused.prefix: 0}
+    assert gateway.do("dropped")["foreign_source"] == 0
+    gateway.do("remove", SourceGate(used.name, used.prefix))
+    assert gateway.do("passed") == {unused.prefix: 0}
+    ping = ["ping", "-6", "-c", "1", "-W", "0.2", str(used.address)]
+    with gateway.mn.entered():
+        assert subprocess.run(ping, capture_output=True).returncode
+    assert gateway.do("dropped")["foreign_source"] >= 1
+
+
+@pytest.mark.requirement("DLIF-6")
+def test_a_dlif_takes_another_identity(gateway: Gateway) -> None:
+    first = dlif(1)
+    other = replace(first, mac="02:d6:00:01:c0:01", link_local=IPv6Address("fe80::d6:c:1"))
+    gateway.do("install", first)
+    gateway.do("install", other)
+    assert other.mac in gateway.links()[first.name]
+    assert gateway.addresses(first.name) == {f"{other.link_local}/64", f"{other.address}/64"}

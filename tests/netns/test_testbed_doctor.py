@@ -38,7 +38,7 @@ def test_every_failed_finding_has_a_detail_and_a_remedy(tmp_path):
     findings = doctor(tmp_path)
     names = [finding.name for finding in findings]
     assert len(names) == len(set(names))
-    assert {"sandbox", "rootless", "gateway tunnels", "disk", *PROGRAMS} <= set(names)
+    assert {"sandbox", "rootless", "gateway tunnels", "stock kernel", "kernel: wifi", "disk", *PROGRAMS} <= set(names)
     for finding in findings:
         assert finding.detail
         assert bool(finding.remedy) != finding.ok, finding

@@ -67,7 +67,7 @@ class MinimalLab(AeroLab):
         run.step(APPEARS)
         hook, rules = RULES[options.middlebox]
         lines = (f"type filter hook {hook};", *rules)
-        script = "\n".join(["table inet roamlab-middlebox {", "chain all {", *lines, "}", "}", ""])
+        script = "\n".join(["table inet roamlab-middlebox {", "chain box {", *lines, "}", "}", ""])
         run.net["core"].run(["nft", "-f", "-"], input=script, check=True)
         if options.middlebox == "fragments":
             run.restart_agent("c1")  # whether fragments pass is found out when an encapsulation is taken up

@@ -2,26 +2,22 @@
 
     c1 --- s1 --- c2        IPv4 underlay, MTU 1600; inner packets are IPv6
 
-Real Clients attach by a real Kea; then they are killed and their link-layer addresses taken over by a program that
-sends one encapsulated packet as fast as it can, and one that only keeps c2 alive in the Server's cache.  The Server
-is bound to one core.  What counts is what arrives at c2's interface; since other programs run on that core too, the
-goal is set for the packets per second that the Server really was on it.
+Real Clients attach by a real Kea and carry one TCP connection; then they are killed and their link-layer addresses
+taken over by a program that sends one encapsulated packet as fast as it can, and one that only keeps c2 alive in the
+Server's cache.  The Server is bound to one core.  What counts is what arrives at c2's interface; since other programs
+run on that core too, the goal is set for the packets per second that the Server really was on it.
 """
 
 from __future__ import annotations
 
 import os
-import statistics
-import subprocess
-import sys
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from ipaddress import IPv6Address, IPv6Network
 from pathlib import Path
-from time import monotonic, sleep
 from typing import Any
 
 from agents.aero.config import EncapsulationName
@@ -34,6 +30,7 @@ from testbed.network import Network
 from testbed.nodes import Host
 from testbed.waiting import wait_until
 from topologies.aero.kea import KeaSettings, Pool
+from topologies.bench.blasting import FORWARDING_CORE, Rate, blaster_in, on_core, rate, tcp
 from topologies.bench.figures import Figure, at_least, result
 
 UNDERLAY = {"c1": ("10.0.1.2", "10.0.1.1"), "c2": ("10.0.2.2", "10.0.2.1")}
@@ -50,13 +47,8 @@ ENCAPSULATIONS: dict[EncapsulationName, tuple[str, int, bytes]] = {
 """Socket, port, and octets in front of an inner IPv6 packet."""
 SIZES = (64, 512, 1400)
 """Octets of the inner packet."""
-ROUNDS = 3
-SECONDS = 1.0
-WARM_UP = 0.2
-"""Seconds before counting, and between rounds: packets fill the Server's queue, or it empties it."""
 GOAL = 60_000
 MTU = 1600
-SERVER_CORE = 0
 
 
 class BenchTopo(Topo):
@@ -80,37 +72,53 @@ class BenchTopo(Topo):
             )
 
 
+@dataclass(frozen=True)
+class _Measured:
+    """One way of getting packets from c1 to c2."""
+
+    rates: dict[int, Rate]
+    """By octets of the inner packet."""
+    tcp: float
+    """Gbit/s."""
+
+
 def run(progress: Callable[[str], None] = lambda _text: None) -> dict[str, Any]:
     """Measure every encapsulation and size; the kernel's figures are anchors."""
     with tempfile.TemporaryDirectory(prefix="roamlab-bench-") as folder, Network(BenchTopo()) as net:
         for name in ("net.ipv6.conf.all.forwarding", "net.ipv4.ip_forward"):
             net["s1"].sysctl(name, 1)
-        kernel = {size: _plain(net, size, progress) for size in SIZES}
-        vxlan = {size: _vxlan(net, size, progress) for size in SIZES}
+        progress("kernel forwarding")
+        kernel = _moved_by_kernel(net, OVERLAY["c2"])
+        progress("kernel VXLAN")
+        vxlan = _vxlan(net)
         measured = {name: _encapsulated(net, name, Path(folder) / name, progress) for name in ENCAPSULATIONS}
-    figures = {f"kernel_{size}": Figure(rate, "packets/s") for size, rate in kernel.items()}
-    figures |= {
-        f"vxlan_{size}": Figure(vxlan[size], "packets/s", kernel[size], vxlan[size] / kernel[size]) for size in SIZES
-    }
-    for name, rates in measured.items():
-        for size, rate in rates.items():
-            share = rate.a_second / vxlan[size]
-            figures[f"{name}_{size}"] = Figure(rate.a_second, "packets/s", vxlan[size], share)
-            figures[f"{name}_{size}_core"] = at_least(rate.a_cpu_second, "packets per second on a core", GOAL)
+    figures = _anchored("vxlan", vxlan, kernel)
+    for name, found in measured.items():
+        figures |= _anchored(name, found, vxlan)
+        for size, rate_ in found.rates.items():
+            figures[f"{name}_{size}_core"] = at_least(rate_.a_cpu_second, "packets per second on a core", GOAL)
     return result("aero", figures)
+
+
+def _anchored(name: str, found: _Measured, anchor: _Measured) -> dict[str, Figure]:
+    figures = {}
+    for size, each in found.rates.items():
+        against = anchor.rates[size].a_second
+        figures[f"{name}_{size}"] = Figure(each.a_second, "packets/s", against, each.a_second / against)
+    figures[f"{name}_tcp"] = Figure(found.tcp, "Gbit/s", anchor.tcp, found.tcp / anchor.tcp)
+    return figures
 
 
 # --- anchors: the same packets, moved by the kernel
 
 
-def _plain(net: Network, size: int, progress: Callable[[str], None]) -> float:
-    progress(f"kernel forwarding, {size} octets")
-    with _blaster(net["c1"], "udp", 7000, OVERLAY["c2"]) as blaster:
-        return _rate(net, blaster, bytes(size - 48)).a_second
+def _moved_by_kernel(net: Network, destination: str) -> _Measured:
+    speed = tcp(net["c1"], net["c2"], destination)
+    with blaster_in(net["c1"], "udp", 7000, destination) as blaster:
+        return _Measured({size: rate(net["c2"], blaster, bytes(size - 48)) for size in SIZES}, speed)
 
 
-def _vxlan(net: Network, size: int, progress: Callable[[str], None]) -> float:
-    progress(f"kernel VXLAN, {size} octets")
+def _vxlan(net: Network) -> _Measured:
     with ExitStack() as stack:
         for number, (name, (own, server)) in enumerate(UNDERLAY.items(), start=1):
             far = f"fd00:{number}::"
@@ -125,27 +133,26 @@ def _vxlan(net: Network, size: int, progress: Callable[[str], None]) -> float:
             other = f"fd00:{3 - number}::/64"
             net[name].run(["ip", "-6", "route", "add", other, "via", f"{far}1"], check=True)
         wait_until("VXLAN to carry packets", lambda: not net["c1"].run(["ping", "-c1", "-W1", "fd00:2::2"]).exit)
-        blaster = stack.enter_context(_blaster(net["c1"], "udp", 7000, "fd00:2::2"))
-        return _rate(net, blaster, bytes(size - 48)).a_second
+        return _moved_by_kernel(net, "fd00:2::2")
 
 
 # --- the Server
 
 
-def _encapsulated(
-    net: Network, name: EncapsulationName, folder: Path, progress: Callable[[str], None]
-) -> dict[int, _Rate]:
+def _encapsulated(net: Network, name: EncapsulationName, folder: Path, progress: Callable[[str], None]) -> _Measured:
     kind, port, front = ENCAPSULATIONS[name]
     with ExitStack() as stack:
         progress(f"{name}: attaching")
         server, clients = _attach(net, name, folder, stack)
         addresses = {each: IPv6Network(prefix)[1] for each, prefix in PREFIXES.items()}
-        os.sched_setaffinity(server.pid or 0, {SERVER_CORE})
+        os.sched_setaffinity(server.pid or 0, {FORWARDING_CORE})
         back = _inner(addresses["c2"], addresses["c1"], 64)
+        progress(f"{name}: TCP")
+        speed = tcp(net["c1"], net["c2"], str(addresses["c2"]))
         if kind == "udp":
             _kill(clients)
-        keeper = stack.enter_context(_blaster(net["c2"], kind, port, UNDERLAY["c2"][1]))
-        blaster = stack.enter_context(_blaster(net["c1"], kind, port, UNDERLAY["c1"][1]))
+        keeper = stack.enter_context(blaster_in(net["c2"], kind, port, UNDERLAY["c2"][1]))
+        blaster = stack.enter_context(blaster_in(net["c1"], kind, port, UNDERLAY["c1"][1]))
         if kind != "udp":  # with no raw socket at all the kernel would answer Protocol Unreachable for a moment
             _kill(clients)
         rates = {}
@@ -153,8 +160,8 @@ def _encapsulated(
             progress(f"{name}: {size} octets")
             packet = _inner(addresses["c1"], addresses["c2"], size)
             keep = partial(keeper.order, f"send {(front + back).hex()}")
-            rates[size] = _rate(net, blaster, front + packet, keep, partial(_on_core, server.pid or 0))
-        return rates
+            rates[size] = rate(net["c2"], blaster, front + packet, keep, partial(on_core, server.pid or 0))
+        return _Measured(rates, speed)
 
 
 def _attach(net: Network, name: EncapsulationName, folder: Path, stack: ExitStack) -> tuple[Agent, list[Agent]]:
@@ -245,82 +252,5 @@ def _client(client: str, name: EncapsulationName, folder: Path) -> dict[str, Any
     }
 
 
-# --- measuring
-
-
 def _inner(source: IPv6Address, destination: IPv6Address, size: int) -> bytes:
     return push_udp(source, destination, 7000, 7000, bytes(size - 48))
-
-
-class _Blaster:
-    def __init__(self, process: subprocess.Popen[str]) -> None:
-        self.process = process
-
-    def order(self, line: str) -> None:
-        assert self.process.stdin
-        self.process.stdin.write(line + "\n")
-        self.process.stdin.flush()
-
-    def answer(self) -> str:
-        assert self.process.stdout
-        return self.process.stdout.readline().strip()
-
-
-@contextmanager
-def _blaster(node: Host, kind: str, port: int, destination: str) -> Iterator[_Blaster]:
-    argv = [sys.executable, "-m", "topologies.tools.blast", kind, str(port), destination]
-    process = node.popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    os.sched_setaffinity(process.pid, set(range(os.cpu_count() or 1)) - {SERVER_CORE} or {SERVER_CORE})
-    blaster = _Blaster(process)
-    try:
-        assert blaster.answer() == "ready"
-        yield blaster
-    finally:
-        assert process.stdin
-        process.stdin.close()
-        process.wait(10)
-
-
-@dataclass(frozen=True, slots=True)
-class _Rate:
-    """Packets that arrived at c2, medians of some rounds."""
-
-    a_second: float
-    a_cpu_second: float
-    """Per second that the forwarding process was on its core."""
-
-
-def _rate(
-    net: Network,
-    blaster: _Blaster,
-    payload: bytes,
-    before: Callable[[], None] = lambda: None,
-    busy: Callable[[], float] = monotonic,
-) -> _Rate:
-    """Blast and count; `busy` is the time a process has worked, seconds."""
-    rates, cpu_rates = [], []
-    for _round in range(ROUNDS):
-        sleep(WARM_UP)  # the Server works off what is left of the round before, or would lose what comes now
-        before()
-        sleep(WARM_UP)
-        blaster.order(f"blast {payload.hex()} {SECONDS + 2 * WARM_UP}")
-        sleep(WARM_UP)
-        start, worked, count = monotonic(), busy(), _arrived(net)
-        sleep(SECONDS)
-        arrived = _arrived(net) - count
-        rates.append(arrived / (monotonic() - start))
-        cpu_rates.append(arrived / max(busy() - worked, 1e-3))
-        blaster.answer()
-    return _Rate(statistics.median(rates), statistics.median(cpu_rates))
-
-
-def _on_core(pid: int) -> float:
-    """Seconds a process was on a core."""
-    return int(Path(f"/proc/{pid}/schedstat").read_text().split()[0]) / 1e9
-
-
-def _arrived(net: Network) -> int:
-    with net["c2"].entered():
-        text = Path("/proc/thread-self/net/dev").read_text()
-    line = next(line for line in text.splitlines() if line.strip().startswith("eth0:"))
-    return int(line.split(":")[1].split()[1])

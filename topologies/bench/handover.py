@@ -1,4 +1,4 @@
-"""Handovers of the basic lab in both modes: the gap of a 1 kHz flow on the old prefix, and what makes it up.
+"""Handovers of the basic lab in all modes: the gap of a 1 kHz flow on the old prefix, and what makes it up.
 
 mn1 goes to and fro between dgw1 and dgw2 with one 1 kHz UDP flow on each gateway's prefix; at every move the flow
 that counts is the one whose prefix stays behind.  All figures are read from the captures.
@@ -24,11 +24,11 @@ INTERVAL = 0.001
 """Seconds between two datagrams of a flow."""
 ROUNDS = 400
 """Echoes of each flow between two moves: the rate limit of 3 PBUs a second to one node is never reached."""
-MODES = ("relay", "direct")
+MODES = ("relay", "locator", "proxy", "direct")
 
 
 def run(progress: Callable[[str], None] = lambda _text: None) -> dict[str, Any]:
-    """Measure both modes; every headline figure is the worse one's (milliseconds)."""
+    """Measure all modes; every headline figure is the worst one's (milliseconds)."""
     measured = {mode: _measure(mode, progress) for mode in MODES}
     figures: dict[str, Figure] = {}
     for name, goal in (

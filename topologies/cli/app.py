@@ -9,6 +9,7 @@ import click
 
 from testbed.validation import unknown
 from topologies.cli import (
+    compare,
     completion,
     console,
     deployed,
@@ -24,7 +25,7 @@ from topologies.cli.errors import Mistake, guarded
 _ORDER = [
     *("doctor", "labs", "demo"),
     *("deploy", "inspect", "graph", "exec", "shell", "console", "capture", "events", "move", "destroy"),
-    *("check", "report", "validate", "test", "bench", "setup", "completion"),
+    *("check", "report", "compare", "validate", "test", "bench", "setup", "completion"),
 ]
 
 
@@ -61,7 +62,7 @@ def setup() -> None:
     click.echo("roamlab: set up; `sudo ./roamlab setup` installs what packages.apt and requirements.lock name")
 
 
-for _module in (labs, play, deployed, processes, observe, quality):
+for _module in (labs, play, compare, deployed, processes, observe, quality):
     for _command in _module.COMMANDS:
         roamlab.add_command(_command)
 for _command in (doctor.doctor, console.console, completion.completion, setup):

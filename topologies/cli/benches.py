@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import ast
 import importlib
+import inspect
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +29,15 @@ def summary(name: str) -> str:
     return (ast.get_docstring(tree) or "").partition("\n")[0]
 
 
-def measure(name: str, form: str, progress: Callable[[str], None]) -> int:
+def settings(name: str) -> list[str]:
+    """What can be set besides: the keyword arguments of the bench's run()."""
+    run = importlib.import_module(f"topologies.bench.{name}").run
+    return [each.name for each in inspect.signature(run).parameters.values() if each.kind is each.KEYWORD_ONLY]
+
+
+def measure(name: str, form: str, progress: Callable[[str], None], settings: Mapping[str, Any]) -> int:
     """Run one bench in this process and print it; what misses its goal is in the output, not in the exit code."""
-    result: dict[str, Any] = importlib.import_module(f"topologies.bench.{name}").run(progress)
+    result: dict[str, Any] = importlib.import_module(f"topologies.bench.{name}").run(progress, **settings)
     if "figures" not in result:
         result = {"bench": name, "figures": result}
     if form == "json":

@@ -7,7 +7,17 @@ from dataclasses import dataclass, field
 from html import escape
 
 _COLUMN, _ROW, _WIDTH, _HEIGHT = 250, 74, 120, 40
-_COLUMNS = {"correspondent": 0, "cmd": 0, "core": 1, "gateway": 3, "cell": 4, "air": 5, "mobile": 6}
+_COLUMNS = {
+    "correspondent": 0,
+    "cmd": 0,
+    "lma": 0,
+    "cache": 0,
+    "core": 1,
+    "gateway": 3,
+    "cell": 4,
+    "air": 5,
+    "mobile": 6,
+}
 _OTHERS = 2  # the column of every role that has none of its own
 _FILL = {"gateway": "#dbeafe", "cmd": "#fef3c7", "mobile": "#dcfce7", "cell": "#f3e8ff", "correspondent": "#fee2e2"}
 

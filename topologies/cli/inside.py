@@ -70,7 +70,7 @@ def bench(job: Job) -> int:
     """Measure; print one JSON object, or a table."""
     from topologies.cli.benches import measure
 
-    return measure(job["bench"], job["form"], Steps(f"bench {job['bench']}"))
+    return measure(job["bench"], job["form"], Steps(f"bench {job['bench']}"), job["settings"])
 
 
 def _deployed(job: Job, progress: Callable[[str], None]) -> Any:

@@ -42,10 +42,31 @@ yes_flag = click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 def lab_options(verb: Verb) -> Verb:
     """Add the flags that set a lab's options; the verb gets them as one mapping, `settings`."""
     flags = (
-        click.option("--mode", help="Signalling: direct, relay, locator or proxy."),
+        click.option("--mode", help="Signalling: direct, relay, locator or proxy; some labs: classic."),
         click.option("--tunnel", help="auto, seg6 or ip6tnl."),
         click.option("--ra-profile", "ra_profile", help="How RAs treat a prefix anchored elsewhere."),
         click.option("--set", "pairs", multiple=True, metavar="KEY=VALUE", help="Any option of the lab; repeatable."),
+    )
+    for flag in reversed(flags):
+        verb = flag(verb)
+    return verb
+
+
+def kernel_flags(verb: Verb) -> Verb:
+    """Add --kernel and --virtual-time; the verb gets them as `kernel` and `virtual_time`."""
+    flags = (
+        click.option(
+            "--kernel",
+            type=click.Choice(["present", "stock"]),
+            default="present",
+            show_default=True,
+            help="stock: in a virtual machine on Debian's generic kernel.",
+        ),
+        click.option(
+            "--virtual-time",
+            is_flag=True,
+            help="Its clock counts instructions: slower, but times repeat however busy this machine is.",
+        ),
     )
     for flag in reversed(flags):
         verb = flag(verb)

@@ -8,13 +8,14 @@ from pathlib import Path
 
 import click
 
-from topologies.cli import foreground, rundirs
+from topologies.cli import foreground, rundirs, stock
 from topologies.cli.errors import FAILED, INTERRUPTED, Failure, Mistake
 from topologies.cli.options import (
     configure,
     dry_run_flag,
     format_flag,
     gather,
+    kernel_flags,
     lab_options,
     load_lab,
     run_dir_flag,
@@ -27,6 +28,7 @@ from topologies.cli.options import (
 @click.argument("labs", nargs=-1, metavar="LAB...")
 @click.option("-t", "--topology", "more", multiple=True, metavar="LAB", help="Lab name, or a lab file.")
 @lab_options
+@kernel_flags
 @run_dir_flag
 @format_flag
 @dry_run_flag
@@ -39,6 +41,8 @@ def demo(
     tunnel: str | None,
     ra_profile: str | None,
     pairs: tuple[str, ...],
+    kernel: str,
+    virtual_time: bool,
     run_dir: Path | None,
     form: str,
     dry_run: bool,
@@ -52,6 +56,7 @@ def demo(
         raise Mistake("name a lab; `roamlab labs` lists them")
     if run_dir is not None and len(names) > 1:
         raise Mistake("--run-dir takes one lab")
+    stock.check_flags(kernel == "stock", virtual_time)
     settings = gather(pairs, mode=mode, tunnel=tunnel, ra_profile=ra_profile)
     prepared = [(name, load_lab(name)) for name in names]
     plans = [(name, lab, *configure(lab, settings)) for name, lab in prepared]
@@ -74,7 +79,10 @@ def demo(
     ]
     worst = 0
     for job in jobs:
-        code = foreground.do(job)
+        if kernel == "stock":
+            code = stock.do(job, results=Path(str(job["directory"])), virtual_time=virtual_time)
+        else:
+            code = foreground.do(job)
         if code == INTERRUPTED:
             return code
         worst = max(worst, code)
@@ -93,14 +101,20 @@ def check(run: str | None, form: str, lab: str | None) -> int:
 @click.command()
 @click.argument("run", required=False)
 @click.option("-t", "--topology", "lab", metavar="LAB", help="The latest run of this lab.")
-def report(run: str | None, lab: str | None) -> None:
-    """Write report.html of a run and print its path [RUN: a run directory or a lab; default the latest run]."""
+@click.option("--redact", is_flag=True, help="For others to see: pseudonyms for identities and addresses.")
+def report(run: str | None, lab: str | None, redact: bool) -> None:
+    """Write report.html of a run and print its path [RUN: a run directory or a lab; default the latest run].
+
+    With --redact, copies of report and verdict that tell neither who was where nor any address: DIR/redacted/.
+    """
 
     directory = rundirs.resolve(run or lab)
+    from captures import redact as redaction
     from captures import report as reports
 
     with captures_readable():
-        click.echo(reports.write(directory))
+        for path in redaction.export(directory) if redact else [reports.write(directory)]:
+            click.echo(path)
 
 
 def judged(directory: Path, form: str, *, with_report: bool = False) -> int:

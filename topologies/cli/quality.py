@@ -11,7 +11,7 @@ from testbed import sandbox
 from testbed.validation import unknown
 from topologies.cli import benches, foreground, rundirs, stock
 from topologies.cli.errors import Mistake
-from topologies.cli.options import format_flag
+from topologies.cli.options import format_flag, kernel_flags
 
 _ROOT = Path(__file__).resolve().parents[2]
 _TIERS = ("unit", "netns", "demos")
@@ -44,31 +44,39 @@ def test(
     words = [sys.executable, "-m", "pytest", "--rootdir", str(_ROOT), "-c", str(_ROOT / "pyproject.toml")]
     words += ["-k", expression] if expression else []
     words += ["-n", workers] if workers else []
-    words += stock.MARKED if kernel == "stock" else []
     kept = rundirs.kept_tests() if keep_run_dirs else None
-    words += ["--basetemp", str(kept)] if kept else []
     named = any((Path(argument.split("::")[0])).exists() for argument in arguments)
     places = [] if named else [_ROOT / "tests" / tier for tier in tiers or _TIERS]
-    words += ["--conformance", str(_ROOT / "docs" / "conformance" / "results.json")] if conformance else []
     words += arguments
     if kernel == "stock":
-        return stock.test(words, places, kept)
+        return stock.test(words, places, kept, conformance=conformance)
+    words += ["--conformance", str(_ROOT / "docs" / "conformance" / "results.json")] if conformance else []
+    words += ["--basetemp", str(kept)] if kept else []
     return sandbox.reexec([*words, *map(str, places)])
 
 
 @click.command()
 @click.argument("name", required=False)
+@click.option("--delay", type=float, metavar="MS", help="One way between CMD and gateways, where the bench has that.")
+@kernel_flags
 @format_flag
 @click.pass_context
-def bench(ctx: click.Context, name: str | None, form: str) -> int:
+def bench(ctx: click.Context, name: str | None, delay: float | None, kernel: str, virtual_time: bool, form: str) -> int:
     """Measure speed against a stated goal; without NAME, list what can be measured."""
+    stock.check_flags(kernel == "stock", virtual_time)
     known = benches.names()
     if name is None:
         click.echo("\n".join(f"{each:<10} {benches.summary(each)}" for each in known))
         return 0
     if name not in known:
         raise Mistake(unknown("bench", name, known))
-    return foreground.do({"job": "bench", "bench": name, "form": form, "debug": ctx.find_root().obj["debug"]})
+    settings = {} if delay is None else {"delay": delay}
+    for setting in settings:
+        if setting not in benches.settings(name):
+            raise Mistake(f"bench {name} has no {setting}")
+    debug = ctx.find_root().obj["debug"]
+    job = {"job": "bench", "bench": name, "settings": settings, "form": form, "debug": debug}
+    return stock.do(job, virtual_time=virtual_time) if kernel == "stock" else foreground.do(job)
 
 
 COMMANDS = (test, bench)

@@ -27,7 +27,12 @@ class Ietf83Lab(DgwLab):
 
     name = "ietf83"
     title = "IETF 83 demonstration: three gateways, a legacy camera, one walk"
-    variants = ALL_MODES
+    variants = (*ALL_MODES, {"mode": "relay", "protection": "auto"})
+    stock_variants = (
+        {"mode": "relay", "tunnel": "ip6tnl"},
+        {"mode": "relay", "protection": "xfrm", "tunnel": "ip6tnl"},
+        {"radio": "wifi", "tunnel": "ip6tnl"},
+    )
 
     def plan(self, options: DgwOptions) -> DgwPlan:
         """Size and addresses of the lab."""

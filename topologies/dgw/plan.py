@@ -11,17 +11,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from testbed.mininet_api import Topo
-from testbed.nodes import Air, Cell, Host, MobileHost, Router
+from testbed.nodes import Air, Cell, Host, MobileHost, Router, WifiAir
 from topologies.lab import RUNTIME, AgentSpec, RadvdSpec, option
 
 CMD_ADDRESS = "2001:db8:c:9::2"
 CORRESPONDENTS = {"cn1": "2001:db8:f::2", "camera": "2001:db8:e::2"}
 CORE_MTU = 1600
 REPOSITORY_PORT = 5213
+PROTECTIONS = ("off", "auto", "xfrm", "esp")
+PROTECTION_HELP = "of signalling: ESP by the kernel (xfrm) or by the agents (esp); off: the allow-list alone"
 DOMAIN_NAME = "dmm.example"
+
+
+MODES = "direct: gateway to gateway; with a CMD: relay, locator, proxy (RFC 8885 §3.2-3.4)"
 
 
 @dataclass(frozen=True)
@@ -30,7 +35,7 @@ class DgwOptions:
 
     mode: str = option(
         "relay",
-        "direct: gateway to gateway; with a CMD: relay, locator, proxy (RFC 8885 §3.2-3.4)",
+        MODES,
         ("relay", "locator", "proxy", "direct"),
     )
     tunnel: str = option("auto", "tunnel back end", ("auto", "seg6", "ip6tnl"))
@@ -41,7 +46,15 @@ class DgwOptions:
     )
     ra_profile: str = option("deprecate", "how anchored prefixes are advertised", ("deprecate", "lowpref"))
     lifetime: int = option(300, "binding lifetime in seconds, a multiple of 4")
+    protection: str = option(
+        "off",
+        PROTECTION_HELP,
+        PROTECTIONS,
+    )
     timestamp_window: float = option(0.3, "how far clocks may differ, seconds")
+    radio: str = option("bridge", "cells: bridges, or real 802.11 where the kernel has it", ("bridge", "wifi"))
+    security: str = option("open", "802.11: open, WPA2, WPA2 with fast transitions", ("open", "wpa2", "wpa2-ft"))
+    delay: float = option(0.0, "between the CMD and the core, ms one way, where the kernel can delay")
 
 
 @dataclass(frozen=True)
@@ -107,16 +120,29 @@ class DgwTopo(Topo):
     """Core router, gateways with a radio cell each, CMD, correspondents, mobile nodes."""
 
     def build(
-        self, gateways: int = 2, mobiles: int = 1, correspondents: tuple[str, ...] = ("cn1",), **_opts: Any
+        self,
+        gateways: int = 2,
+        mobiles: int = 1,
+        correspondents: tuple[str, ...] = ("cn1",),
+        central: str = "cmd",
+        central_role: str = "cmd",
+        routes: tuple[tuple[str, str], ...] = (),
+        security: str | None = None,
+        delay: float = 0.0,
+        **_opts: Any,
     ) -> None:
-        """Names, addresses and links; nothing else."""
+        """Names, addresses and links; nothing else.
+
+        central: the node all gateways know; security: the cells are real 802.11, protected so; delay: between core
+        and central node, ms one way.
+        """
         numbers = [Gateway(i) for i in range(1, gateways + 1)]
         pools = [(gateway.pool, gateway.address) for gateway in numbers]
-        core = self.addHost("core", cls=Router, role="core", routes=pools)
-        air = self.addSwitch("air", cls=Air)
+        core = self.addHost("core", cls=Router, role="core", routes=[*pools, *routes])
+        air = self.addSwitch("air", cls=WifiAir, security=security) if security else self.addSwitch("air", cls=Air)
         for gateway in numbers:
             self._add_gateway(core, gateway)
-        self._add_leaf(core, "cmd", "cmd", CMD_ADDRESS)
+        self._add_leaf(core, central, central_role, CMD_ADDRESS, **({"delay": delay} if delay else {}))
         for name in correspondents:
             self._add_leaf(core, name, "correspondent", CORRESPONDENTS[name])
         for mobile in map(Mobile, range(1, mobiles + 1)):
@@ -137,7 +163,7 @@ class DgwTopo(Topo):
         )
         self.addLink(gateway.name, gateway.cell, intfName1="phy")
 
-    def _add_leaf(self, core: str, name: str, role: str, address: str) -> None:
+    def _add_leaf(self, core: str, name: str, role: str, address: str, **link: Any) -> None:
         router = address.removesuffix("2") + "1"
         self.addHost(name, cls=Host, role=role, routes=[("default", router)])
         self.addLink(
@@ -147,7 +173,8 @@ class DgwTopo(Topo):
             intfName2="eth0",
             params1={"addresses": [f"{router}/64"]},
             params2={"addresses": [f"{address}/64"]},
-            mtu=CORE_MTU if role == "cmd" else 1500,
+            mtu=CORE_MTU if role in ("cmd", "lma") else 1500,
+            **link,
         )
 
 
@@ -161,6 +188,8 @@ class DgwPlan:
     correspondents: tuple[str, ...]
     rate: int = 3
     """PBUs a second to one node; 0: no limit."""
+    central: str = "cmd"
+    """Name of the central node."""
 
     @property
     def gateway_list(self) -> list[Gateway]:
@@ -172,18 +201,39 @@ class DgwPlan:
         """The mobile nodes."""
         return [Mobile(i) for i in range(1, self.mobiles + 1)]
 
-    def topo(self) -> DgwTopo:
+    def pool_at(self, gateway: Gateway) -> str:
+        """Where the address comes from that a node gets at a gateway."""
+        return gateway.pool
+
+    topology: ClassVar[type[DgwTopo]] = DgwTopo
+    """What the lab is built as."""
+
+    def topo(self) -> Topo:
         """The topology."""
-        return DgwTopo(gateways=self.gateways, mobiles=self.mobiles, correspondents=self.correspondents)
+        return self.topology(**self.topo_options())
+
+    def topo_options(self) -> dict[str, Any]:
+        """Size and links, as the topology's `build` takes them."""
+        return {
+            "gateways": self.gateways,
+            "mobiles": self.mobiles,
+            "correspondents": self.correspondents,
+            "central": self.central,
+            "security": self.options.security if self.options.radio == "wifi" else None,
+            "delay": self.options.delay,
+        }
 
     def agents(self) -> list[AgentSpec]:
-        """CMD first, then the gateways."""
-        cmd = AgentSpec("cmd", "cmd", "agents.dgw", self.cmd_config())
+        """The central node first, then the gateways."""
         gateways = [
             AgentSpec(gateway.name, "dgw", "agents.dgw", self.gateway_config(gateway), (gateway.cell,))
             for gateway in self.gateway_list
         ]
-        return [cmd, *gateways]
+        return [self.central_agent(), *gateways]
+
+    def central_agent(self) -> AgentSpec:
+        """What runs at the central node."""
+        return AgentSpec(self.central, "cmd", "agents.dgw", self.cmd_config())
 
     def radvds(self) -> list[RadvdSpec]:
         """One per gateway; the gateway's agent writes its configuration."""
@@ -192,7 +242,7 @@ class DgwPlan:
     def captures(self) -> list[tuple[str, str]]:
         """Both sides of every gateway, and every end node."""
         gateways = [(gateway.name, interface) for gateway in self.gateway_list for interface in ("wan", "phy")]
-        ends = ["cmd", *self.correspondents, *(mobile.name for mobile in self.mobile_list)]
+        ends = [self.central, *self.correspondents, *(mobile.name for mobile in self.mobile_list)]
         return gateways + [(name, "eth0") for name in ends]
 
     def domain(self) -> dict[str, Any]:
@@ -208,7 +258,7 @@ class DgwPlan:
                 }
                 for g in self.gateway_list
             },
-            "cmd": {"node": "cmd", "address": CMD_ADDRESS, "interface": "eth0"},
+            "cmd": {"node": self.central, "address": CMD_ADDRESS, "interface": "eth0"},
             "mobiles": {m.name: {"mn_id": m.mn_id, "mac": m.mac, "interface": "eth0"} for m in self.mobile_list},
             "correspondents": {name: CORRESPONDENTS[name] for name in self.correspondents},
             "mode": self.options.mode,
@@ -248,15 +298,15 @@ class DgwPlan:
         """The configuration of the CMD (agents.dgw.config.CmdConfig)."""
         return {
             "role": "cmd",
-            "name": "cmd",
+            "name": self.central,
             "mode": self.options.mode,
             "address": CMD_ADDRESS,
             "gateways": [
                 {**peer_config(gateway), "dflag_profile": self.dflag_profile(gateway)} for gateway in self.gateway_list
             ],
             "profiles": self.profiles(),
-            "control": f"{RUNTIME}/cmd/control",
-            "state": f"{RUNTIME}/cmd/state.json",
+            "control": f"{RUNTIME}/{self.central}/control",
+            "state": f"{RUNTIME}/{self.central}/state.json",
             "repository_port": REPOSITORY_PORT,
             "timing": self.timing(),
         }
@@ -277,7 +327,8 @@ class DgwPlan:
         return {
             "lifetime": self.options.lifetime,
             "rate": self.rate,
-            "timestamp_window": float(self.options.timestamp_window),
+            # what is stamped on one side of the CMD's link may be judged on the other after crossing it twice
+            "timestamp_window": self.options.timestamp_window + 2 * self.options.delay / 1000,
         }
 
 

@@ -28,7 +28,7 @@ STRANGER = "02:00:00:00:00:99"
 DISABLED = f"mn9@{DOMAIN_NAME}"
 WINDOW = 10.0
 """Seconds by which a probe's Timestamp may be old when it is read."""
-UNFIT = ("signalling", "tunnel", "cmd-interface", "reachability")
+UNFIT = ("signalling", "tunnel", "cmd-interface", "reachability", "pace")
 """Checks of a walk that the probes themselves would fail, or that need pings."""
 SENDERS = {"peer": "dgw3", "cmd": "cmd", "outsider": "cn1"}
 

@@ -12,18 +12,18 @@ from agents.aero.node import Node
 FAREWELL = 2.0
 """Seconds that the Server has to confirm the Releases of an orderly stop: two transmissions (RFC 8415 §7.6)."""
 
+POLL = 0.01
+
 
 class ClientShell:
     """Wires one Client core to its node."""
 
     def __init__(self, config: ClientConfig) -> None:
         self._core = ClientCore(config)
-        self._released: asyncio.Event | None = None
         policy = ClientPolicy(self._core.cache, lambda: tuple(self._core.prefixes))
         self._node = Node(config, self._core, policy, self._own)
         self._shell = self._node.shell
         self._shell.before_stop(self._release)
-        self._shell.after_each_turn(self._note_released)
 
     def run(self) -> None:
         """Attach, serve until SIGTERM, give everything back."""
@@ -36,17 +36,13 @@ class ClientShell:
         return next((each for each in addresses if any(each in prefix for prefix in prefixes)), None)
 
     async def _release(self) -> None:
-        self._released = asyncio.Event()
+        """Give the prefixes back; without an answer the lease dies with its time."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + FAREWELL
         self._core.stop(self._shell.clock.now())
         self._shell.turn()
-        try:
-            await asyncio.wait_for(self._released.wait(), FAREWELL)
-        except TimeoutError:
-            return  # the lease dies with its time
-
-    def _note_released(self) -> None:
-        if self._released and not self._core.releasing:
-            self._released.set()
+        while self._core.releasing and loop.time() < deadline:
+            await asyncio.sleep(POLL)
 
 
 def run_client(config: ClientConfig) -> None:

@@ -16,7 +16,7 @@ from agents.aero.dataplane import icmp
 from agents.aero.dataplane.departure import Departure
 from agents.aero.dataplane.duplicates import DuplicateWindow, Judgement
 from agents.aero.dataplane.ecn import EGRESS, adjust_checksum, set_ecn
-from agents.aero.dataplane.encapsulation import Carrier, Payload, classify
+from agents.aero.dataplane.encapsulation import Carrier, Payload, classify, header
 from agents.aero.dataplane.exits import PROTOCOLS, Exit, exit_over
 from agents.aero.dataplane.fragmentation import Reassembly, Refused
 from agents.aero.dataplane.icmp import Problem
@@ -53,6 +53,8 @@ _BARE: dict[Carrier, tuple[int, ...]] = {
     Carrier.PROTOCOL_44: (),
 }
 """High nibbles of the first octet by which a payload is the inner packet itself (spec §2.3)."""
+_GUE_FRONTS = {version: header(Encapsulation.GUE, number) for version, number in PROTOCOLS.items()}
+"""By version of the inner packet: the GUE header without options, as everybody sends it."""
 
 
 class Forwarder:
@@ -108,6 +110,9 @@ class Forwarder:
         try:
             if bare:
                 self._inner(origin, data, tos, now)
+                return
+            if through is Carrier.GUE and len(data) > 4 and bytes(data[:4]) == _GUE_FRONTS.get(data[4] >> 4):
+                self._inner(origin, data[4:], tos, now)
                 return
             payload = classify(through, data)
             if payload.fragment is None:

@@ -34,7 +34,10 @@ class ServerShell:
         self._node = Node(config, self._core, policy, self._own, self._perform)
         self._shell = self._node.shell
         self._shell.on_readable(self._dhcp.fileno(), self._read_dhcp)
-        self._shell.after_each_turn(lambda: self._state.save(self._core.saved_state()))
+        # The DHCPv6 server gets the relay's secret in every Interface-ID (spec SRV-12).
+        self._shell.remember(
+            lambda: self._state.save(self._core.saved_state()), lambda action: isinstance(action, ToDhcpServer)
+        )
 
     def run(self) -> None:
         """Take up saved state, make the node a router of its aggregates, serve until SIGTERM."""

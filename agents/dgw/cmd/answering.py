@@ -43,7 +43,8 @@ class _Answers:
     def _send(
         self, session: Session, update: BindingUpdate, target: IPv6Address, records: Sequence[AnchorRecord]
     ) -> None:
-        for ack in answers(update, self._base.granted(update), session.serving, records):
+        told = [self._base.operators.offered(record, session.serving.address) for record in records]
+        for ack in answers(update, self._base.granted(update), session.serving, told):
             self._base.send(ack, target)
 
     def _answer(self, session: Session, transaction: Transaction) -> None:
@@ -83,17 +84,27 @@ class RelayAnswers(_Answers):
 
 
 class LocatorAnswers(_Answers):
-    """The anchors answer the serving gateway themselves; the CMD only told them where it is (spec CMD-LOC-*)."""
+    """The anchors answer the serving gateway themselves; the CMD only told them where it is (spec CMD-LOC-*).
+
+    Those of another operator may not (spec INTER-1): for them it is as in relay mode.
+    """
 
     def begun(self, session: Session, transaction: Transaction) -> None:
-        """Only a registration without anchors is answered here (spec CMD-LOC-2)."""
-        if not transaction.waiting:
+        """Only a registration without anchors is answered here (spec CMD-LOC-2), and where we stand for the anchor."""
+        if transaction.waiting:
+            transaction.collected = [r for r in transaction.collected if self._crosses(session, r)]
+        if transaction.collected or not transaction.waiting:
             self._answer(session, transaction)
-        transaction.collected.clear()
 
     def agreed(self, session: Session, transaction: Transaction, record: AnchorRecord) -> None:
-        """The anchor told the serving gateway as well: nothing to forward."""
+        """The anchor told the serving gateway as well: nothing to forward, unless it was not allowed to."""
+        if self._crosses(session, record):
+            transaction.collected.append(record)
+            self._answer(session, transaction)
         transaction.answered = True
+
+    def _crosses(self, session: Session, record: AnchorRecord) -> bool:
+        return self._base.operators.crosses(record.address, session.serving.address)
 
 
 class ProxyAnswers(_Answers):

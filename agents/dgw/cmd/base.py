@@ -1,14 +1,18 @@
-"""What the CMD's roles share: doors, peers, timers, sending."""
+"""What the CMD's roles share: doors, peers, timers, sending, and turning state into forwarding between operators."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from ipaddress import IPv6Address
 
 from agents.core import Outbox
-from agents.dgw.actions import Send
+from agents.dgw.actions import Install, Remove, Send
+from agents.dgw.authority import Authority
+from agents.dgw.cmd.interoperator import Operators, items, renumber
 from agents.dgw.cmd.state import CmdState
 from agents.dgw.config import CmdConfig, Peer, Profile
 from agents.dgw.exchanges import Exchanges
+from agents.dgw.forwarding import Plan, difference
 from agents.dgw.freshness import Stamper
 from agents.dgw.reception import Reception
 from agents.dgw.validation import Support
@@ -31,6 +35,9 @@ class CmdBase:
         self.support = Support(config.dgw_support, config.accept_legacy)
         self.gateways: dict[IPv6Address, Peer] = {peer.address: peer for peer in config.gateways}
         self.profiles: dict[str, Profile] = {profile.mn_id: profile for profile in config.profiles}
+        self.authority = Authority(self.gateways, self.profiles)
+        self.operators = Operators(config)
+        self.plan: Plan = {}
 
     def dflag_profile(self, address: IPv6Address) -> DFlagProfile:
         """Where this peer has its D flag."""
@@ -45,6 +52,29 @@ class CmdBase:
         """Send at once, outside any exchange (answers)."""
         self.outbox.do(Send(destination, self.push(message, destination)))
 
+    def next_sequence(self) -> int:
+        """The sequence number of an update of our own."""
+        self.state.sequence = self.stamper.next_sequence()
+        return self.state.sequence
+
     def granted(self, update: BindingUpdate) -> int:
         """Lifetime that an update gets, seconds."""
         return min(update.lifetime_seconds, self.config.timing.lifetime)
+
+    def wanted(self) -> Plan:
+        """Every item that the state calls for; nothing where there is one operator (spec CMD-1)."""
+        relays = list(self.operators.relays(self.state))
+        renumber(self.state.slots, (relay.prefix for relay in relays))
+        return items(relays, self.state.slots)
+
+    def reconcile(self, between: Callable[[], None] | None = None) -> None:
+        """Bring the kernel in line with the state: install, then `between` (PBUs and answers), then tear down."""
+        new = self.wanted()
+        install, remove = difference(self.plan, new)
+        self.plan = new
+        if install:
+            self.outbox.do(Install(tuple(install)))
+        if between:
+            between()
+        if remove:
+            self.outbox.do(Remove(tuple(remove)))

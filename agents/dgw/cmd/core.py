@@ -3,23 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
+from ipaddress import IPv6Network
 from typing import Any
 
 from agents.core import Event
-from agents.dgw.actions import Action, Consult, MobilityDatagram, Notice, PeerRefused, RepositoryDatagram
+from agents.dgw.actions import (
+    Action,
+    Adopt,
+    Consult,
+    Discarded,
+    MobilityDatagram,
+    Notice,
+    PeerRefused,
+    RepositoryDatagram,
+)
 from agents.dgw.cmd.answering import answering
 from agents.dgw.cmd.base import CmdBase
+from agents.dgw.cmd.chaining import Chaining
 from agents.dgw.cmd.informing import Informing
 from agents.dgw.cmd.registrar import Registrar
 from agents.dgw.cmd.state import CmdState
 from agents.dgw.config import CmdConfig
-from agents.dgw.repository import Repository
+from agents.dgw.repository import Repository, Unauthorised
 from agents.plain import build, plain
 from agents.wire.mobility import BindingAck, BindingUpdate
 
 
 class CmdCore:
-    """A central mobility database without sockets or clock; it never forwards user data (spec CMD-1)."""
+    """A central mobility database without sockets or clock; as home LMA it forwards between operators only (CMD-1)."""
 
     def __init__(self, config: CmdConfig) -> None:
         self.config = config
@@ -28,36 +40,47 @@ class CmdCore:
         self._informing = Informing(self._base, mode)
         self._registrar = Registrar(self._base, self._informing, mode)
         self._repository = Repository()
+        self._chaining = Chaining(self._base, self._repository)
 
     def receive(self, message: Notice, source: Any, now: float) -> None:
         """Take a datagram; it carries its own source."""
         match message:
             case MobilityDatagram():
                 self._receive_mobility(message, now)
+            case Discarded():
+                self._base.reception.discard(message)
             case PeerRefused():
                 self._base.exchanges.refuse(message.peer, now)
             case RepositoryDatagram():
-                self._receive_request(message)
+                self._receive_request(message, now)
 
     def _receive_mobility(self, datagram: MobilityDatagram, now: float) -> None:
         self._base.exchanges.heard(datagram.source)
         message = self._base.reception.decode(datagram, now)
         if message is None:
             return
-        if self.config.mode == "direct":
+        direct = self.config.mode == "direct"
+        if direct and self.config.wan is None:
             self._base.reception.drop("Mobility Header at a repository", datagram.source)
         elif isinstance(message, BindingUpdate):
-            self._registrar.on_update(message, datagram.source, now)
+            (self._chaining if direct else self._registrar).on_update(message, datagram.source, now)
         elif isinstance(message, BindingAck):
-            self._informing.on_ack(message, datagram.source, now)
+            (self._chaining if direct else self._informing).on_ack(message, datagram.source, now)
         else:
             self._base.reception.note(message, datagram.source)
 
-    def _receive_request(self, datagram: RepositoryDatagram) -> None:
+    def _receive_request(self, datagram: RepositoryDatagram, now: float) -> None:
         answer = None
         if self.config.mode == "direct" and datagram.source in self._base.gateways:
-            answer = self._repository.answer(datagram.data, lambda mn_id: mn_id in self._base.profiles)
-        if answer is None:
+            told = partial(self._chaining.told, gateway=datagram.source)
+            latest = now + self.config.timing.timestamp_window
+            try:
+                answer = self._repository.answer(datagram.data, datagram.source, self._base.authority, latest, told)
+            except Unauthorised as error:
+                self._base.reception.drop(str(error), datagram.source, "unauthorised")
+                answer = error.answer
+            self._chaining.review()
+        if not answer:
             self._base.reception.drop("no repository request of a gateway", datagram.source)
         else:
             self._base.outbox.do(Consult(datagram.source, datagram.port, answer))
@@ -65,10 +88,16 @@ class CmdCore:
     def handle_timer(self, now: float) -> None:
         """Retransmit, answer in part, expire: whatever is due."""
         self._base.exchanges.handle_timer(now)
-        procedures = {"expire": self._registrar.expire, "aggregate": self._informing.aggregate}
-        for name, mn_id in list(self._base.timers.take(now)):
-            session = self._base.state.sessions.get(mn_id)
-            if session:
+        procedures = {
+            "expire": self._registrar.expire,
+            "aggregate": self._informing.aggregate,
+            "outlived": self._informing.outlived,
+        }
+        for name, key in list(self._base.timers.take(now)):
+            session = self._base.state.sessions.get(key)
+            if name == "chain":
+                self._chaining.expire(IPv6Network(key), now)
+            elif session:
                 procedures[name](session, now)
 
     def next_timer(self) -> float | None:
@@ -92,6 +121,8 @@ class CmdCore:
             "mode": self.config.mode,
             "sessions": plain(self._base.state.sessions),
             "repository": plain(self._repository.entries),
+            "chains": plain(self._base.state.chains),
+            "items": [f"{kind} {name}" for kind, name in self._base.plan],
             "exchanges": [
                 {"peer": str(e.peer), "mn_id": e.mn_id, "purpose": e.purpose, "sent": e.sends}
                 for e in self._base.exchanges
@@ -114,7 +145,16 @@ class CmdCore:
         self._base.state = build(CmdState, saved.get("state"), "saved state")
         self._repository = build(Repository, saved.get("repository"), "saved repository")
         self._base.stamper.sequence = self._base.state.sequence
+        timing = self.config.timing
         for session in self._base.state.sessions.values():
             if session.expires is not None:
-                self._base.timers.set(("expire", session.mn_id), session.expires)
+                # Gateways that could not reach us repeat themselves within this time: nobody is cut off unheard.
+                grace = 0.0 if session.deleting else now + timing.max_timeout + timing.hold
+                self._base.timers.set(("expire", session.mn_id), max(session.expires, grace))
+        self._chaining = Chaining(self._base, self._repository)
+        self._chaining.restored()
+        self._base.plan = self._base.wanted()
+        self._base.outbox.do(Adopt(tuple(self._base.plan.values())))
+        for session in self._base.state.sessions.values():
+            self._informing.resume(session, now)
         self._base.outbox.say("restored", sessions=len(self._base.state.sessions))

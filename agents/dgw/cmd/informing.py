@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from functools import partial
 from ipaddress import IPv6Address
 
 from agents.dgw.cmd.answering import Answering
@@ -10,15 +10,15 @@ from agents.dgw.cmd.base import CmdBase
 from agents.dgw.cmd.state import Session
 from agents.dgw.cmd.transactions import Transaction
 from agents.dgw.exchanges import Exchange
-from agents.dgw.messages import compose_update, group_identity, group_local_prefixes, same_request
+from agents.dgw.messages import compose_update, handoff_of, learned, same_request
 from agents.dgw.records import AnchorRecord
 from agents.wire.mobility import BindingAck, BindingUpdate
 from agents.wire.mobility_codes import AccessType, Handoff, Status
 from agents.wire.mobility_options import (
     AccessTechnology,
     AnchoredPrefix,
-    HandoffIndicator,
     MobileNodeIdentifier,
+    Option,
     ServingMaar,
     Timestamp,
 )
@@ -39,11 +39,12 @@ class Informing:
     def begin(self, session: Session, update: BindingUpdate, source: IPv6Address, now: float) -> None:
         """A registration: tell all anchors that were not told yet; supersedes a running one (spec CMD-9)."""
         base = self._base
-        base.exchanges.cancel(session.mn_id)
+        base.exchanges.cancel(session.mn_id, keep="delete")
         transaction = Transaction(update, source, set(session.untold), session.agreed)
         self._transactions[session.mn_id] = transaction
         if session.untold:
             base.timers.set(("aggregate", session.mn_id), now + base.config.timing.aggregation)
+            self._watch_validity(session, now)
         self._answering.begun(session, transaction)
         for record in session.anchors:
             if record.address in session.untold:
@@ -61,9 +62,44 @@ class Informing:
         """The session ended: every anchor lets its prefix go (spec DEREG-7)."""
         self._transactions.pop(session.mn_id, None)
         self._base.timers.cancel(("aggregate", session.mn_id))
-        self._base.exchanges.cancel(session.mn_id)
-        for record in list(session.anchors):
+        self._base.timers.cancel(("outlived", session.mn_id))
+        self.release(session, list(session.anchors), now)
+
+    def release(self, session: Session, records: list[AnchorRecord], now: float) -> None:
+        """These anchors let their prefixes go; each is told until it answers (spec DEREG-7, DEREG-11)."""
+        session.let_go(records)
+        transaction = self._transactions.get(session.mn_id)
+        for record in records:
+            if transaction:
+                transaction.waiting.discard(record.address)
+            self._base.exchanges.cancel_with(record.address, session.mn_id)
+            self._base.outbox.say("anchor-released", mn_id=session.mn_id, anchor=record.address, prefix=record.prefix)
             self._delete_at(session, record, now)
+
+    def reclaim(self, session: Session, address: IPv6Address) -> None:
+        """The node came back to a gateway that was being told to let go: its registration is the newer word."""
+        session.released = [record for record in session.released if record.address != address]
+        self._base.exchanges.cancel_with(address, session.mn_id)
+
+    def resume(self, session: Session, now: float) -> None:
+        """After a restart: go on telling those that were let go (those that are kept follow with a repeated PBU)."""
+        for record in session.released:
+            self._delete_at(session, record, now)
+
+    def outlived(self, session: Session, now: float) -> None:
+        """An anchor was silent for so long that no host uses its prefix any more: not kept (spec HO-17)."""
+        dead = [
+            record
+            for record in session.anchors
+            if record.address in session.untold and session.valid.get(record.prefix, now) <= now
+        ]
+        self.release(session, dead, now)
+        self._watch_validity(session, now)
+
+    def _watch_validity(self, session: Session, now: float) -> None:
+        ends = [session.valid.get(r.prefix, now) for r in session.anchors if r.address in session.untold]
+        if ends:
+            self._base.timers.set(("outlived", session.mn_id), max(min(ends), now))
 
     def _relay(
         self,
@@ -77,30 +113,41 @@ class Informing:
     ) -> None:
         """One PBU to one anchor: the gateway's timestamp first (unless `again`), then fresh ones (spec CMD-4, RETX-4).
 
-        The sequence number stays the gateway's.
+        The sequence number stays the gateway's, too, unless the anchor is another operator's.
         """
         update = transaction.update
         original = None if again else update.first(Timestamp)
         technology = update.first(AccessTechnology)
-        handoff = update.first(HandoffIndicator)
-        extra = [AnchoredPrefix.of(session.serving.prefix), ServingMaar(session.serving.address)]
+        operators = self._base.operators
+        care_of = operators.care_of(record.address, session.serving.address)
+        extra: list[Option] = [ServingMaar(care_of)]
+        chained = care_of != session.serving.address  # an exchange of our own (spec INTER-3, INTER-4)
+        if not chained or self._base.config.share_local_prefixes:  # what it is for (spec LIPA-6), no more (SEC-5)
+            # The new prefix first, then those of other anchors: the owner of a local network must know them all.
+            others = [r for r in session.anchors if r.address != record.address]
+            told = [
+                session.serving.prefix,
+                *(r.prefix for r in others if not operators.crosses(r.address, record.address)),
+            ]
+            extra = [*map(AnchoredPrefix.of, told), *extra]
 
         def compose(at: float) -> tuple[int, bytes]:
-            repeated = bool(exchange.sends)
-            stamp = original.raw if original and not repeated else self._base.stamper.timestamp(at)
+            own = bool(exchange.sends) or chained
+            stamp = original.raw if original and not own else self._base.stamper.timestamp(at)
+            sequence = self._base.next_sequence() if chained else update.sequence
             relayed = compose_update(
                 mn_id=session.mn_id,
                 mac=session.mac,
                 prefixes=[record.prefix],
-                handoff=handoff.value if handoff else Handoff.UNKNOWN,
+                handoff=handoff_of(update),
                 access=technology.value if technology else AccessType.ETHERNET,
-                sequence=update.sequence,
+                sequence=sequence,
                 timestamp=stamp,
                 lifetime=update.lifetime_seconds,
                 extra=extra,
             )
             exchange.context = relayed
-            return update.sequence, self._base.push(relayed, record.address)
+            return sequence, self._base.push(relayed, record.address)
 
         purpose = "relay-again" if again else "relay"
         exchange = Exchange(record.address, session.mn_id, purpose, compose)
@@ -140,7 +187,10 @@ class Informing:
         if ack.accepted and ack.distributed and granting:
             base.state.legacy_peers.discard(source)
             session.untold.discard(source)
-            self._answering.agreed(session, transaction, self._learn(session, record, ack))
+            if self._base.operators.crosses(source, session.serving.address):
+                session.relayed.add(source)
+            known = self._learn(session, record, ack)
+            self._base.reconcile(partial(self._answering.agreed, session, transaction, known))
         elif ack.status in (Status.TIMESTAMP_LOWER_THAN_PREV_ACCEPTED, Status.TIMESTAMP_MISMATCH):
             # Our own clock may do where the gateway's stamp grew old under way; if it was ours, wait.
             ours = exchange.purpose == "relay-again" and ack.status == Status.TIMESTAMP_MISMATCH
@@ -164,23 +214,17 @@ class Informing:
             session.anchors.remove(record)
             session.untold.discard(record.address)
         self._answering.refused(session, transaction, record, status)
+        self._base.reconcile()
 
     def _learn(self, session: Session, record: AnchorRecord, ack: BindingAck) -> AnchorRecord:
-        """The anchor's own word about its DLIF and local prefixes replaces what was known."""
-        groups = [group for group in ack.groups if group.previous is None]
-        if groups:
-            known = replace(
-                record,
-                identity=group_identity(groups[0]) or record.identity,
-                local_prefixes=group_local_prefixes(groups[0]) or record.local_prefixes,
-            )
-            session.anchors[session.anchors.index(record)] = known
-            return known
-        return record
+        """The anchor's own word replaces what was known of it."""
+        known = learned(record, ack, self._base.authority.local_prefixes)
+        session.anchors[session.anchors.index(record)] = known
+        return known
 
     def _delete_at(self, session: Session, record: AnchorRecord, now: float) -> None:
         def compose(at: float) -> tuple[int, bytes]:
-            sequence = base.state.sequence = base.stamper.next_sequence()
+            sequence = base.next_sequence()
             update = compose_update(
                 mn_id=session.mn_id,
                 mac=session.mac,
@@ -189,18 +233,26 @@ class Informing:
                 sequence=sequence,
                 timestamp=base.stamper.timestamp(at),
                 lifetime=0,
-                extra=[ServingMaar(session.serving.address)],
+                extra=[ServingMaar(base.operators.care_of(record.address, session.serving.address))],
             )
             exchange.context = update
             return sequence, base.push(update, record.address)
 
-        base = self._base
-        tries = base.config.timing.unreachable_after
-        exchange = Exchange(record.address, session.mn_id, "delete", compose, tries=tries)
+        base, timing = self._base, self._base.config.timing
+        # For hours: the anchor's own timer does not run (spec DEREG-4), nobody else would tell it.
+        tries = timing.unreachable_after + int(timing.quarantine / timing.max_timeout)
+        exchange = Exchange(
+            record.address,
+            session.mn_id,
+            "delete",
+            compose,
+            tries=tries,
+            gave_up=lambda at: self._deleted(session, record.address),
+        )
         base.exchanges.start(exchange, now)
 
     def _deleted(self, session: Session, source: IPv6Address) -> None:
-        session.anchors = [record for record in session.anchors if record.address != source]
-        if not session.anchors:
+        session.released = [record for record in session.released if record.address != source]
+        if session.ended and not session.released:
             self._base.state.sessions.pop(session.mn_id, None)
             self._base.outbox.say("session-deleted", mn_id=session.mn_id)

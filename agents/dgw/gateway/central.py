@@ -5,17 +5,19 @@ In relay and proxy mode they come in option 67 of the CMD's answer, in locator m
 
 from __future__ import annotations
 
+from functools import partial
 from ipaddress import IPv6Address
 
 from agents.dgw.exchanges import Exchange
 from agents.dgw.gateway.anchors import activate, expect_anchor, told_identity
 from agents.dgw.gateway.base import GatewayBase
-from agents.dgw.gateway.registration import extend, granted, start_update
-from agents.dgw.gateway.state import BindingState, MobileNode
+from agents.dgw.gateway.registration import extend, granted, start_release, start_update
+from agents.dgw.gateway.state import AnchorBinding, BindingState, MobileNode
 from agents.dgw.messages import granted_prefixes, group_local_prefixes, own_options
 from agents.dgw.records import AnchorRecord
 from agents.wire.mobility import BindingAck
 from agents.wire.mobility_codes import Handoff
+from agents.wire.mobility_options import HomeNetworkPrefix
 
 
 class RelayRegistration:
@@ -39,7 +41,16 @@ class RelayRegistration:
             [record.prefix],
             now,
             extra=own_options(record, anchored=False),
+            unanswered=partial(self._unanswered, node),
         )
+
+    def _unanswered(self, node: MobileNode, count: int, now: float) -> None:
+        """A CMD that is silent for long: the own prefix works without it, if configured so (spec AMB-4)."""
+        base, own = self._base, node.own
+        if own and own.state is BindingState.TEMP and count == base.config.local_only_after:
+            own.state, own.local_only, own.advertised = BindingState.LOCAL, True, True
+            base.outbox.say("local-only", mn_id=node.mn_id, prefix=own.prefix)
+            base.reconcile(now)
 
     def refresh(self, node: MobileNode, now: float) -> None:
         """Only the CMD hears refreshes; anchors stopped their timers (spec AMB-15)."""
@@ -64,6 +75,10 @@ class RelayRegistration:
             tries=self._base.config.timing.unreachable_after,
         )
 
+    def release(self, node: MobileNode, anchor: AnchorBinding, now: float) -> None:
+        """The CMD passes it on and forgets the anchor."""
+        start_release(self._base, node, self._base.config.cmd, anchor, now)
+
     def exchange_of(self, ack: BindingAck, source: IPv6Address, mn_id: str) -> Exchange | None:
         """Only the CMD answers."""
         return None
@@ -72,14 +87,17 @@ class RelayRegistration:
         self, node: MobileNode, exchange: Exchange, ack: BindingAck, source: IPv6Address, now: float
     ) -> None:
         """Confirm the own prefix and take up the anchors of this answer; more answers may follow."""
-        if exchange.purpose != "register":
-            return
+        if exchange.purpose == "register":
+            self._confirm(node, exchange, ack, now)
+            self._take_up_groups(node, exchange, ack)
+
+    def _confirm(self, node: MobileNode, exchange: Exchange, ack: BindingAck, now: float) -> None:
+        """The registration stands."""
         base = self._base
-        if node.own and node.own.state is BindingState.TEMP:
-            node.own.state = BindingState.LOCAL
+        if node.own and (node.own.state is BindingState.TEMP or node.own.local_only):
+            node.own.state, node.own.local_only = BindingState.LOCAL, False
             base.outbox.say("registered", mn_id=node.mn_id, prefix=node.own.prefix)
         extend(base, node, granted(exchange, ack), now)
-        self._take_up_groups(node, exchange, ack)
 
     def _take_up_groups(self, node: MobileNode, exchange: Exchange, ack: BindingAck) -> None:
         base = self._base
@@ -94,6 +112,9 @@ class RelayRegistration:
                 if anchor:
                     identity = told_identity(base, node, group)
                     activate(base, node, anchor, identity, group_local_prefixes(group))
+        named = [group.previous.network for group in ack.groups if group.previous and not group.previous.bad_length]
+        if len(named) > 1:  # latest first (spec CMD-7): the order in which a full list drops them (HO-16)
+            node.anchors.sort(key=lambda a: named.index(a.prefix) if a.prefix in named else len(named))
 
     def requested(self, node: MobileNode, source: IPv6Address) -> bool:
         """Only the CMD was told of it."""
@@ -102,6 +123,7 @@ class RelayRegistration:
     def rejected(self, node: MobileNode, exchange: Exchange, ack: BindingAck, now: float) -> None:
         """The CMD refuses the node: nothing of it is advertised or forwarded (spec ATT-9)."""
         if exchange.purpose == "register":
+            self._base.part_with(node)
             node.serving = False
             node.anchors.clear()
 
@@ -123,25 +145,28 @@ class LocatorRegistration(RelayRegistration):
         self._last.pop(node.mn_id, None)
 
     def exchange_of(self, ack: BindingAck, source: IPv6Address, mn_id: str) -> Exchange | None:
-        """Our update to the CMD, when a gateway of the domain answers with its sequence number."""
+        """Our update to the CMD, when an anchor answers with its sequence number, for nobody's prefix but its own."""
         exchange = self._last.get(mn_id)
-        if exchange and source in self._base.peers and ack.sequence in exchange.sequences:
-            return exchange
-        return None
+        named = [option for option in ack.every(HomeNetworkPrefix) if not option.bad_length]
+        own = named and all(self._base.authority.speaks_for(source, option.network) for option in named)
+        return exchange if exchange and own and ack.sequence in exchange.sequences else None
 
     def acknowledged(
         self, node: MobileNode, exchange: Exchange, ack: BindingAck, source: IPv6Address, now: float
     ) -> None:
-        """An anchor's own answer names its prefix and describes its DLIF; the CMD's confirms the registration."""
-        super().acknowledged(node, exchange, ack, source, now)
-        if source == self._base.config.cmd or exchange.purpose != "register":
+        """An anchor's own answer names its prefix and describes its DLIF; option 67 is the CMD's alone (spec SEC-4)."""
+        if source == self._base.config.cmd:
+            super().acknowledged(node, exchange, ack, source, now)
             return
+        if exchange.purpose != "register":
+            return
+        self._confirm(node, exchange, ack, now)
         base = self._base
         group = next((group for group in ack.groups if group.previous is None), None)
         prefixes, differ = granted_prefixes(ack, group)
         if differ:
             base.outbox.say("prefixes-differ", mn_id=node.mn_id, peer=source)
-        for prefix in prefixes:
+        for prefix in prefixes - exchange.refused:
             anchor = expect_anchor(base, node, AnchorRecord(source, prefix))
             if anchor:
                 identity = told_identity(base, node, group)

@@ -3,31 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from ipaddress import IPv6Network
 
 from agents.dgw.config import AdvertisementPolicy, GatewayConfig
 from agents.dgw.forwarding import (
-    INSTALL_ORDER,
+    MAX_ROUTES,
     Advertisement,
     AnchorRoute,
     Dlif,
     Item,
+    Plan,
     SourceGate,
     Tunnel,
     TunnelGate,
     Uplink,
 )
-from agents.dgw.gateway.state import AnchorBinding, BindingState, MobileNode
-
-FIRST_TABLE = 1000
-"""Routing table of slot s is FIRST_TABLE + s (spec §7)."""
-
-Plan = dict[tuple[str, str], Item]
+from agents.dgw.gateway import local
+from agents.dgw.gateway.state import AnchorBinding, BindingState, Farewell, MobileNode
 
 
-def items(nodes: Iterable[MobileNode], config: GatewayConfig) -> Plan:
-    """Every item the kernel must hold, by key."""
-    return {item.key: item for node in nodes for item in node_items(node, config)}
+def items(nodes: Iterable[MobileNode], config: GatewayConfig, farewells: Iterable[Farewell] = ()) -> Plan:
+    """Every item the kernel must hold, by key; of a farewell nothing but its DLIF."""
+    parting: Plan = {farewell.dlif.key: farewell.dlif for farewell in farewells}
+    return parting | {item.key: item for node in nodes for item in node_items(node, config)}
 
 
 def node_items(node: MobileNode, config: GatewayConfig) -> Iterator[Item]:
@@ -38,6 +37,7 @@ def node_items(node: MobileNode, config: GatewayConfig) -> Iterator[Item]:
             yield Tunnel(own.care_of)
             yield TunnelGate(own.care_of, own.prefix, "source")
             yield AnchorRoute(own.prefix, own.care_of)
+            yield from local.owner_items(node, own, own.care_of, config)
         return
     dlifs = list(serving_dlifs(node, config))
     direct = tuple((dlif.prefix, dlif.name) for dlif in dlifs)
@@ -45,10 +45,12 @@ def node_items(node: MobileNode, config: GatewayConfig) -> Iterator[Item]:
     for anchor in active_anchors(node):
         yield Tunnel(anchor.address)
         yield TunnelGate(anchor.address, anchor.prefix, "destination")
-        yield Uplink(anchor.prefix, anchor.address, FIRST_TABLE + anchor.slot, direct)
+        yield Uplink(anchor.prefix, anchor.address, local.anchor_table(anchor.slot), direct)
+    admitted = tuple(admitted_prefixes(node))
     for dlif in dlifs:
-        for prefix in admitted_prefixes(node):
+        for prefix in admitted:
             yield SourceGate(dlif.name, prefix)
+    yield from local.serving_items(node, dlifs, tuple(active_anchors(node)), admitted, config)
 
 
 def serving_dlifs(node: MobileNode, config: GatewayConfig) -> Iterator[Dlif]:
@@ -75,17 +77,9 @@ def admitted_prefixes(node: MobileNode) -> Iterator[IPv6Network]:
         yield anchor.prefix
 
 
-def difference(old: Plan, new: Plan) -> tuple[list[Item], list[Item]]:
-    """What to install, in order, and what to remove, in order, to get from one plan to another."""
-    rank = {kind: i for i, kind in enumerate(INSTALL_ORDER)}
-    install = [item for key, item in new.items() if old.get(key) != item]
-    remove = [item for key, item in old.items() if key not in new]
-    install.sort(key=lambda item: rank[type(item)])
-    remove.sort(key=lambda item: -rank[type(item)])
-    return install, remove
-
-
-def advertisements(nodes: Iterable[MobileNode], config: GatewayConfig) -> tuple[Advertisement, ...]:
+def advertisements(
+    nodes: Iterable[MobileNode], config: GatewayConfig, now: float, farewells: Iterable[Farewell] = ()
+) -> tuple[Advertisement, ...]:
     """The RAs of all DLIFs of all nodes served here and in radio reach (spec §6 table).
 
     A node that left is told nothing more (spec RA-10): its routers may already speak from another gateway (DLIF-9).
@@ -99,10 +93,29 @@ def advertisements(nodes: Iterable[MobileNode], config: GatewayConfig) -> tuple[
         if node.own and node.own.state is BindingState.LOCAL:
             name = f"{node.name}{config.name}"
             result.append(_advertisement(node, name, node.own.prefix, "medium", lifetime, lifetime, policy))
+        home = config.mode == "classic"  # the prefix is the node's only one, not a former gateway's
         for anchor in active_anchors(node):
-            preferred = 0 if policy.profile == "deprecate" else lifetime
-            result.append(_advertisement(node, anchor.dlif, anchor.prefix, "low", lifetime, preferred, policy))
+            preferred = 0 if policy.profile == "deprecate" and not home else lifetime
+            preference = "medium" if home else "low"
+            said = _advertisement(node, anchor.dlif, anchor.prefix, preference, lifetime, preferred, policy)
+            result.append(replace(said, routes=local.routes(node, anchor, policy.route_lifetime, now)))
+    result += [_farewell(farewell, policy) for farewell in farewells]
     return tuple(result)
+
+
+def _farewell(farewell: Farewell, policy: AdvertisementPolicy) -> Advertisement:
+    """State S5 of spec §6: no router any more, no prefix, no routes."""
+    return Advertisement(
+        dlif=farewell.dlif.name,
+        client=farewell.client,
+        router_lifetime=0,
+        preference="medium",
+        prefix=farewell.dlif.prefix,
+        valid=0,
+        preferred=0,
+        mtu=policy.mtu,
+        routes=tuple(local.route(prefix, 0) for prefix in farewell.routes[:MAX_ROUTES]),
+    )
 
 
 def _advertisement(

@@ -5,13 +5,13 @@ A further signalling mode is a further class with these methods.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from ipaddress import IPv6Address, IPv6Network
 from typing import Protocol
 
 from agents.dgw.exchanges import Exchange
 from agents.dgw.gateway.base import GatewayBase
-from agents.dgw.gateway.state import MobileNode
+from agents.dgw.gateway.state import AnchorBinding, MobileNode
 from agents.dgw.messages import compose_update
 from agents.wire.mobility import BindingAck
 from agents.wire.mobility_codes import PBU_FLAGS, Handoff, UpdateFlag
@@ -32,6 +32,9 @@ class Registration(Protocol):
 
     def deregister(self, node: MobileNode, now: float) -> None:
         """The binding of an absent node ended (spec DEREG-2, DEREG-9)."""
+
+    def release(self, node: MobileNode, anchor: AnchorBinding, now: float) -> None:
+        """The node stays, this prefix goes: tell its anchor, itself or through the CMD (spec DEREG-11)."""
 
     def exchange_of(self, ack: BindingAck, source: IPv6Address, mn_id: str) -> Exchange | None:
         """The exchange that an answer belongs to although its update went to somebody else."""
@@ -60,6 +63,8 @@ def start_update(
     lifetime: int | None = None,
     extra: Iterable[Option] = (),
     tries: int | None = None,
+    unanswered: Callable[[int, float], None] | None = None,
+    gave_up: Callable[[float], None] | None = None,
     flags: UpdateFlag = PBU_FLAGS,
 ) -> Exchange:
     """Send a PBU and repeat it with fresh sequence and timestamp until it is answered (spec RETX-4)."""
@@ -81,7 +86,7 @@ def start_update(
         exchange.context = update
         return sequence, base.push(update, peer)
 
-    exchange = Exchange(peer, node.mn_id, purpose, compose, tries=tries)
+    exchange = Exchange(peer, node.mn_id, purpose, compose, tries=tries, unanswered=unanswered, gave_up=gave_up)
     base.exchanges.start(exchange, now)
     return exchange
 
@@ -90,6 +95,12 @@ def granted(exchange: Exchange, ack: BindingAck) -> int:
     """Lifetime in seconds that an answer grants: never more than was asked for (spec §2.1)."""
     asked: int = exchange.context.lifetime_seconds
     return min(ack.lifetime_seconds, asked)
+
+
+def start_release(base: GatewayBase, node: MobileNode, peer: IPv6Address, anchor: AnchorBinding, now: float) -> None:
+    """PBU with lifetime 0 for one anchored prefix only (spec DEREG-11)."""
+    tries = base.config.timing.unreachable_after
+    start_update(base, node, peer, "release", Handoff.UNKNOWN, [anchor.prefix], now, lifetime=0, tries=tries)
 
 
 def extend(base: GatewayBase, node: MobileNode, lifetime: float, now: float) -> None:

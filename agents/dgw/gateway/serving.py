@@ -7,9 +7,11 @@ from ipaddress import IPv6Address
 from agents.dgw.exchanges import Exchange
 from agents.dgw.freshness import ticks
 from agents.dgw.gateway.anchoring import Anchoring
-from agents.dgw.gateway.anchors import anchors_at, drop_anchor
+from agents.dgw.gateway.anchors import anchors_at, avoid_link_local, drop_anchor
 from agents.dgw.gateway.base import GatewayBase
+from agents.dgw.gateway.plan import serving_dlifs
 from agents.dgw.gateway.registration import Registration
+from agents.dgw.gateway.releasing import Releasing
 from agents.dgw.gateway.state import BindingState, MobileNode, OwnBinding
 from agents.dgw.identity import own_identity
 from agents.dgw.messages import same_request
@@ -27,11 +29,13 @@ QUIET_AFTER = 0.05
 class Serving:
     """Life of a node at its serving gateway, whatever the signalling mode."""
 
-    def __init__(self, base: GatewayBase, anchoring: Anchoring, registration: Registration) -> None:
+    def __init__(
+        self, base: GatewayBase, anchoring: Anchoring, registration: Registration, releasing: Releasing
+    ) -> None:
         self._base = base
         self._anchoring = anchoring
         self._registration = registration
-        self._answered: dict[str, Exchange] = {}
+        self._releasing = releasing
 
     def associate(self, mac: str, now: float) -> None:
         """A station appeared in one of our cells (spec ATT-1 to ATT-4, ATT-15, HO-14)."""
@@ -39,6 +43,9 @@ class Serving:
         profile = base.profiles_by_mac.get(mac)
         if profile is None or not profile.enabled:
             base.outbox.say("not-served", mac=mac, reason="service is off" if profile else "no profile")
+            return
+        if not base.authority.may_serve(base.config.address, profile.mn_id):
+            base.outbox.say("not-served", mac=mac, reason="not at this gateway")
             return
         node = base.state.nodes.get(profile.mn_id)
         if node is None:
@@ -65,7 +72,7 @@ class Serving:
         base = self._base
         base.exchanges.cancel(node.mn_id)
         base.timers.cancel(("teardown", node.mn_id))
-        handoff = Handoff.REREGISTRATION if node.serving else Handoff.SAME_INTERFACE
+        handoff = self._handoff(node)
         if node.own is None:
             try:
                 prefix = base.state.pool.allocate(node.mn_id, now)
@@ -74,28 +81,45 @@ class Serving:
                 return None
             identity = own_identity(base.config.index, base.state.pool.slot(prefix))
             node.own = OwnBinding(prefix, identity)
-            handoff = Handoff.UNKNOWN  # only the database knows whether the node is new (spec CMD-8)
         elif not node.serving:
             if base.config.mode != "direct" and node.own.state is BindingState.REMOTE:
                 node.own.former = node.own.care_of
             node.own.state, node.own.care_of = BindingState.LOCAL, None
             node.anchors.clear()
+            node.expires = None  # until the registration is confirmed
             base.timers.cancel(("expire", node.mn_id))
         # Updates that a former serving gateway stamped before this moment lose (spec HO-13).
         node.freshness.timestamp = max(node.freshness.timestamp or 0, ticks(now))
         node.serving = node.attached = True
         return handoff
 
+    def _handoff(self, node: MobileNode) -> Handoff:
+        """How the node came, as far as this gateway can know (spec §2.2, AMB-16)."""
+        if node.own is None or node.own.state is BindingState.TEMP:
+            return Handoff.UNKNOWN  # only the database knows whether the node is new (spec CMD-8)
+        if node.own.state is BindingState.DELETING:
+            return Handoff.NEW_INTERFACE
+        registered = node.serving and not node.own.former and not node.own.local_only
+        return Handoff.REREGISTRATION if registered else Handoff.SAME_INTERFACE
+
     def disassociate(self, mac: str, now: float) -> None:
         """The station is gone; its binding stays until another gateway or its lifetime ends it (spec DEREG-1)."""
-        base = self._base
         node = self._by_mac(mac)
-        if node is None or not node.attached:
-            return
+        if node is not None and node.attached:
+            self._gone(node, now)
+
+    def missing(self, node: MobileNode, now: float) -> None:
+        """After a restart the node is not here, and its binding waits for something that will not come."""
+        own = node.own
+        if node.serving and own and (own.state is BindingState.TEMP or own.former or node.expires is None):
+            self._gone(node, now)
+
+    def _gone(self, node: MobileNode, now: float) -> None:
+        base = self._base
         node.attached = False
         base.outbox.say("node-detached", mn_id=node.mn_id)
         self._registration.leave(node)
-        self._answered.pop(node.mn_id, None)
+        self._base.answered.pop(node.mn_id, None)
         base.timers.cancel(("refresh", node.mn_id))
         if node.own and node.own.state is BindingState.TEMP:
             self._anchoring.forget(node, now)  # never confirmed, never advertised (spec HO-15)
@@ -121,6 +145,9 @@ class Serving:
         node.serving = False
         node.anchors.clear()
         self._base.timers.cancel(("expire", node.mn_id))
+        if self._base.config.anchor_timers == "run":
+            node.expires = now + own.lifetime
+            self._base.timers.set(("expire", node.mn_id), node.expires)
         self._base.outbox.say("binding-given-back", mn_id=node.mn_id, prefix=own.prefix, care_of=own.care_of)
         self._base.reconcile(now)
 
@@ -132,10 +159,19 @@ class Serving:
 
     def learn(self, mac: str, link_local: IPv6Address, now: float) -> None:
         """The node's real link-local address: where its RAs must go."""
-        node = self._by_mac(mac)
-        if node and node.serving and link_local.is_link_local and node.client != link_local:
-            node.link_local = link_local
-            self._base.reconcile(now)
+        base, node = self._base, self._by_mac(mac)
+        if not (node and node.serving and link_local.is_link_local):
+            return
+        before = [dlif.link_local for dlif in serving_dlifs(node, base.config)]
+        changed, node.link_local = node.client != link_local, link_local
+        if avoid_link_local(base, node, link_local):
+            base.exchanges.cancel(node.mn_id)
+            self._registration.attach(node, self._handoff(node), now)  # with the new options 69 and 70
+        if link_local in before:
+            base.reconcile(now)
+            base.advertiser.repeat(node, now)
+        elif changed:
+            base.reconcile(now)
 
     def on_ack(self, ack: BindingAck, source: IPv6Address, now: float) -> None:
         """A PBA: find its update, check that it answers just that one, act on its status (spec §10)."""
@@ -194,7 +230,7 @@ class Serving:
         if exchange is None and ack.status == Status.SEQUENCE_NUMBER_OUT_OF_WINDOW:
             return self._base.exchanges.find(source, mn_id)
         if exchange is None:  # a further answer to an update that was answered in part (spec CMD-RELAY-4)
-            done = self._answered.get(mn_id)
+            done = self._base.answered.get(mn_id)
             if done and done.peer == source and ack.sequence in done.sequences:
                 return done
             return self._registration.exchange_of(ack, source, mn_id)
@@ -206,12 +242,18 @@ class Serving:
         if exchange.purpose == "deregister":
             self._teardown(node, now)
             return
-        self._answered[node.mn_id] = exchange
+        if exchange.purpose == "prolong":
+            self._anchoring.prolonged(node, ack, now)
+            return
+        if exchange.purpose == "release":
+            return
+        base.answered[node.mn_id] = exchange
         if node.own:
             node.own.former = None
         self._registration.acknowledged(node, exchange, ack, source, now)
         self._settle(node)
         base.reconcile(now)
+        self._releasing.enforce_limit(node, now)
 
     def _rejected(self, node: MobileNode, exchange: Exchange, ack: BindingAck, now: float) -> None:
         base = self._base
@@ -224,6 +266,9 @@ class Serving:
         )
         if self._drop_corrected(node, exchange, ack):
             base.reconcile(now)
+        elif exchange not in base.exchanges:
+            # It was accepted before: somebody else's copy of our update was rejected, and the answer came to us.
+            base.reception.drop("rejection of an update that was accepted", exchange.peer)
         elif ack.status == Status.SEQUENCE_NUMBER_OUT_OF_WINDOW:
             base.stamper.sequence = ack.sequence
             exchange.due = now
@@ -238,6 +283,8 @@ class Serving:
             self._registration.rejected(node, exchange, ack, now)
             if exchange.purpose == "deregister":
                 self._teardown(node, now)
+            elif exchange.purpose == "prolong":
+                self._anchoring.prolonged(node, ack, now)
             elif not node.serving:
                 refused = ack.status == Status.NOT_AUTHORIZED_FOR_HOME_NETWORK_PREFIX
                 self._anchoring.forget(node, now, refused=refused)
@@ -283,13 +330,28 @@ class Serving:
         base = self._base
         base.outbox.say("binding-expired", mn_id=node.mn_id, attached=node.attached)
         if not node.serving:
-            self._anchoring.forget(node, now)
+            self._anchoring.expire(node, now)
         elif node.attached:
-            node.anchors.clear()  # their bindings ended too; the own prefix goes on locally
+            for anchor in list(node.anchors):  # their bindings ended too; the own prefix goes on locally
+                drop_anchor(base, node, anchor, "binding expired")
             base.reconcile(now)
         else:
             self._registration.deregister(node, now)
             base.timers.set(("teardown", node.mn_id), now + base.config.timing.initial_timeout)
+
+    def review_anchors(self, node: MobileNode, now: float) -> None:
+        """An anchor's binding ended unrefreshed, or is so short that its routes must be advertised for less."""
+        for anchor in list(node.anchors):
+            if anchor.active and anchor.expires is not None and anchor.expires <= now:
+                drop_anchor(self._base, node, anchor, "binding expired")
+        self._base.reconcile(now)
+
+    def allow_local(self, node: MobileNode, allowed: bool, now: float) -> None:
+        """Open or close local networks to a node: this gateway's own, and here those of its anchors."""
+        if node.local_access != allowed:
+            node.local_access = allowed
+            self._base.outbox.say("local-access", mn_id=node.mn_id, allowed=allowed)
+            self._base.reconcile(now)
 
     def teardown(self, node: MobileNode, now: float) -> None:
         """No answer to the de-registration in time: let go all the same (spec DEREG-8)."""

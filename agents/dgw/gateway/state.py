@@ -6,6 +6,7 @@ import enum
 from dataclasses import dataclass, field
 from ipaddress import IPv6Address, IPv6Network
 
+from agents.dgw.forwarding import Dlif
 from agents.dgw.freshness import Freshness
 from agents.dgw.identity import Identity, link_local_of
 from agents.dgw.pool import PrefixPool
@@ -40,6 +41,10 @@ class OwnBinding:
     """Granted to the serving gateway, seconds."""
     advertised: bool = False
     """An RA with this prefix was ordered: the node may be using it."""
+    elsewhere: tuple[IPv6Network, ...] = ()
+    """Prefixes that the node has from other gateways, as its serving gateway or the CMD told (spec LIPA-6)."""
+    local_only: bool = False
+    """In service without the CMD's word, which was not to be had (spec AMB-4)."""
 
 
 @dataclass
@@ -58,6 +63,21 @@ class AnchorBinding:
     """Acknowledged: tunnel, DLIF and RA exist."""
     local_prefixes: tuple[IPv6Network, ...] = ()
     """Networks reachable only through this anchor (Local Prefix option)."""
+    expires: float | None = None
+    """End of what the anchor granted; None where the registration as a whole says it (CMD modes, spec AMB-15)."""
+
+
+@dataclass(frozen=True)
+class Farewell:
+    """A DLIF whose prefix ended while its node stays here: it speaks once more, then goes (spec RA-15, §6 S5)."""
+
+    mn_id: str
+    mac: str
+    """Of the node."""
+    client: IPv6Address
+    dlif: Dlif
+    routes: tuple[IPv6Network, ...] = ()
+    """Local prefixes to withdraw with it."""
 
 
 @dataclass
@@ -75,6 +95,8 @@ class MobileNode:
     """This gateway is its serving gateway, even while it is out of radio reach (spec DEREG-1)."""
     own: OwnBinding | None = None
     anchors: list[AnchorBinding] = field(default_factory=list)
+    local_access: bool = True
+    """May use local networks: this gateway's from elsewhere, and from here those of its anchors."""
     expires: float | None = None
     """End of the registration as serving gateway (attached or not), or of the binding of a remote node."""
     freshness: Freshness = field(default_factory=Freshness)

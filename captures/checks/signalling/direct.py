@@ -32,7 +32,7 @@ def first(run: Run, registration: Registration, id_: str) -> Result:
 def handover(run: Run, registration: Registration, id_: str, require_dlif: bool) -> Result:
     """One PBU per anchor, accepted by it."""
     stay = registration.stay
-    anchors = ", ".join(stay.previous)
+    anchors = ", ".join(dict.fromkeys(run.far_end(anchor, stay.gateway) for anchor in stay.previous))
     tally = Tally(
         id_,
         "HO-3, HO-4, HO-7",

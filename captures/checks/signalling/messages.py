@@ -40,7 +40,9 @@ def wellformed(messages: list[MobilityMessage], others: list[MobilityMessage]) -
 
 
 def flags(run: Run, messages: list[MobilityMessage]) -> Result:
-    """A, P and D where they belong, nothing else."""
+    """A, P and D where they belong, nothing else; no D in classic signalling (RFC 5213 §8.1, §8.2)."""
+    if run.central:
+        return _classic_flags(messages)
     expected = [_flags(False)] * (len(run.draft03) < len(run.gateways) or not run.draft03)
     expected += [_flags(True)] * bool(run.draft03)
     where = ", to and from gateways of the draft " if len(expected) > 1 else ""
@@ -58,13 +60,28 @@ def flags(run: Run, messages: list[MobilityMessage]) -> Result:
     return tally.result(f"all {len(messages)} messages carry exactly these flags", "no PBU or PBA captured")
 
 
+def _classic_flags(messages: list[MobilityMessage]) -> Result:
+    update, answer = layers.BU_ACK | layers.BU_PROXY, layers.BA_PROXY
+    tally = Tally(
+        "signalling.flags",
+        "SC-IETF87",
+        "Flags mark classic proxy signalling",
+        f"PBU A+P = {update:#06x}, PBA P = {answer:#04x}",
+    )
+    for message in messages:
+        tally.see(message)
+        wanted = update if message.kind == "PBU" else answer
+        tally.demand(message.flags == wanted, f"{message.kind} flags {message.flags:#x}", message)
+    return tally.result(f"all {len(messages)} messages carry exactly these flags", "no PBU or PBA captured")
+
+
 def _flags(draft03: bool) -> tuple[int, int]:
     update, answer = layers.d_flags(draft03)
     return layers.BU_ACK | layers.BU_PROXY | update, layers.BA_PROXY | answer
 
 
-def options(messages: list[MobilityMessage], require_timestamp: bool) -> Result:
-    """What must be there is there, once."""
+def options(messages: list[MobilityMessage], require_timestamp: bool, *, distributed: bool = True) -> Result:
+    """What must be there is there, once; classic signalling has none of RFC 8885's options."""
     mandatory = dict(MANDATORY)
     if require_timestamp:
         mandatory[layers.TIMESTAMP] = "Timestamp"
@@ -72,7 +89,8 @@ def options(messages: list[MobilityMessage], require_timestamp: bool) -> Result:
         "signalling.options",
         "ATT-5, HO-3, HO-8",
         "Mandatory options are present once",
-        f"{', '.join(mandatory.values())} in every PBU and PBA; MN-ID known; ATT 3; HI 1..5",
+        f"{', '.join(mandatory.values())} in every PBU and PBA; MN-ID known; ATT 3; HI 1..5"
+        + ("" if distributed else "; no option 65 to 70"),
     )
     for message in messages:
         tally.see(message)
@@ -84,13 +102,20 @@ def options(messages: list[MobilityMessage], require_timestamp: bool) -> Result:
             tally.demand(message.access_type == 3, f"ATT {message.access_type}", message)
         if message.handoff is not None:
             tally.demand(1 <= message.handoff <= 5, f"HI {message.handoff}", message)
+        if not distributed:
+            foreign = [kind for kind in message.options if kind >= layers.ANCHORED]
+            tally.demand(not foreign, f"option {foreign[:1]} in a {message.kind}", message)
         for prefix in message.prefixes:
+            if prefix.prefixlen == 0 and not distributed and message.kind == "PBU":
+                continue  # "allocate one"
             tally.demand(prefix.prefixlen == 64, f"HNP of length {prefix.prefixlen}", message)
     return tally.result(f"complete in all {len(messages)} messages", "no PBU or PBA captured")
 
 
-def echo(exchanges: list[Exchange], unmatched: list[MobilityMessage], allowed: set[int]) -> Result:
-    """Every PBU is answered, and each PBA repeats what it must."""
+def echo(
+    exchanges: list[Exchange], unmatched: list[MobilityMessage], allowed: set[int], *, prolonging: bool = False
+) -> Result:
+    """Every PBU is answered, and each PBA repeats what it must; `prolonging`: lifetime 0 may ask (DEREG-5)."""
     tally = Tally(
         "signalling.echo",
         "HO-8, RETX-6",
@@ -121,7 +146,9 @@ def echo(exchanges: list[Exchange], unmatched: list[MobilityMessage], allowed: s
             for name, text in ECHOED.items():
                 same = getattr(answer, name) == getattr(update, name)
                 tally.demand(same, f"PBA {text} differs from the PBU's", update, answer)
-            tally.demand(answer.lifetime <= update.lifetime, "PBA grants more than requested", update, answer)
+            question = prolonging and update.lifetime == 0
+            more = answer.lifetime > update.lifetime and not question
+            tally.demand(not more, "PBA grants more than requested", update, answer)
     count = sum(len(one.answers) + len(one.copies) for one in exchanges)
     return tally.result(
         f"{plural(count, 'answer')} to {plural(len(exchanges), 'PBU')}, "

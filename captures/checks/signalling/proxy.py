@@ -16,7 +16,7 @@ AT_ONCE = 0.25
 def handover(run: Run, registration: Registration, id_: str, require_dlif: bool) -> Result:
     """PBU to the CMD, PBA with one option 67 per anchor at once, PBU to each anchor, PBA back to the CMD."""
     stay = registration.stay
-    anchors = ", ".join(stay.previous)
+    anchors = ", ".join(registration.near) or "nobody"
     tally = Tally(
         id_,
         "CMD-PROXY-1, CMD-PROXY-2, CMD-4, CMD-5",
@@ -29,11 +29,13 @@ def handover(run: Run, registration: Registration, id_: str, require_dlif: bool)
     answers = named(run, tally, registration, require_dlif)
     arrivals = Arrivals(run)
     corrections = _corrections(run, registration)
-    for anchor in stay.previous:
+    for anchor in registration.near:
         exchanges = passed_on(run, tally, registration, anchor)
         _at_once(tally, registration, arrivals, anchor, answers.get(anchor))
         _outcome(tally, anchor, exchanges, corrections.pop(anchor, []))
     for other, found in corrections.items():
+        if other in registration.crossing:
+            continue  # judged with its two exchanges, by the check "interoperator"
         tally.wrong(f"PBA withdraws {other}, which is no anchor", *found)
     return tally.result(told(run, registration), f"no PBU from {stay.gateway}")
 

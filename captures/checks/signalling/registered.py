@@ -29,7 +29,8 @@ def first_registered(run: Run, registration: Registration, id_: str) -> Result:
         tally.demand(bool(exchange.accepted), "the CMD did not accept", update)
         for answer in exchange.answers:
             tally.demand(not answer.anchors, "PBA lists a previous gateway", answer)
-            tally.demand(answer.prefixes == update.prefixes, "PBA changes the HNP", answer)
+            same = answer.prefixes == update.prefixes or answer.status >= 128
+            tally.demand(same, "PBA changes the HNP", answer)
         for answer in exchange.direct:
             tally.wrong(f"PBA from {run.name_of(answer.source)} at the first attachment", answer)
     for exchanges in registration.anchors.values():
@@ -76,7 +77,10 @@ def _passed_on(
         return
     tally.demand(origin.time <= update.time, "relayed before it was received", origin, update)
     tally.demand(update.handoff == origin.handoff, "relayed HI differs", origin, update)
-    tally.demand(update.anchored == origin.prefixes, "option 65 is not the new prefix", update)
+    tally.demand(update.anchored[:1] == origin.prefixes, "option 65 is not the new prefix", update)
+    for prefix in update.anchored[1:]:  # the node's other prefixes may follow (spec LIPA-6)
+        mine = run.owner_of_prefix.get(prefix) == stay.mobile and not prefix.subnet_of(run.gateways[anchor].pool)
+        tally.demand(mine, f"option 65 names {prefix}", update)
     if not literal or update.prefixes != origin.prefixes:
         anchor_prefixes(run, tally, stay.mobile, anchor, update)
 
@@ -95,8 +99,11 @@ def named(run: Run, tally: Tally, registration: Registration, require_dlif: bool
         tally.wrong("the CMD did not accept", *[exchange.update for exchange in registration.own])
     for answer in finals:
         for group in answer.anchors:
-            anchor = run.name_of(group.address)
+            anchor = run.told_anchor(group.address, group.prefix)
             tally.demand(anchor != stay.gateway, "the serving gateway is listed as an anchor", answer)
+            if anchor in stay.previous:
+                end = run.far_end(anchor, stay.gateway)
+                tally.demand(run.name_of(group.address) == end, f"option 67 for {anchor} does not give {end}", answer)
             expected = run.prefixes.get((stay.mobile, anchor), [group.prefix])
             tally.demand(group.prefix in expected, f"option 67 gives {anchor} prefix {group.prefix}", answer)
             if require_dlif:

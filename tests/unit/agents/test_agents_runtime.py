@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from agents.core import Outbox
+from agents.runtime import Shell
+
 ROOT = Path(__file__).resolve().parents[3]
 AGENT = """
 import sys
@@ -104,7 +107,7 @@ def test_sigterm_ends_cleanly(agent):
     [
         ("", "dgw: configuration on standard input is not JSON"),
         ("[]", "dgw: configuration on standard input must be a JSON object, found list"),
-        ('{"role": "queen"}', "dgw: configuration.role: 'queen' is not one of gateway, cmd"),
+        ('{"role": "queen"}', "dgw: configuration.role: 'queen' is not one of gateway, cmd, lma"),
         ('{"role": "cmd", "nam": "x"}', "dgw: configuration: unknown key 'nam', did you mean 'name'?"),
     ],
 )
@@ -120,3 +123,25 @@ def test_configuration_errors_are_one_line(given, said):
     assert done.returncode == 2
     assert done.stderr.startswith(said)
     assert done.stderr.count("\n") == 1
+
+
+class Talker(Outbox):
+    """A core that has things to do, in order."""
+
+    def next_timer(self):
+        return None
+
+
+def test_state_is_saved_before_anybody_is_told():
+    """An agent killed after any of these still knows what its peers know of it"""
+    done = []
+    core = Talker()
+    shell = Shell(core, done.append)
+    shell.remember(lambda: done.append("saved"), lambda action: action.startswith("tell"))
+    core.do("install", "tell one", "remove", "tell two")
+    shell.turn()
+    assert done == ["install", "saved", "tell one", "remove", "tell two"]
+    done.clear()
+    core.do("install")
+    shell.turn()
+    assert done == ["install", "saved"], "once in every turn, also when nobody is told"

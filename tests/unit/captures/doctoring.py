@@ -2,13 +2,15 @@
 
 from dataclasses import replace
 
+import synthetic_wire as wire
 from synthetic import World
 
 from captures.decode import decode_all
-from captures.pcapng import ENHANCED_PACKET, blocks
 from captures.records import Capture
+from captures.run import Run
 
 MODES = ("direct", "relay", "locator", "proxy")
+KINDS = ("packets", "mobility", "advertisements")
 DOCTORED = {}
 """name -> (mode, doctor, check, id of the result, expected outcome, text expected in `measured`)."""
 
@@ -40,21 +42,37 @@ def without(mode, prefix):
 
 
 def decode_together(root, jobs):
-    """Decode many captures in four tshark runs: pcapng sections can follow each other in one file."""
-    parts = [jobs[n::4] for n in range(4)]
+    """Decode the captures of many runs, each different frame once: doctored runs share nearly all of theirs.
+
+    jobs: (name, capture, [(time, octets)]); returns (name, capture) -> Capture.
+    """
+    unique = list(dict.fromkeys(frame for *_, frames in jobs for frame in frames))
+    parts = [unique[n::4] for n in range(4)]
     for number, part in enumerate(parts):
-        (root / f"{number}.pcapng").write_bytes(b"".join(data for *_, data in part))
-    listed = [(f"{number}.pcapng", "", "") for number in range(4)]
-    decoded = {}
-    for part, whole in zip(parts, decode_all(root, listed), strict=True):
-        first = 1
-        for name, file, data in part:
-            last = first + sum(1 for kind, *_ in blocks(data) if kind == ENHANCED_PACKET)
-            capture = Capture(f"pcap/{file}.pcapng", *file.split("-"))
-            for kind in ("packets", "mobility", "advertisements"):
-                here = [one for one in getattr(whole, kind) if first <= one.number < last]
-                moved = [replace(one, file=capture.file, number=one.number - first + 1) for one in here]
-                setattr(capture, kind, moved)
-            decoded[name, file] = capture
-            first = last
-    return decoded
+        (root / f"{number}.pcapng").write_bytes(wire.pcapng(part))
+    read = decode_all(root, [(f"{number}.pcapng", "", "") for number in range(4)])
+    records = {}
+    for part, whole in zip(parts, read, strict=True):
+        for kind in KINDS:
+            for one in getattr(whole, kind):
+                records.setdefault(part[one.number - 1], []).append((kind, one))
+    return {(name, capture): _assembled(capture, frames, records) for name, capture, frames in jobs}
+
+
+def _assembled(name, frames, records):
+    """A capture out of frames that were decoded elsewhere."""
+    capture = Capture(f"pcap/{name}.pcapng", *name.split("-"))
+    for number, frame in enumerate(frames, 1):
+        for kind, one in records.get(frame, []):
+            getattr(capture, kind).append(replace(one, file=capture.file, number=number))
+    return capture
+
+
+def runs_of(root, worlds):
+    """name -> Run of each World, their captures decoded together."""
+    jobs = [(name, file, frames) for name, world in worlds.items() for file, frames in world.by_capture().items()]
+    decoded = decode_together(root, jobs)
+    return {
+        name: Run(world.write(root / name, only=()), [decoded[name, file] for file in world.capture_names()])
+        for name, world in worlds.items()
+    }

@@ -8,6 +8,7 @@ import json
 from collections import defaultdict
 from dataclasses import dataclass
 
+import synthetic_dumps as dumps
 import synthetic_mh as mh
 import synthetic_modes as modes
 import synthetic_wire as wire
@@ -48,6 +49,13 @@ CHECKS = [
     {"check": "prefixes"},
     {"check": "flows", "max_gap_ms": {"tcp": 300, "camera": 300, "*": 150}, "max_lost": 4},
     {"check": "reachability"},
+    {"check": "order"},
+    {"check": "modes"},
+    {"check": "pace", "complete_ms": 50, "spacing_ms": 0},
+    {"check": "leftovers"},
+    {"check": "mobile-view", "repeated": True},
+    {"check": "replay"},
+    {"check": "resources"},
 ]
 
 
@@ -67,6 +75,9 @@ class World:
         self.tweak = tweak or (lambda tag, fields: fields)
         self.frames = []
         self.events = []
+        self.with_dumps = False
+        self.sent = {}
+        """Fields of each message by tag, as it was sent."""
         self.sequence = 0x100
         self.profile = "deprecate"
         self.checks = [dict(entry) for entry in CHECKS]
@@ -75,6 +86,7 @@ class World:
         for index in range(len(WALK)):
             self.signal(index)
         self.user_plane()
+        dumps.replays(self)
 
     # -- building blocks -------------------------------------------------------------------------
 
@@ -83,6 +95,21 @@ class World:
 
     def event(self, t, event, **fields):
         self.events.append({"t": T0 + t, "node": "mn1", "agent": "lab", "event": event, **fields})
+
+    def dumped(self, event, label, node="mn1"):
+        """The dump of a node at a moment, to be doctored."""
+        return next(e for e in self.log() if (e["event"], e["node"], e.get("label")) == (event, node, label))
+
+    def far_end(self, anchor, serving):
+        """Where a serving gateway's tunnel for an anchor's prefix ends."""
+        return anchor
+
+    def log(self):
+        """All events, the state dumps among them: these depend on the profile, so they are made last."""
+        if not self.with_dumps:
+            self.with_dumps = True
+            dumps.log(self)
+        return self.events
 
     def core(self, source, destination, t, packet, tag, hop=0.0002):
         """A packet over the core between two nodes: seen when it leaves and when it arrives."""
@@ -115,6 +142,7 @@ class World:
         fields = self.tweak(tag, {"t": t, "source": source, "destination": destination, "kind": kind, **fields})
         if fields is None:
             return
+        self.sent[tag] = fields
         a, b = ADDRESS[fields["source"]], ADDRESS[fields["destination"]]
         options = [mh.mn_id(fields["mn_id"])] if fields.get("mn_id", MN_ID) else []
         options += [mh.prefix_option(22, one) for one in fields["hnp"]]
@@ -137,7 +165,9 @@ class World:
             options += [mh.address_option(69, fields["dlif"][0]), mh.link_layer(70, fields["dlif"][1])]
         options += fields.get("extra", [])
         make = mh.pbu if fields["kind"] == "PBU" else mh.pba
-        also = {key: fields[key] for key in ("flags", "status", "lifetime", "checksum") if key in fields}
+        also = {
+            key: fields[key] for key in ("flags", "status", "lifetime", "checksum", "payload_proto") if key in fields
+        }
         octets = make(a, b, options, sequence=fields["seq"], **also)
         self.core(fields["source"], fields["destination"], fields["t"], wire.ipv6(a, b, 135, octets), tag)
 
@@ -399,7 +429,7 @@ class World:
         """Write the run directory; `only`: names of the captures to write."""
         (directory / "pcap").mkdir(parents=True, exist_ok=True)
         (directory / "lab.json").write_text(json.dumps(self.lab()))
-        (directory / "events.jsonl").write_text("".join(json.dumps(event) + "\n" for event in self.events))
+        (directory / "events.jsonl").write_text("".join(json.dumps(event) + "\n" for event in self.log()))
         for name, data in self.files(only).items():
             (directory / "pcap" / f"{name}.pcapng").write_bytes(data)
         return directory

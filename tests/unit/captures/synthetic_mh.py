@@ -44,9 +44,13 @@ def previous_maar(address, prefix):
     return L.PreviousMaar(plen=net.prefixlen, address=IPv6Address(address).packed, prefix=net.network_address.packed)
 
 
-def message(source, destination, header, options, checksum=None):
-    """Octets of a message; `checksum` overrides the right one."""
-    buf = bytes(header)
+def raw_option(kind, octets):
+    return L.Option(otype=kind, olen=len(octets), data=octets)
+
+
+def message(source, destination, header, options, checksum=None, payload_proto=None):
+    """Octets of a message; `checksum` overrides the right one, `payload_proto` 59."""
+    buf = bytes(header) if payload_proto is None else bytes([payload_proto]) + bytes(header)[1:]
     for option in options:
         x, y = ALIGN.get(option.otype, (1, 0))
         buf += pad((y - len(buf)) % x) + bytes(option)

@@ -8,10 +8,13 @@ from scapy.layers.inet6 import (
     ICMPv6ND_RA,
     ICMPv6NDOptMTU,
     ICMPv6NDOptPrefixInfo,
+    ICMPv6NDOptRouteInfo,
     ICMPv6NDOptSrcLLAddr,
     IPv6,
 )
 from scapy.layers.l2 import Ether
+
+PREFERENCES = {"medium": 0, "high": 1, "low": 3}
 
 
 @lru_cache(maxsize=4096)
@@ -68,22 +71,31 @@ def tcp(source, destination, sport, dport, sequence, ack, size=0, flags=0x10):
 
 def router_advertisement(
     *, lmac, source, dst_mac, destination, prefixes, preference="medium", lifetime=60, mtu=1460, sllao=None,
-    hop_limit=255, current=64, **_,
+    hop_limit=255, current=64, managed=0, retrans=0, on_link=1, routes=(), **_,
 ):  # fmt: skip
-    """One RA frame; prefixes: (network, valid, preferred)."""
-    code = {"medium": 0, "high": 1, "low": 3}[preference]
+    """One RA frame; prefixes: (network, valid, preferred); routes: (network, preference, lifetime).
+
+    sllao False: without that option.
+    """
+    code = PREFERENCES[preference]
     packet = (
         Ether(src=lmac, dst=dst_mac)
         / IPv6(src=source, dst=destination, hlim=hop_limit)
-        / ICMPv6ND_RA(chlim=current, prf=code, routerlifetime=lifetime, M=0, O=0)
-        / ICMPv6NDOptSrcLLAddr(lladdr=sllao or lmac)
+        / ICMPv6ND_RA(chlim=current, prf=code, routerlifetime=lifetime, M=managed, O=0, retranstimer=retrans)
     )
+    if sllao is not False:
+        packet /= ICMPv6NDOptSrcLLAddr(lladdr=sllao or lmac)
     if mtu:
         packet /= ICMPv6NDOptMTU(mtu=mtu)
     for network, valid, preferred in prefixes:
         where, length = network.split("/")
         packet /= ICMPv6NDOptPrefixInfo(
-            prefix=where, prefixlen=int(length), L=1, A=1, validlifetime=valid, preferredlifetime=preferred
+            prefix=where, prefixlen=int(length), L=on_link, A=1, validlifetime=valid, preferredlifetime=preferred
+        )
+    for network, wanted, seconds in routes:
+        where, length = network.split("/")
+        packet /= ICMPv6NDOptRouteInfo(
+            len=3, prefix=where, plen=int(length), prf=PREFERENCES[wanted], rtlifetime=seconds
         )
     return bytes(packet)
 

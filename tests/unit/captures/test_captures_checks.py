@@ -3,13 +3,20 @@
 from dataclasses import replace
 
 import doctored_cmd_modes
+import doctored_scenarios
 import pytest
 import synthetic as syn
 import synthetic_wire as wire
+import test_captures_bad_input
+import test_captures_content
+import test_captures_interoperator
+import test_captures_lifecycle
+import test_captures_local
+import test_captures_protection
 from doctoring import DOCTORED, MODES, decode_together, doctored, tweaked, without
 from synthetic import ADDRESS, LMAC, MN, PREFIX, World
 
-from captures.checks import call
+from captures.checks import REGISTRY, call
 from captures.pcapng import CaptureError
 from captures.run import Run
 
@@ -405,6 +412,52 @@ def final_ra(mode):
     return tweaked(mode, "ra:dgw1:dgw1:3", lifetime=0)
 
 
+def farewell(mode, count, **changes):
+    """dgw1's prefix ends at dgw3, and its DLIF says so this many times."""
+    last = {"lifetime": 0, "preference": "medium", "prefixes": [(PREFIX["dgw1"], 0, 0)], **changes}
+    late = [f"ra:dgw3:dgw1:{number}" for number in range(4 - count, 4)]
+    return World(mode, lambda tag, fields: {**fields, **last} if tag in late else fields)
+
+
+@doctored("ra", "ra.final", "of them farewells", outcome=True)
+def right_farewell(mode):
+    return farewell(mode, 3)
+
+
+@doctored("ra", "ra.final", "more than 3 farewells")
+def endless_farewell(mode):
+    return farewell(mode, 4)
+
+
+@doctored("ra", "ra.final", "a prefix or route that lives on")
+def farewell_that_keeps_its_prefix(mode):
+    return farewell(mode, 2, prefixes=[(PREFIX["dgw1"], 300, 0)])
+
+
+@doctored("ra", "ra.final", "router lifetime 0 with preference low")
+def farewell_with_a_preference(mode):
+    return farewell(mode, 2, preference="low")
+
+
+@doctored("ra", "ra.final", "dgw2 took it back")
+def farewell_of_a_node_that_left(mode):
+    world = farewell(mode, 0)
+    last = {"lifetime": 0, "prefixes": [(PREFIX["dgw2"], 0, 0)], "lmac": LMAC["dgw2"], "dst_mac": syn.MN_MAC}
+    ends = {"source": str(syn.eui64(LMAC["dgw2"])), "destination": str(syn.eui64(syn.MN_MAC))}
+    world.put("dgw2-phy", 5.001, wire.router_advertisement(**last, **ends), "late farewell")
+    return world
+
+
+@doctored("ra", "ra.routes", "two route options for one prefix")
+def route_twice(mode):
+    return tweaked(mode, "ra:dgw2:dgw1", routes=[("2001:db8:a1:ffff::/64", "high", 60)] * 2)
+
+
+@doctored("ra", "ra.routes", "18 route options")
+def too_many_routes(mode):
+    return tweaked(mode, "ra:dgw2:dgw1", routes=[(f"2001:db8:a1:ff{n:02x}::/64", "high", 60) for n in range(18)])
+
+
 @doctored("ra", "ra.soon.mn1.1", "RA of dgw2's DLIF after")
 def late_ra(mode):
     return without(mode, "ra:dgw2:dgw2:0")
@@ -571,12 +624,11 @@ def prepared(tmp_path_factory):
     for mode in MODES:
         world = World(mode)
         directories[mode], base[mode] = world.write(root / mode, only=()), world.by_capture()
-        jobs += [(mode, file, data) for file, data in world.files().items()]
+        jobs += [(mode, file, frames) for file, frames in base[mode].items()]
     for name, (mode, doctor, *_) in DOCTORED.items():
         world = doctor(mode)
         directories[name] = world.write(root / name, only=())
-        changed = {file for file, frames in world.by_capture().items() if frames != base[mode][file]}
-        jobs += [(name, file, data) for file, data in world.files(changed).items()]
+        jobs += [(name, file, frames) for file, frames in world.by_capture().items() if frames != base[mode][file]]
     return directories, decode_together(root, jobs)
 
 
@@ -598,7 +650,7 @@ def test_a_right_run_passes(prepared, mode, check):
         assert result.measured
         assert result.requirement
         assert result.evidence
-        assert all(frame >= 1 for entry in result.evidence for frame in entry["frames"])
+        assert all(n >= 1 for entry in result.evidence for n in entry.get("frames", entry.get("lines")))
 
 
 @pytest.mark.parametrize("name", sorted(DOCTORED))
@@ -611,8 +663,21 @@ def test_a_doctored_run_fails(prepared, name):
     assert text in result.measured
 
 
+def test_every_check_has_its_right_run():
+    """Checks of single scenarios have right runs of their own, in the module named here."""
+    elsewhere = {"local-access": test_captures_local, "figure-four": test_captures_local}
+    elsewhere |= {"bad-input": test_captures_bad_input, "interoperator": test_captures_interoperator}
+    elsewhere |= {"content": test_captures_content}
+    elsewhere |= dict.fromkeys(("protection", "intruder"), test_captures_protection)
+    ends = ("deregistration", "revival", "anchor-timers", "release")
+    faults = ("retransmission", "partial-answer", "no-retransmission", "recovery")
+    elsewhere |= dict.fromkeys((*ends, *faults), test_captures_lifecycle)
+    assert set(REGISTRY) == {entry["check"] for entry in syn.CHECKS} | set(elsewhere)
+
+
 def test_the_cmd_modes_have_negative_tests():
-    assert doctored_cmd_modes.__name__ in {function.__module__ for _, function, *_ in DOCTORED.values()}
+    modules = {function.__module__ for _, function, *_ in DOCTORED.values()}
+    assert {doctored_cmd_modes.__name__, doctored_scenarios.__name__} <= modules
     for mode in ("locator", "proxy"):
         stays = {wanted for kind, _, _, wanted, outcome, _ in DOCTORED.values() if kind == mode and outcome is False}
         assert stays >= {"signalling.mn1.0", "signalling.mn1.1", "signalling.mn1.2"}
@@ -625,13 +690,20 @@ def test_every_result_kind_has_a_negative_test():
     assert kinds >= {
         *(f"signalling.{kind}" for kind in ("wellformed", "flags", "options", "echo", "sequence")),
         "signalling",
-        *(f"tunnel.{kind}" for kind in ("outer", "serving", "leak", "cmd", "used")),
+        *(f"tunnel.{kind}" for kind in ("outer", "serving", "local", "leak", "cmd", "used")),
         "cmd-interface.content",
-        *(f"ra.{kind}" for kind in ("source", "receiver", "profile", "same", "final", "soon")),
+        *(f"ra.{kind}" for kind in ("source", "receiver", "profile", "same", "final", "routes", "soon")),
         *(f"identity.{kind}" for kind in ("constant", "unique", "one-place", "signalled")),
-        "prefixes",
-        *(f"flows.{kind}" for kind in ("addresses", "path", "gap", "loss")),
+        *(f"prefixes{kind}" for kind in ("", ".exclusive")),
+        *(f"flows.{kind}" for kind in ("addresses", "path", "gap", "loss", "median")),
         "reachability",
+        *(f"order.{kind}" for kind in ("lookup", "own", "anchors", "turned")),
+        "modes",
+        *(f"pace.{kind}" for kind in ("rate", "spacing", "complete")),
+        *(f"leftovers.{kind}" for kind in ("accounted", "dlif", "tunnel", "cleared")),
+        *(f"mobile-view.{kind}" for kind in ("routers", "addresses", "neighbours", "constant")),
+        *(f"replay.{kind}" for kind in ("stale.answer", "stale.state", "deregistration.answer")),
+        "resources.memory",
     }
 
 

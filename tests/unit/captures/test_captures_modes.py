@@ -97,7 +97,9 @@ def test_an_unknown_mode_is_refused(tmp_path):
     run.mode = "relais"
     with pytest.raises(CaptureError) as caught:
         call(run, {"check": "signalling"})
-    assert str(caught.value) == "check signalling: unknown mode 'relais' (known: direct, relay, locator, proxy)"
+    assert (
+        str(caught.value) == "check signalling: unknown mode 'relais' (known: direct, relay, locator, proxy, classic)"
+    )
 
 
 def arrows(run):

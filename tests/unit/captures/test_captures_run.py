@@ -191,6 +191,7 @@ def test_a_cut_off_capture_keeps_its_whole_frames(tmp_path):
 def test_broken_run_directories_are_named(tmp_path, file, content, text):
     world = World.__new__(World)
     world.mode, world.profile, world.checks, world.events, world.frames = "direct", "deprecate", [], [], []
+    world.with_dumps = True
     world.write(tmp_path)
     (tmp_path / file).unlink()
     if content is not None:

@@ -37,6 +37,8 @@ def nowhere(tmp_path, monkeypatch):
         (["move", "mn1", "cell2"], 1, "no lab is running"),
         (["check"], 1, "roamlab demo LAB makes one"),
         (["check", "nothing-here"], 1, "neither a run directory"),
+        (["compare", "ietf87"], 2, "SECOND"),
+        (["compare", "ietf87", "central-anchor"], 1, "neither a run directory"),
     ],
 )
 def test_mistakes_are_one_line(nowhere, capfd, words, code, text) -> None:
@@ -69,7 +71,7 @@ def test_every_verb_explains_itself(verb, capsys) -> None:
 def test_the_issue_s_verbs_are_all_there_and_on_the_help_page(capsys) -> None:
     wanted = [
         *("doctor", "labs", "demo", "deploy", "destroy", "inspect", "graph", "exec", "shell", "console"),
-        *("capture", "events", "move", "check", "report", "validate", "test", "bench", "setup"),
+        *("capture", "events", "move", "check", "report", "compare", "validate", "test", "bench", "setup"),
     ]
     assert main(["--help"]) == 0
     page = capsys.readouterr().out

@@ -15,6 +15,7 @@ from agents.dgw.actions import (
     Advertise,
     Associated,
     Consult,
+    CountTraffic,
     Disassociated,
     Install,
     MobilityDatagram,
@@ -23,15 +24,21 @@ from agents.dgw.actions import (
     RouterAdvertised,
     Send,
     SendParameterProblem,
+    TrafficCounted,
 )
 from agents.dgw.cmd.core import CmdCore
 from agents.dgw.config import AdvertisementPolicy, CmdConfig, GatewayConfig, Peer, Profile, RadvdFiles, Timing
+from agents.dgw.forwarding import Uplink
 from agents.dgw.gateway.core import GatewayCore
+from agents.dgw.lma.config import AccessGateway, LmaConfig
+from agents.dgw.lma.core import LmaCore
 from agents.wire.mobility import pull_mobility
 from agents.wire.mobility_codes import DFlagProfile
 
 START = 1_760_000_000.0
 CMD = IPv6Address("2001:db8:c:9::2")
+HOME_POOL = IPv6Network("2001:db8:100::/48")
+"""Of the classic mode's anchor."""
 POOLS = {1: "2001:db8:a1::/48", 2: "2001:db8:b2::/48", 3: "2001:db8:c3::/48"}
 
 
@@ -43,43 +50,70 @@ def mac(number):
     return f"02:00:00:00:00:{0x10 + number:02x}"
 
 
-def peer(index, dflag_profile="rfc8885"):
-    return Peer(f"dgw{index}", index, address(index), IPv6Network(POOLS[index]), dflag_profile)
+def pool(index):
+    return IPv6Network(f"2001:db8:{9 + index:x}{index:x}::/48")
+
+
+def peer(index, operator="", dflag_profile="rfc8885"):
+    return Peer(f"dgw{index}", index, address(index), pool(index), dflag_profile, operator)
 
 
 def profiles(count=3):
     return tuple(Profile(f"mn{i}", f"mn{i}@dmm.example", mac(i)) for i in range(1, count + 1))
 
 
-def gateway_config(index, mode, **changes):
+def gateway_config(index, mode, operators=None, **changes):
+    """`operators`: gateway number -> operator; None: one operator for all (INTER-1: peers are one's own operator's)."""
+    everyone = operators or dict.fromkeys(POOLS, "")
+    mine = everyone[index]
     config = GatewayConfig(
         role="gateway",
         name=f"dgw{index}",
         index=index,
         mode=mode,
         address=address(index),
-        pool=IPv6Network(POOLS[index]),
+        pool=pool(index),
         wan="wan",
         phy="phy",
         cmd=CMD,
-        peers=tuple(peer(i) for i in POOLS if i != index),
+        peers=tuple(peer(i, mine) for i, other in everyone.items() if i != index and other == mine),
         profiles=profiles(),
         radvd=RadvdFiles("radvd.conf", "radvd.pid"),
         control="control",
         state="state",
         timing=Timing(),
         advertisements=AdvertisementPolicy(),
+        operator=mine,
+        roaming=operators is not None,
     )
     return replace(config, **changes)
 
 
-def cmd_config(mode, **changes):
+def cmd_config(mode, operators=None, **changes):
+    """With operators, the CMD is the home LMA as well."""
+    everyone = operators or dict.fromkeys(POOLS, "")
     config = CmdConfig(
         role="cmd",
         name="cmd",
         mode=mode,
         address=CMD,
-        gateways=tuple(peer(i) for i in POOLS),
+        gateways=tuple(peer(i, operator) for i, operator in everyone.items()),
+        profiles=profiles(),
+        control="control",
+        state="state",
+        wan="wan" if operators else None,
+    )
+    return replace(config, **changes)
+
+
+def lma_config(**changes):
+    config = LmaConfig(
+        role="lma",
+        name="lma",
+        address=CMD,
+        pool=HOME_POOL,
+        wan="eth0",
+        gateways=tuple(AccessGateway(f"dgw{i}", address(i)) for i in POOLS),
         profiles=profiles(),
         control="control",
         state="state",
@@ -88,35 +122,60 @@ def cmd_config(mode, **changes):
 
 
 class Domain:
-    """Three gateways and a CMD, connected; those with an index in `draft03` put their D flag where the draft had it.
+    """Three gateways (or those of `operators`) and a CMD, connected; those with an index in `draft03` put their D
+    flag where the draft had it.
 
-    `only` changes the configuration of single gateways, by index.
+    `only` changes the configuration of single gateways, by index; `networks`: gateway's index to its local prefixes.
     """
 
-    def __init__(self, mode, delay=0.001, timing=None, gateway_changes=None, cmd_changes=None, only=None, draft03=()):
+    def __init__(
+        self,
+        mode,
+        delay=0.001,
+        timing=None,
+        gateway_changes=None,
+        cmd_changes=None,
+        only=None,
+        draft03=(),
+        operators=None,
+        networks=None,
+    ):
         changes = dict(gateway_changes or {})
         if timing:
             changes["timing"] = timing
         self.mode, self.delay, self.now = mode, delay, START
+        self.operators = operators
         self.draft03 = {address(i) for i in draft03}
+        local = {
+            i: {"local_prefixes": tuple(map(IPv6Network, found)), "local_interfaces": ("loc",)}
+            for i, found in (networks or {}).items()
+        }
         self.configs = {
             address(i): gateway_config(
                 i,
                 mode,
+                operators,
                 **{
-                    "peers": tuple(peer(j, self._profile(i, j)) for j in POOLS if j != i),
                     "dflag_profile": self._profile(i),
                     **changes,
+                    **local.get(i, {}),
                     **(only or {}).get(i, {}),
                 },
             )
-            for i in POOLS
+            for i in operators or POOLS
         }
+        for config in self.configs.values():
+            peers = tuple(replace(p, dflag_profile=self._profile(config.index, p.index)) for p in config.peers)
+            self.configs[config.address] = replace(config, peers=peers)
         self.cores = {a: GatewayCore(c) for a, c in self.configs.items()}
-        changes = {"gateways": tuple(peer(i, self._profile(i)) for i in POOLS), **(cmd_changes or {})}
-        self.cores[CMD] = CmdCore(cmd_config(mode, **changes, **({"timing": timing} if timing else {})))
+        changes = {"timing": timing} if timing else {}
+        self.cores[CMD] = self.central(operators, {**(cmd_changes or {}), **changes})
         self.kernel = {a: {} for a in self.cores}
         self.advertised = dict.fromkeys(self.cores, ())
+        self.spoken = []
+        """(time, gateway's address, advertisement) of every RA that left."""
+        self.orders = []
+        """(time, gateway, advertisements) of every set of RAs ordered."""
         self.wire = []
         """(time, source, destination, decoded message) of every Mobility Header sent."""
         self.log = []
@@ -124,6 +183,8 @@ class Domain:
         self.filters = []
         """Callables (time, source, destination, octets) -> list of delays; [] drops."""
         self.radio_loses_ras = False
+        self.idle = {}
+        """Prefixes without traffic, and the count at which it stands still; all others are busy."""
         self._queue = []
         self._count = itertools.count()
 
@@ -134,6 +195,14 @@ class Domain:
         """The message, decoded as its receiver decodes it."""
         profile = DFlagProfile.DRAFT03 if {source, destination} & self.draft03 else DFlagProfile.RFC8885
         return pull_mobility(octets, source, destination, profile=profile)
+
+    def central(self, operators, changes):
+        """The core of the node all gateways know."""
+        if self.mode == "classic":
+            return LmaCore(lma_config(**changes))
+        cmd = cmd_config(self.mode, operators, **changes)
+        seen = tuple(replace(p, dflag_profile=self._profile(p.index)) for p in cmd.gateways)
+        return CmdCore(replace(cmd, gateways=seen))
 
     def gateway(self, index):
         return self.cores[address(index)]
@@ -199,6 +268,8 @@ class Domain:
                     self._deliver(node, action.destination, action.message, datagram)
                 case Install():
                     self.kernel[node].update({item.key: item for item in action.items})
+                    tables = [item.table for item in self.kernel[node].values() if isinstance(item, Uplink)]
+                    assert len(tables) == len(set(tables)), "removing one uplink would empty another's table"
                 case Remove():
                     for item in action.items:
                         del self.kernel[node][item.key]
@@ -206,18 +277,28 @@ class Domain:
                     self.kernel[node] = {item.key: item for item in action.items}
                 case Advertise():
                     self._advertise(node, action)
+                case CountTraffic():
+                    notice = TrafficCounted(self.traffic())
+                    heapq.heappush(self._queue, (self.now, next(self._count), node, notice))
                 case SendParameterProblem():
                     self.wire.append((self.now, node, action.offending.source, action))
         for event in core.events():
             self.log.append((self.now, node, event))
 
+    def traffic(self):
+        gateways = [core for core in self.cores.values() if isinstance(core, GatewayCore)]
+        prefixes = {n.own.prefix for core in gateways for n in core._base.state.nodes.values() if n.own}
+        return {prefix: self.idle.get(prefix, int(self.now)) for prefix in prefixes}
+
     def _advertise(self, node, action):
         self.advertised[node] = action.advertisements
+        self.orders.append((self.now, node, action.advertisements))
         for ra in action.advertisements:
             dlif = self.kernel[node].get(("dlif", ra.dlif))
             assert dlif is not None, f"RA on {ra.dlif}, which does not exist"
             if not self.radio_loses_ras:
                 client = next(p.mac for p in profiles() if p.name == ra.dlif[: len(p.name)])
+                self.spoken.append((self.now, node, ra))
                 notice = RouterAdvertised(dlif.link_local, client)
                 heapq.heappush(self._queue, (self.now + 0.005, next(self._count), node, notice))
 
@@ -245,6 +326,10 @@ class Domain:
 
     def items(self, index, kind):
         return [item for item in self.kernel[address(index)].values() if isinstance(item, kind)]
+
+    def heard(self, dlif, since=0.0):
+        """(time, advertisement) of every RA of this DLIF that left, wherever it was."""
+        return [(t, ra) for t, _, ra in self.spoken if ra.dlif == dlif and t >= since]
 
     def ras(self, index, number=1):
         return {ra.dlif: ra for ra in self.advertised[address(index)] if ra.dlif.startswith(f"mn{number}")}

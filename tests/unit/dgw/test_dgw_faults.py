@@ -15,6 +15,8 @@ from agents.dgw.forwarding import AnchorRoute, Dlif, Tunnel
 from agents.wire.mobility import BindingAck, BindingUpdate, pull_mobility
 from agents.wire.mobility_options import PreviousMaar, Timestamp
 
+NETWORKS = {1: ("2001:db8:a1:ffff::/64", "fd00:1::/64"), 2: ("fd00:1::/64",), 3: ()}
+
 
 @pytest.fixture(params=["direct", "relay", "locator", "proxy"])
 def domain(request):
@@ -41,6 +43,7 @@ def lose_first(domain, count):
     domain.filters.append(rule)
 
 
+@pytest.mark.requirement("RETX-1", "RETX-2", "RETX-4", "RETX-11", "SC-LOSS")
 def test_retransmission_times(domain):
     """RETX-1, RETX-2, RETX-4, RETX-11, SC-LOSS: sends at 0, 1, 3, 7 s with new timestamps; one entry, one tunnel"""
     domain.attach(1, 1)
@@ -59,6 +62,7 @@ def test_retransmission_times(domain):
     assert {d.name for d in domain.items(2, Dlif)} == {"mn1dgw1", "mn1dgw2"}
 
 
+@pytest.mark.requirement("RETX-3", "HO-15")
 def test_leaving_stops_retransmission(domain):
     """RETX-3, HO-15"""
     domain.attach(1, 1)
@@ -72,6 +76,7 @@ def test_leaving_stops_retransmission(domain):
     assert len(domain.sent(BindingUpdate, source=address(2))) == count
 
 
+@pytest.mark.requirement("HO-15")
 def test_leaving_before_confirmation_returns_the_prefix():
     """HO-15: what was never advertised goes back to the pool"""
     domain = Domain("relay")
@@ -84,6 +89,7 @@ def test_leaving_before_confirmation_returns_the_prefix():
     assert (pool.allocated, pool.quarantine) == ({}, {})
 
 
+@pytest.mark.requirement("RETX-5", "CMD-6")
 def test_rate_limit_holds_with_many_moves(domain):
     """RETX-5, CMD-6: never more than three PBUs a second to one node"""
     domain = Domain(domain.mode)
@@ -106,6 +112,7 @@ def test_rate_limit_holds_with_many_moves(domain):
         assert {1, 2} <= set(anchored)
 
 
+@pytest.mark.requirement("HO-11", "RETX-2")
 def test_unreachable_anchor_is_reported_and_does_not_block(domain):
     """HO-11, RETX-2: reported after five tries, tried on; the own prefix works"""
     domain.attach(1, 1)
@@ -122,6 +129,7 @@ def test_unreachable_anchor_is_reported_and_does_not_block(domain):
     assert {d.name for d in domain.items(2, Dlif)} == {"mn1dgw1", "mn1dgw2"}
 
 
+@pytest.mark.requirement("CMD-RELAY-4")
 def test_slow_anchor_gives_partial_answer():
     """CMD-RELAY-4: what is there after T_agg, the rest later"""
     domain = Domain("relay")
@@ -140,6 +148,7 @@ def test_slow_anchor_gives_partial_answer():
     assert set(domain.ras(3)) == {"mn1dgw3", "mn1dgw2", "mn1dgw1"}
 
 
+@pytest.mark.requirement("CMD-9")
 def test_newer_registration_supersedes():
     """CMD-9: late answers of an older transaction update nothing"""
     domain = Domain("relay")
@@ -173,6 +182,7 @@ def test_cmd_restarted_in_the_middle_of_a_handover():
     assert {d.name for d in domain.items(2, Dlif)} == {"mn1dgw1", "mn1dgw2"}
 
 
+@pytest.mark.requirement("CMD-RELAY-5")
 def test_refreshed_registration_does_not_name_a_silent_anchor():
     """CMD-RELAY-5: an anchor that never agreed is in no answer"""
     domain = Domain("relay")
@@ -203,6 +213,7 @@ def test_refused_peer_is_left_alone_for_a_while(domain):
     assert {d.name for d in domain.items(2, Dlif)} == {"mn1dgw1", "mn1dgw2"}
 
 
+@pytest.mark.requirement("HO-13", "DEREG-3", "SC-PINGPONG")
 def test_stale_update_of_a_former_gateway_loses(domain):
     """HO-13, SC-PINGPONG: replayed PBUs from D2 after the return to D1"""
     domain.attach(1, 1)
@@ -234,7 +245,7 @@ def test_stale_update_of_a_former_gateway_loses(domain):
 )
 def test_converges_whatever_the_network_does(mode, fates, path):
     """Any loss, duplication and reordering: in the end one serving gateway, one route per anchored prefix"""
-    domain = Domain(mode, timing=Timing(lifetime=200))
+    domain = Domain(mode, timing=Timing(lifetime=200), networks=NETWORKS)
     remaining = list(fates)
 
     def rule(now, source, destination, octets):
@@ -261,4 +272,9 @@ def test_converges_whatever_the_network_does(mode, fates, path):
             routes = domain.items(index, AnchorRoute)
             assert [r.peer for r in routes] == ([address(here)] if f"mn1dgw{index}" in expected else [])
             assert len(domain.items(index, Tunnel)) == len(routes)
+            known = domain.node(index).own.elsewhere if routes else ()
+            assert not routes or domain.node(here).own.prefix in known
+            offered = [str(r.prefix) for r in domain.ras(here)[f"mn1dgw{index}"].routes] if routes else []
+            assert offered == (list(NETWORKS[index]) if routes else [])
+    assert not domain.ras(here)[f"mn1dgw{here}"].routes
     assert len(domain.items(here, Tunnel)) == len(expected) - 1

@@ -272,6 +272,7 @@ def test_nodes_share_one_tunnel(domain):
     assert domain.items(1, Tunnel) == [Tunnel(address(2))]
 
 
+@pytest.mark.requirement("DEREG-1", "DEREG-2", "DEREG-7", "DEREG-9", "SC-DEREG")
 def test_everything_goes_when_the_node_stays_away(domain):
     """DEREG-1, DEREG-2, DEREG-7, DEREG-9, SC-DEREG"""
     domain.attach(1, 1)
@@ -296,6 +297,7 @@ def test_everything_goes_when_the_node_stays_away(domain):
     assert not domain.cmd.inspect()["repository"]
 
 
+@pytest.mark.requirement("DEREG-6", "SC-DEREG")
 def test_return_during_hold_revives(domain):
     """DEREG-6: the node reappears inside the hold and keeps its prefixes"""
     domain.attach(1, 1)
@@ -312,6 +314,7 @@ def test_return_during_hold_revives(domain):
     assert domain.items(1, AnchorRoute) == [AnchorRoute(PREF[1], address(2))]
 
 
+@pytest.mark.requirement("ATT-14")
 def test_refresh_keeps_everything(domain):
     """ATT-14: refreshed with HI 5 while present"""
     domain.attach(1, 1)

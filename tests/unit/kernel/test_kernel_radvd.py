@@ -17,6 +17,7 @@ from agents.kernel.radvd import PLACEHOLDER, Radvd, render
 CLIENT = IPv6Address("fe80::ff:fe00:11")
 PREF_A, PREF_B = IPv6Network("2001:db8:a1:1::/64"), IPv6Network("2001:db8:b2:1::/64")
 LOCALNET = RouteInformation(IPv6Network("2001:db8:a1:ffff::/64"), "high", 60)
+MANY = tuple(replace(LOCALNET, prefix=IPv6Network(f"2001:db8:77:{n:x}::/64")) for n in range(18))
 OWN = Advertisement("mn1dgw2", CLIENT, 60, "medium", PREF_B, 300, 300, 1460)
 ANCHORED = Advertisement("mn1dgw1", CLIENT, 60, "low", PREF_A, 300, 0, 1460, (LOCALNET,))
 
@@ -48,11 +49,13 @@ def test_serving_gateway_with_an_anchor() -> None:
     assert render([OWN, ANCHORED]) == S2
 
 
+@pytest.mark.requirement("RA-11")
 def test_nothing_to_advertise_keeps_the_daemon_alive() -> None:
     """RA-11: an empty file ends radvd."""
     assert render([]) == PLACEHOLDER
 
 
+@pytest.mark.requirement("RA-6", "RA-15")
 def test_router_lifetime_zero_is_never_sent_with_a_preference() -> None:
     """RA-6."""
     released = replace(ANCHORED, router_lifetime=0, valid=0, routes=(replace(LOCALNET, lifetime=0),))
@@ -77,8 +80,10 @@ def test_infinite_lifetime_has_its_own_word() -> None:
         ({"client": IPv6Address("2001:db8::1")}, "not a link-local"),
         ({"preference": "urgent"}, "preference 'urgent'"),
         ({"routes": (LOCALNET, LOCALNET)}, "two route options"),
+        ({"routes": MANY}, "18 route options, more than 17"),
     ],
 )
+@pytest.mark.requirement("RA-14")
 def test_what_must_not_be_advertised_is_refused(changes: dict[str, object], complaint: str) -> None:
     with pytest.raises(ValueError, match=complaint):
         render([replace(OWN, **changes)])

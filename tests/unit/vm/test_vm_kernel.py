@@ -80,3 +80,22 @@ def test_another_processor_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("platform.machine", lambda: "aarch64")
     with pytest.raises(LabError, match="on x86_64 only, this machine is aarch64"):
         kernel.check_programs()
+
+
+def test_where_apt_knows_nothing_the_kernel_fetched_last_will_do(
+    place: Path, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    directory = tmp_path_factory.mktemp("cache")
+    tools = tmp_path_factory.mktemp("bin")
+    (tools / "apt-cache").write_text("#!/bin/sh\necho 'N: Unable to locate package' >&2\nexit 100\n")
+    (tools / "apt-cache").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tools}:/usr/bin:/bin")
+    with pytest.raises(LabError, match="Unable to locate package; sudo apt-get update may help"):
+        kernel.fetch(print, directory)
+    place.rename(directory / "linux-image-6.1_1_amd64")
+    said: list[str] = []
+    assert kernel.fetch(said.append, directory).release == "6.1"
+    assert said == [
+        f"apt-cache depends {kernel.PACKAGE}: N: Unable to locate package; sudo apt-get update may help; "
+        f"taking Linux 6.1 from {directory}"
+    ]

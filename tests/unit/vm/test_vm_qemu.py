@@ -125,3 +125,11 @@ def test_the_guest_s_scripts_may_be_executed(name: str) -> None:
     path = initramfs.SCRIPTS / name
     assert path.stat().st_mode & stat.S_IXUSR
     assert path.read_text().startswith("#!/")
+
+
+def test_virtual_time_is_for_one_emulated_processor() -> None:
+    argv = line(virtual_time=True)
+    assert values(argv, "-smp") == ["1"]
+    assert values(argv, "-accel") == ["tcg,thread=single,tb-size=512"]
+    assert values(argv, "-icount") == ["shift=0,sleep=on"]
+    assert values(line(), "-icount") == []

@@ -1,4 +1,4 @@
-"""Radio cells: attaching a mobile node is one netlink call that makes its radio port a port of the cell's bridge.
+"""Radio cells of bridges: attaching a node is one netlink call that makes its radio port a port of the cell's bridge.
 
     mn1 eth0 ────── air-eth1 (radio port)      in the air's namespace: cell1, cell2 ... are bridges;
     mn2 eth0 ────── air-eth2                   a radio port is a member of one of them, or of none;
@@ -13,75 +13,33 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from functools import lru_cache
-from typing import Literal
 
 from testbed import requests
 from testbed.links import Interface, VethLink
 from testbed.namespace import Namespace
 from testbed.netlink import Netlink, Request
-from testbed.nodes import Air, Bridge, Cell, Host
-from testbed.validation import LabError, unknown
+from testbed.nodes import Air, Host
+from testbed.radio.cells import Radio
+from testbed.validation import LabError
 
 
-@dataclass(frozen=True, slots=True)
-class Association:
-    """What an access point tells its gateway."""
-
-    t: float
-    """Unix time of the bridge change, seconds"""
-    event: Literal["associated", "disassociated"]
-    node: str
-    """mobile node"""
-    mac: str
-    """its MAC address"""
-    cell: str
-    gateway: str | None
-    """node linked to the cell, or None when the cell has no gateway"""
-    interface: str | None
-    """the gateway's interface to the cell"""
-
-
-Listener = Callable[[Association], None]
-
-
-class RadioCells:
-    """Which mobile node is in which cell."""
+class BridgedRadio(Radio):
+    """Mobile nodes change cells as their ports change bridges."""
 
     def __init__(self) -> None:
-        self._ports: dict[str, tuple[Interface, Interface]] = {}
-        self._cells: dict[str, Cell] = {}
-        self._gateways: dict[str, Interface] = {}
-        self._member: dict[str, str] = {}
-        self._listeners: list[Listener] = []
+        super().__init__()
         self._sockets: dict[Namespace, Netlink] = {}
         self._changing = threading.RLock()
 
     def add(self, nodes: Sequence[Host], links: Sequence[VethLink]) -> None:
         """Learn the radio parts of what was just built."""
-        self._cells |= {node.name: node for node in nodes if isinstance(node, Cell)}
         for node in nodes:
             if isinstance(node, Air) and node.namespace:
                 with node.namespace.entered():
                     self._sockets[node.namespace] = Netlink()
-        for link in links:
-            for end in link.ends:
-                other = link.other(end)
-                if isinstance(end.node, Air):
-                    self._ports.setdefault(other.node.name, (other, end))
-                elif isinstance(end.node, Cell) and not isinstance(other.node, Bridge | Air):
-                    self._gateways.setdefault(end.node.name, other)
-
-    def listen(self, listener: Listener) -> None:
-        """Have listener told of every change, in the mover's thread."""
-        self._listeners.append(listener)
-
-    def cell_of(self, node: str) -> str | None:
-        """Return the cell a mobile node is attached to."""
-        self._port(node)
-        return self._member.get(node)
+        super().add(nodes, links)
 
     def attach(self, node: str, cell: str) -> None:
         """Connect a mobile node to a cell (leaving its present one); already there: re-association events only."""
@@ -119,45 +77,11 @@ class RadioCells:
             del self._member[node]
             self._tell("disassociated", station, cell, moment)
 
-    def move(self, node: str, cell: str) -> None:
-        """Detach a mobile node and attach it to a cell."""
-        self._cell(cell)  # an unknown cell must not leave the node detached
-        self.attach(node, cell)
-
-    def describe(self) -> dict[str, dict[str, str | None]]:
-        """Return `cells` of lab.json: each cell's gateway and the gateway's interface."""
-        return {
-            name: {
-                "gateway": gateway.node.name if (gateway := self._gateways.get(name)) else None,
-                "interface": gateway.name if gateway else None,
-            }
-            for name in self._cells
-        }
-
     def close(self) -> None:
         """Close the airs' netlink sockets."""
         for netlink in self._sockets.values():
             netlink.close()
         self._sockets.clear()
-
-    def _tell(
-        self, event: Literal["associated", "disassociated"], station: Interface, cell: str, moment: float
-    ) -> None:
-        gateway = self._gateways.get(cell)
-        name, interface = (gateway.node.name, gateway.name) if gateway else (None, None)
-        association = Association(moment, event, station.node.name, station.mac, cell, name, interface)
-        for listener in self._listeners:
-            listener(association)
-
-    def _port(self, node: str) -> tuple[Interface, Interface]:
-        if node not in self._ports:
-            raise LabError(unknown("mobile node", node, self._ports))
-        return self._ports[node]
-
-    def _cell(self, cell: str) -> Cell:
-        if cell not in self._cells:
-            raise LabError(unknown("cell", cell, self._cells))
-        return self._cells[cell]
 
     def _netlink(self, port: Interface) -> Netlink:
         netlink = self._sockets.get(port.node.namespace)
