@@ -15,13 +15,26 @@ from agents.wire.mobility import BindingUpdate
 from agents.wire.mobility_codes import Status
 from agents.wire.mobility_options import AnchoredPrefix
 
+UNIQUE_LOCAL = IPv6Network("fc00::/7")
+"""RFC 4193: means something else at every site."""
+
 
 class Authority:
     """Answers from a node's peers and profiles."""
 
-    def __init__(self, peers: Mapping[IPv6Address, Peer], profiles: Mapping[str, Profile]) -> None:
+    def __init__(
+        self,
+        peers: Mapping[IPv6Address, Peer],
+        profiles: Mapping[str, Profile],
+        *,
+        own: IPv6Network | None = None,
+        closed: bool = True,
+    ) -> None:
+        """`own`: our pool; `closed`: all pools there are belong to us and the peers (no other operator's)."""
         self._peers = peers
         self._profiles = profiles
+        self._pools = [*(peer.pool for peer in peers.values()), *([own] if own else [])]
+        self._closed = closed
 
     def speaks_for(self, address: IPv6Address, prefix: IPv6Network) -> bool:
         """Whether the prefix is out of the pool of the gateway with this P-CoA."""
@@ -43,17 +56,22 @@ class Authority:
             raise Rejected(Status.MAG_NOT_AUTHORIZED_FOR_PROXY_REG, f"{address} may not serve {mn_id}")
 
     def check_anchored(self, update: BindingUpdate, sender: IPv6Address) -> None:
-        """Rejected 155 when a gateway calls a prefix its own (option 65) that is not (spec AMB-12)."""
-        for option in update.every(AnchoredPrefix):
-            if not option.bad_length and not self.speaks_for(sender, option.network):
-                reason = f"option 65 with {option.network}, outside the pool of {sender}"
+        """Rejected 155 when a gateway tells of a prefix of the node (option 65) that no gateway can have given it.
+
+        Its own prefix and those of the node's other anchors: they open the way into local networks (spec LIPA-6).
+        """
+        told = [option.network for option in update.every(AnchoredPrefix) if not option.bad_length]
+        for prefix in told if self._closed else []:
+            if not any(prefix.subnet_of(pool) for pool in self._pools):
+                reason = f"option 65 with {prefix}, which is in no gateway's pool, from {sender}"
                 raise Rejected(Status.NOT_AUTHORIZED_FOR_HOME_NETWORK_PREFIX, reason)
 
     def local_prefixes(self, address: IPv6Address, prefixes: Iterable[IPv6Network]) -> tuple[IPv6Network, ...]:
         """Those networks that this gateway may announce as reachable through it.
 
-        Hosts would send it what is for any network it names (RFC 4191), so it names its pool's, or configured ones.
+        Hosts would send it what is for any network it names (RFC 4191).  So these are of its pool, or unique local
+        (RFC 4193), or in its configuration here; a global network elsewhere is not a gateway's to take.
         """
         peer = self._peers.get(address)
-        allowed = (peer.pool, *peer.local_prefixes) if peer else ()
+        allowed = (peer.pool, UNIQUE_LOCAL, *peer.local_prefixes) if peer else ()
         return tuple(prefix for prefix in prefixes if any(prefix.subnet_of(one) for one in allowed))

@@ -71,7 +71,7 @@ class Peer:
     operator: str = ""
     """Whose gateway it is; empty where there is only one operator (spec INTER-7)."""
     local_prefixes: tuple[IPv6Network, ...] = ()
-    """Networks outside its pool that it may announce as reachable only through it (Local Prefix option, spec SEC-4)."""
+    """Global networks outside its pool that it may announce as reachable only through it (option 66, spec SEC-4)."""
 
 
 @dataclass(frozen=True)

@@ -41,7 +41,7 @@ class GatewayBase:
         self.support = Support(config.dgw_support, config.accept_legacy)
         self.peers: dict[IPv6Address, Peer] = {peer.address: peer for peer in config.peers}
         self.profiles: dict[str, Profile] = {profile.mn_id: profile for profile in config.profiles}
-        self.authority = Authority(self.peers, self.profiles)
+        self.authority = Authority(self.peers, self.profiles, own=config.pool, closed=not config.roaming)
         self.profiles_by_mac = {profile.mac: profile for profile in config.profiles}
         self.plan: Plan = {}
         self.registering: Callable[[str], bool] = lambda mn_id: self.exchanges.find(config.cmd, mn_id) is not None

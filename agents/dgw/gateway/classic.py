@@ -12,7 +12,7 @@ from __future__ import annotations
 from ipaddress import IPv6Address, IPv6Network
 
 from agents.dgw.exchanges import Exchange
-from agents.dgw.gateway.anchors import FRESH_SLOTS, activate
+from agents.dgw.gateway.anchors import FRESH_SLOTS, activate, drop_anchor
 from agents.dgw.gateway.base import GatewayBase
 from agents.dgw.gateway.registration import extend, granted, start_release, start_update
 from agents.dgw.gateway.serving import Serving
@@ -114,7 +114,8 @@ class ClassicRegistration:
         """A prefix the anchor knows no more is not asked for again (spec RETX-10); else no service (spec ATT-9)."""
         if exchange.purpose != "register":
             return
-        node.anchors.clear()
+        for anchor in list(node.anchors):
+            drop_anchor(self._base, node, anchor, f"status {ack.status}")
         named = not exchange.context.first(HomeNetworkPrefix).is_all_zero
         if named and ack.status == Status.NOT_AUTHORIZED_FOR_HOME_NETWORK_PREFIX:
             self.attach(node, Handoff.UNKNOWN, now)
@@ -161,6 +162,11 @@ class ClassicServing(Serving):
         self._registration.leave(node)
         self._end(node, now)
 
+    def missing(self, node: MobileNode, now: float) -> None:
+        """The node left while this agent did not run."""
+        if node.serving:
+            self._end(node, now)
+
     def expire(self, node: MobileNode, now: float) -> None:
         """The binding ended: with a silent anchor, or with the node away since this agent started again."""
         base = self._base
@@ -168,7 +174,8 @@ class ClassicServing(Serving):
         if not node.attached:
             self._end(node, now)
         else:
-            node.anchors.clear()
+            for anchor in list(node.anchors):
+                drop_anchor(base, node, anchor, "binding expired")
             base.exchanges.cancel(node.mn_id)
             self._registration.attach(node, Handoff.UNKNOWN, now)
             base.reconcile(now)

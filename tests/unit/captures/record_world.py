@@ -146,6 +146,7 @@ class World:
             for inner, outer in ((up, (gateway, "lma")), (down, ("lma", gateway))):
                 ends = [(ADDRESS[outer[0]], ADDRESS[outer[1]])] if tunnelled else []
                 self.packet(f"{gateway}-wan", t, *ends, inner, source_mac=MACS[outer[0]])
+                self.packet("mn1-eth0", t, inner)
             t += 0.05
 
     def run(self, directory):

@@ -84,11 +84,11 @@ def test_a_gateway_does_not_serve_whom_it_may_not():
 
 
 @pytest.mark.parametrize(("mode", "target"), [("direct", D1), ("relay", CMD)])
-def test_a_gateway_names_no_other_prefix_as_its_own(mode, target):
-    """Option 65 of a PBU is the sender's own prefix (AMB-12)"""
+def test_a_gateway_names_no_prefix_that_is_nobodys(mode, target):
+    """Option 65 of a PBU holds the node's prefixes, all out of some gateway's pool (AMB-12, LIPA-6)"""
     domain = attached(mode)
     prefixes = [PREF_A] if mode == "direct" else [PREF_B]
-    foreign = [AnchoredPrefix.of(IPv6Network("2001:db8:c3:1::/64"))]
+    foreign = [AnchoredPrefix.of(PREF_B), AnchoredPrefix.of(ELSEWHERE)]
     assert ask(domain, target, update(domain, prefixes, foreign), D2) == ([155], False)
     assert ask(domain, target, update(domain, prefixes, [AnchoredPrefix.of(PREF_B)]), D2)[1], "its own is welcome"
 
@@ -146,7 +146,7 @@ def test_a_rejection_after_the_acceptance_changes_nothing():
 
 
 def test_nobody_announces_somebody_elses_network():
-    """Option 66 becomes a route at hosts (RFC 4191): only the announcer's pool and configured networks are passed on"""
+    """Option 66 becomes a route at hosts (RFC 4191): no global network outside the announcer's pool or configuration"""
     domain = attached("relay")
     inside, message = IPv6Network("2001:db8:b2:ffff::/64"), update(domain, [PREF_B])
     extra = [LocalPrefix.of(ELSEWHERE), LocalPrefix.of(inside)]
@@ -155,6 +155,8 @@ def test_nobody_announces_somebody_elses_network():
     configured = Authority({D2: replace(peer(2), local_prefixes=(ELSEWHERE,))}, {})
     assert configured.local_prefixes(D2, [ELSEWHERE, PREF_A, inside]) == (ELSEWHERE, inside)
     assert configured.local_prefixes(D3, [ELSEWHERE]) == ()
+    site = IPv6Network("fd00:10ca:1::/64")
+    assert configured.local_prefixes(D2, [site, IPv6Network("::/0")]) == (site,)
 
 
 def moved_unanswered(mode, receiver):

@@ -232,6 +232,39 @@ def test_the_access_gateway_restarts_in_the_middle(domain):
     assert bindings(domain)[str(HOME)].deleting
 
 
+def test_a_node_that_left_during_the_restart_is_deregistered(domain):
+    domain.attach(1, 1)
+    domain.run()
+    saved = json.loads(json.dumps(domain.gateway(1).saved_state()))
+    fresh = GatewayCore(domain.configs[address(1)])
+    fresh.restore(saved, domain.now)
+    domain.cores[address(1)] = fresh
+    domain.feed(address(1), Stations(frozenset()))
+    domain.run()
+    assert bindings(domain)[str(HOME)].deleting
+    assert domain.node(1) is None
+    assert domain.kernel[address(1)] == {}
+
+
+# --- what ends while the node stays
+
+
+@pytest.mark.requirement("RA-15")
+def test_a_home_prefix_that_is_lost_is_withdrawn(domain):
+    """The anchor is silent until the binding ends: lifetimes 0, then nothing; no traffic alone ends nothing."""
+    domain.attach(1, 1)
+    domain.run(1500)
+    assert domain.ras(1)["mn1lma"].preferred > 0
+    domain.filters.append(lambda t, source, destination, octets: [] if source == address(1) else None)
+    said = []
+    for _ in range(3100):
+        domain.run(0.1)
+        said.append([(ra.router_lifetime, ra.valid) for ra in domain.ras(1).values()])
+    assert [(0, 0)] in said
+    assert said[-1] == []
+    assert domain.items(1, Dlif) == []
+
+
 # --- one anchor, by hand
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from ipaddress import IPv6Address, IPv6Network
 
 import pytest
-from dgw_domain import CMD, POOLS, Domain, address, mac
+from dgw_domain import CMD, Domain, address, mac
 from dgw_invariants import check
 from test_dgw_bad_input import update
 
@@ -26,7 +26,7 @@ from agents.dgw.actions import (
 )
 from agents.dgw.messages import compose_ack
 from agents.wire.mobility import BindingAck, BindingUpdate, pull_mobility, push_mobility
-from agents.wire.mobility_options import AnchoredPrefix, HandoffIndicator, HomeNetworkPrefix
+from agents.wire.mobility_options import HandoffIndicator, HomeNetworkPrefix
 from topologies.dgw.fuzzing import Fuzzer
 
 PREFIXES = tuple(
@@ -44,14 +44,6 @@ ADDRESSES = (address(1), address(2), address(3), CMD)
 MN_IDS = ("mn1@dmm.example", "mn2@dmm.example", "x@y")
 MESSAGES = 10_000
 ROLES = {"gateway": 2, "anchor": 1, "cmd": None}
-
-
-def of_its_own(message, source):
-    """The update with an Anchored Prefix out of its sender's own pool: others are not the sender's to name (SEC-4)."""
-    pool = next((IPv6Network(POOLS[index]) for index in POOLS if address(index) == source), None)
-    own = AnchoredPrefix.of(next(pool.subnets(new_prefix=64))) if pool else None
-    changed = (own if isinstance(option, AnchoredPrefix) and own else option for option in message.options)
-    return replace(message, options=tuple(changed))
 
 
 class Target:
@@ -108,7 +100,7 @@ class Target:
                 pools = {p.address: p.pool for p in self.domain.configs[address(3)].peers}
                 inside = [p for p in PREFIXES if source in pools and p.subnet_of(pools[source])]
                 changes["prefixes"] = [self.random.choice(inside or PREFIXES)]
-            message = self.fuzzer.mutate(of_its_own(update(self.domain, **changes), source))
+            message = self.fuzzer.mutate(update(self.domain, **changes))
         elif r < 0.85 and waiting:
             exchange = self.random.choice(waiting)
             source = exchange.peer
@@ -210,7 +202,7 @@ def test_a_crammed_request_gets_an_answer_that_fits():
 def test_an_unknown_handoff_indicator_is_relayed_as_it_came():
     target = Target("cmd", "relay", 3)
     target.domain.now = target.now
-    odd = of_its_own(update(target.domain, prefixes=[PREFIXES[3]], handoff=77), address(3))
+    odd = update(target.domain, prefixes=[PREFIXES[3]], handoff=77)
     sent = target.feed(MobilityDatagram(push_mobility(odd, address(3), CMD), address(3), CMD))
     told = [m for m in sent if isinstance(m, BindingUpdate)]
     assert told
