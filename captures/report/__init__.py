@@ -38,6 +38,7 @@ GROUPS = {
     "aero-nat": "Translation, seen from both sides",
     "aero-rebinding": "Rebinding",
     "aero-encapsulation": "Encapsulation",
+    "aero-duplicates": "Duplicates",
     "aero-fallback": "Fallback to UDP",
     "aero-sizes": "Sizes outside",
     "aero-sweep": "Every size",

@@ -10,6 +10,8 @@ from captures.aero.link import AeroLink
 from captures.aero.records import Dhcp, Frame
 from captures.report.arrows import Arrow, Step
 
+ANSWERS = (2, 7)
+"""Advertise and Reply."""
 KEA = "Kea"
 """Column of a Server's DHCPv6 server, which is on its loopback."""
 
@@ -53,7 +55,8 @@ def _exchange(one: Exchange) -> Iterator[Arrow]:
 def _of_client(message: Dhcp | None) -> str:
     if message is None:
         return ""
-    prefixes = [f"{each.prefix}{'' if each.valid else ' valid 0'}" for each in message.prefixes]
+    answer = message.server is not None and message.type in ANSWERS  # a Client's own lifetimes say nothing
+    prefixes = [f"{each.prefix}{' valid 0' if answer and not each.valid else ''}" for each in message.prefixes]
     echoed = [f"79 = {message.lladdr[0]}:{message.lladdr[1]}"] if message.lladdr else []
     return " · ".join([f"IAID {', '.join(map(str, message.iaids))}", *prefixes, *echoed])
 

@@ -20,9 +20,22 @@ WITHIN_MS = {"drop": 9000.0, "reject": 300.0}
 RULES = {
     # Before connection tracking would put fragments together (spec §13 scenario 10).
     "drop": ("prerouting priority -450", ("ip protocol { 4, 41, 44 } drop", "ip6 nexthdr { 4, 41, 44 } drop")),
-    "reject": ("forward priority filter", ("ip protocol { 4, 41, 44 } reject with icmp type prot-unreachable",)),
+    # nft's own reject sends nothing about protocols without a checksum it knows [measured]: the packets are handed to
+    # the middlebox's own kernel instead, which has nobody for them and says so.
+    "reject": (
+        "prerouting priority mangle",
+        ("ip6 nexthdr { 4, 41, 44 } meta mark set 1",),
+    ),
     "fragments": ("prerouting priority -450", ("ip protocol 44 drop", "ip6 nexthdr 44 drop")),
 }
+REDIRECT = """table ip roamlab-redirect {
+chain box {
+type nat hook prerouting priority dstnat;
+ip protocol { 4, 41, 44 } redirect
+}
+}
+"""
+TO_ITSELF = ["route", "add", "local", "default", "dev", "lo", "table", "100"]
 PING_INTERVAL, DURATION = 0.2, 12
 
 
@@ -44,6 +57,7 @@ class MinimalLab(AeroLab):
         {"middlebox": "drop"},
         {"middlebox": "drop", "outer": "ipv6"},
         {"middlebox": "reject"},
+        {"middlebox": "reject", "outer": "ipv6"},
         {"middlebox": "fragments"},
         {"middlebox": "fragments", "outer": "ipv6"},
     )
@@ -69,6 +83,10 @@ class MinimalLab(AeroLab):
         lines = (f"type filter hook {hook};", *rules)
         script = "\n".join(["table inet roamlab-middlebox {", "chain box {", *lines, "}", "}", ""])
         run.net["core"].run(["nft", "-f", "-"], input=script, check=True)
+        if options.middlebox == "reject":
+            run.net["core"].run(["nft", "-f", "-"], input=REDIRECT, check=True)
+            for command in (["rule", "add", "fwmark", "1", "lookup", "100"], TO_ITSELF):
+                run.net["core"].run(["ip", "-6", *command], check=True)
         if options.middlebox == "fragments":
             run.restart_agent("c1")  # whether fragments pass is found out when an encapsulation is taken up
             traffic.attached(run, ("c1",))

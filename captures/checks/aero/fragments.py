@@ -14,6 +14,8 @@ from captures.checks.base import Result, Tally, check, plural
 from captures.run import Run
 
 SPLIT, GUARANTEED = 1024, 1500
+ENTRY_MADE = ("attached", "client-attached")
+"""Events of a Client and of a Server that has made a neighbor cache entry: with it begins another counter."""
 Parts = list[Frame]
 """Fragments of one inner packet in order of their offsets."""
 
@@ -47,7 +49,7 @@ def aero_fragments(run: Run) -> list[Result]:
         for parts in packets(link.sent(node))
         if parts[0].fragment and not parts[0].discovery
     ]
-    return [_parts(cut), _alike(cut), _fresh(cut)]
+    return [_parts(cut), _alike(cut), _fresh(link, cut)]
 
 
 Cut = list[tuple[Server | Client, Parts]]
@@ -105,18 +107,20 @@ def _header(frame: Frame) -> tuple[object, ...]:
     return (*fixed, outer.dont_fragment, frame.ports, frame.code)
 
 
-def _fresh(cut: Cut) -> Result:
+def _fresh(link: AeroLink, cut: Cut) -> Result:
     tally = Tally(
         "aero-fragments.fresh",
         "FRAG-5",
         "Every packet with a Fragment Header has an identification of its own",
-        "one counter for each neighbor: the last one + 1, never a second time",
+        "one counter for each neighbor, from its attachment on: the last one + 1, never a second time",
     )
-    counters: dict[tuple[str, object], list[Frame]] = defaultdict(list)
+    counters: dict[tuple[str, object, int], list[Frame]] = defaultdict(list)
+    entries = [event for name in ENTRY_MADE for node in link.nodes for event in link.said(node.name, name)]
     for node, parts in cut:
         tally.see(parts[0])
-        counters[node.name, parts[0].outer.destination].append(parts[0])
-    for (name, _to), frames in counters.items():
+        entry = sum(1 for event in entries if event["node"] == node.name and event["t"] <= parts[0].time)
+        counters[node.name, parts[0].outer.destination, entry].append(parts[0])
+    for (name, _to, _entry), frames in counters.items():
         numbers = [frame.fragment.identification for frame in frames if frame.fragment]
         tally.demand(len(set(numbers)) == len(numbers), f"{name} uses an identification again", *frames)
         for before, frame in zip(numbers, frames[1:], strict=False):
