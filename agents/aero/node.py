@@ -94,7 +94,14 @@ class Node:
         plane = config.dataplane
         sink = _Sink(self.underlay, self._tun, self.shell.feed)
         self.forwarder = Forwarder(
-            core.cache, policy, sink, own=own, dpd=plane.dpd == "always", drop_gross=plane.drop_gross
+            core.cache,
+            policy,
+            sink,
+            own=own,
+            dpd=plane.dpd == "always",
+            drop_gross=plane.drop_gross,
+            dpd_window=plane.dpd_window,
+            reassembly_cap=plane.reassembly_cap,
         )
         self._connect()
 

@@ -10,6 +10,7 @@ from ipaddress import IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IP
 import pytest
 from kernel_namespaces import Namespace, wait_until, wire
 
+from agents.aero.dataplane.icmp import Problem, error
 from agents.aero.downstream import render
 from agents.aero.interface import MARK, Kernel
 from agents.aero.items import (
@@ -27,6 +28,7 @@ from agents.kernel.tun import Tun
 
 pytestmark = [pytest.mark.netns, pytest.mark.stock]
 
+IP_MTU, IPV6_MTU = 14, 24
 PREFIX, PREFIX4 = IPv6Network("2001:db8:1000:a000::/56"), IPv4Network("192.0.2.16/28")
 OWN, OWN4 = "2001:db8:1000:a000::1", "192.0.2.17"
 UNDERLAY, UNDERLAY4 = "2001:db8:9:1::2", "10.9.1.2"
@@ -160,6 +162,25 @@ def test_everything_but_outer_packets_goes_into_the_aero_interface(node, family,
         data, source = listener.recvfrom(100)
         assert (data, source[0]) == (b"outer", UNDERLAY if family == socket.AF_INET6 else UNDERLAY4)
     assert read(node, 0.1) is None
+
+
+@pytest.mark.requirement("FRAG-10")
+@pytest.mark.parametrize(
+    ("family", "far", "own", "level", "option"),
+    [
+        (socket.AF_INET6, FAR, OWN, socket.IPPROTO_IPV6, IPV6_MTU),
+        (socket.AF_INET, FAR4, OWN4, socket.IPPROTO_IP, IP_MTU),
+    ],
+)
+def test_an_error_from_an_own_address_reaches_the_application(node, family, far, own, level, option):
+    install(node, *ADDRESSES, *DEFAULTS)
+    with sender(node, family) as plain:
+        plain.connect((far, 9))
+        plain.send(bytes(1400))
+        about = read(node)
+        answer = error(Problem.TOO_BIG, about, ip_address(own), 1400)
+        assert node.tun.write(answer)
+        wait_until("the path's MTU", lambda: plain.getsockopt(level, option) == 1400)
 
 
 @pytest.mark.requirement("CLI-14")

@@ -114,6 +114,18 @@ def test_attach_carry_and_leave(link, server):
     assert kernel(link.net["s1"]) == before["s1"]
 
 
+@pytest.mark.requirement("FRAG-1")
+def test_large_packets_pass_where_the_underlay_takes_them(link):
+    for name in ("s1", "c1"):
+        link.net[name].run(["ip", "link", "set", "eth0", "mtu", "9000"], check=True)
+    link.start("s1", SERVER_CONFIG)
+    client = link.start("c1", {**CLIENT_CONFIG, "servers": [{"addresses": [SERVER]}]})
+    wait_until("both prefixes", lambda: len(state(client)["prefixes"]) == 2)
+    assert "mtu 8940" in link.net["c1"].run(["ip", "-o", "link", "show", "aero0"]).out
+    for target in (OWN, OWN4):
+        link.net["s1"].run(["ping", "-c1", "-W2", "-Mdo", "-s", "8000", target], check=True)
+
+
 def test_a_changed_mtu_is_noticed(link):
     client = link.start("c1", {**CLIENT_CONFIG, "servers": [{"addresses": [SERVER4]}]})
     assert state(client)["mtus"] == {"eth0": 1500}

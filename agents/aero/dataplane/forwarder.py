@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address
 
+from agents.aero.constants import DPD_WINDOW, REASSEMBLY_CAP
 from agents.aero.dataplane import icmp
 from agents.aero.dataplane.departure import Departure
 from agents.aero.dataplane.duplicates import DuplicateWindow, Judgement
@@ -69,8 +70,11 @@ class Forwarder:
         own: Callable[[int], IPv4Address | IPv6Address | None] = lambda _version: None,
         dpd: bool = False,
         drop_gross: bool = False,
+        dpd_window: int = DPD_WINDOW,
+        reassembly_cap: int = REASSEMBLY_CAP,
     ) -> None:
         """`own` gives this node's global address of an IP version, as source of errors."""
+        self._dpd_window = dpd_window
         self._cache = cache
         self._policy = policy
         self._sink = sink
@@ -84,7 +88,7 @@ class Forwarder:
         self._flows: dict[bytes, tuple[Verdict, Exit | None]] = {}
         """Of packets from the kernel."""
         self._windows: dict[IPv6Address, DuplicateWindow] = {}
-        self.reassembly = Reassembly()
+        self.reassembly = Reassembly(cap=reassembly_cap)
         self._back: Neighbor | None = None
         """Where the packet in hand came from; None: from the kernel."""
         self._now = 0.0
@@ -151,7 +155,7 @@ class Forwarder:
         """Duplicate detection on a completed packet (spec §3.9)."""
         if not self._dpd or origin.neighbor is None:
             return True
-        window = self._windows.setdefault(origin.neighbor.address, DuplicateWindow())
+        window = self._windows.setdefault(origin.neighbor.address, DuplicateWindow(self._dpd_window))
         judgement = window.judge(identification, now)
         if judgement is Judgement.NEW:
             return True
