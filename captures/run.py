@@ -304,9 +304,9 @@ class Run:
 
     @cached_property
     def injected(self) -> list[MobilityMessage]:
-        """Messages the lab's script sent in an agent's name (events `injected`), and their rejections."""
+        """Messages the lab's script sent in an agent's name (events `impostor`), and their rejections."""
         found: list[MobilityMessage] = []
-        for order in self.logged("injected"):
+        for order in self.logged("impostor"):
             sent = next((one for one in self.mobility if is_injected(one, order) and one not in found), None)
             if sent is not None:
                 found += [sent, *(one for one in self.mobility if rejects(one, sent))]
@@ -366,7 +366,7 @@ class Run:
 
 
 def is_injected(message: MobilityMessage, order: Logged) -> bool:
-    """Whether this is the message of an `injected` event, which is written just before it is sent."""
+    """Whether this is the message of an `impostor` event, which is written just before it is sent."""
     ends = IPv6Address(order.fields["source"]), IPv6Address(order.fields["destination"])
     same = (message.source, message.destination) == ends and message.sequence == order.fields["sequence"]
     return same and message.lifetime == order.fields["lifetime"] and message.time >= order.time

@@ -206,7 +206,7 @@ def _attacks(run: Run, node: str | None) -> list[tuple[float, float]]:
 
 
 def _injections(run: Run) -> list[dict[str, Any]]:
-    return [event for event in run.events if event["event"] == "injected"]
+    return [event for event in run.events if event["event"] == "attack"]
 
 
 def _differences(before: Any, after: Any, place: str = "") -> set[str]:

@@ -1,6 +1,6 @@
 """Check "replay": PBUs sent in a former serving gateway's name change nothing (spec HO-13, RETX-7, DEREG-3).
 
-The lab's script sends them (events `injected`, with what must become of each) and dumps the receiver's state
+The lab's script sends them (events `impostor`, with what must become of each) and dumps the receiver's state
 before and after (events `agent-dump`, the same label).
 """
 
@@ -19,7 +19,7 @@ VOLATILE = ("counters",)
 @check("replay")
 def replay(run: Run) -> list[Result]:
     """One result per injected message, one for the state of its receiver."""
-    orders = run.logged("injected")
+    orders = run.logged("impostor")
     results = []
     for order in orders:
         results += [_outcome(run, order), _unchanged(run, order)]

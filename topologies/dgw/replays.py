@@ -76,7 +76,7 @@ def send(
     octets = push_mobility(update, IPv6Address(source), IPv6Address(destination))
     dumps.agents(run, label)
     run.log(
-        "injected",
+        "impostor",
         node=node,
         label=label,
         title=title,

@@ -166,7 +166,7 @@ class Attacker:
             count = int(self._ask(do=kind, target=target)["injected"])
             if not count:
                 raise LabError(f"the intruder had nothing to send to {node}: {kind}")
-            self._run.log("injected", node=INTRUDER, kind=kind, target=node, packets=count)
+            self._run.log("attack", node=INTRUDER, kind=kind, target=node, packets=count)
             self._wait_until_refused(node, before + count)
             traffic.wait_for_progress(flows, 5)  # also for what its answers cause elsewhere
             self._dump(node, "after", kind)

@@ -526,7 +526,7 @@ def state_dumped_once(mode):
 @doctored("replay", "replay", "the script injected nothing", outcome=None)
 def nothing_injected(mode):
     world = World(mode)
-    world.events = [one for one in world.log() if one["event"] != "injected"]
+    world.events = [one for one in world.log() if one["event"] != "impostor"]
     return world
 
 
@@ -603,7 +603,7 @@ def wide_prefix(mode):
     return tweaked(mode, "ra:dgw2:dgw2", prefixes=[("2001:db8:b2:1::/65", 300, 300)])
 
 
-@doctored("prefixes", "prefixes.exclusive", "mn1: 4 prefixes at 3 gateways")
+@doctored("prefixes", "prefixes.exclusive", "mn1: 4 prefixes of 3 anchors")
 def one_prefix_too_many(mode):
     return tweaked(mode, "ra:dgw2:dgw2:2", prefixes=[("2001:db8:b2:9::/64", 300, 300)])
 

@@ -149,4 +149,4 @@ def inject(world, label, t, target, status, sequence):
         for when, rejected in ((t - 0.001, 0), (t + 0.01, 1)):
             state = {"nodes": {"mn1@dmm.example": {"serving": False}}, "counters": {"rejected": rejected}}
             world.event(when, "agent-dump", node=node, label=label, state=state)
-    world.event(t - 0.0001, "injected", **{"node": "dgw2", **ends, **words})
+    world.event(t - 0.0001, "impostor", **{"node": "dgw2", **ends, **words})

@@ -7,7 +7,7 @@ import struct
 
 import pytest
 import synthetic_wire as wire
-from doctoring import decode_together
+from doctoring import runs_of
 from synthetic import ADDRESS, CORE, T0, WAN, World
 
 from captures import redact
@@ -16,7 +16,6 @@ from captures.run import Run
 
 MOBILITY, ESP = 135, 50
 ETHERNET, IPV6 = 14, 40
-EMPTY = len(wire.pcapng([]))
 CMD, D1 = "cmd", "dgw1"
 
 
@@ -90,7 +89,7 @@ def attacked(told=2, changed=False, counted=2):
     states = {"nodes": {"mn1": {"care_of": 1}}}, {"nodes": {"mn1": {"care_of": 2 if changed else 1}}}
     world.events += [
         {"t": begin, **common, "moment": "before", "state": states[0], "counters": {"x": 1}},
-        {"t": begin, "node": "i", "agent": "lab", "event": "injected", "kind": "forged", "target": D1, "packets": told},
+        {"t": begin, "node": "i", "agent": "lab", "event": "attack", "kind": "forged", "target": D1, "packets": told},
         {"t": end, **common, "moment": "after", "state": states[1], "counters": {"x": 1, "esp-replay": counted}},
     ]
     return world
@@ -127,18 +126,10 @@ RUNS = {
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
     """All runs, their captures decoded together."""
-    root = tmp_path_factory.mktemp("protected")
-    directories, jobs = {}, []
-    for name, made in RUNS.items():
-        world = made()
-        directories[name] = world.write(root / name, only=())
-        (directories[name] / "secrets.json").write_text(json.dumps({"cmd": SECRETS}))
-        jobs += [(name, file, data) for file, data in world.files().items() if len(data) > EMPTY]
-    decoded = decode_together(root, jobs)
-    return {
-        name: Run(directory, [capture for (run, _), capture in decoded.items() if run == name])
-        for name, directory in directories.items()
-    }
+    made = runs_of(tmp_path_factory.mktemp("protected"), {name: world() for name, world in RUNS.items()})
+    for run in made.values():
+        (run.directory / "secrets.json").write_text(json.dumps({"cmd": SECRETS}))
+    return made
 
 
 def results(run, check, **parameters):
