@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from captures import layers
+from captures.aero.link import FAMILY as AERO
+from captures.aero.link import AeroLink
 from captures.decode import decode_all, inside
 from captures.pcapng import CaptureError
 from captures.records import Capture, Logged, MobilityMessage, Packet, RouterAdvertisement
@@ -136,6 +138,12 @@ class Run:
         self.cmd_address = IPv6Address(cmd["address"]) if cmd else None
         self.lma: str | None = self.cmd_node if cmd.get("lma") else None
         """The CMD's node where that is the home LMA between operators as well."""
+
+    @cached_property
+    def aero(self) -> AeroLink | None:
+        """The AERO link, None in a run of another family."""
+        family = (self.lab.get("domain") or {}).get("family")
+        return AeroLink(self.lab, self.events, self.directory) if family == AERO else None
 
     @cached_property
     def draft03(self) -> frozenset[IPv6Address]:

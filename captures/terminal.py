@@ -59,6 +59,9 @@ def figures(metrics: dict[str, Any]) -> list[str]:
     for flow, gaps in metrics.get("gap_ms", {}).items():
         values = ", ".join(f"{move} {'never' if gap is None else f'{gap:.1f} ms'}" for move, gap in gaps.items())
         lines.append(f"gap of {flow}: {values}")
+    if metrics.get("attach_ms"):
+        values = ", ".join(f"{client} {value:.2f} ms" for client, value in metrics["attach_ms"].items())
+        lines.append(f"Solicit to prefix: {values}")
     times = (
         ("l2_to_ra_ms", "attachment to RA"),
         ("pbu_to_pba_ms", "PBU to last PBA"),

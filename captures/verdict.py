@@ -9,6 +9,7 @@ from statistics import median
 from typing import Any
 
 from captures import content, tunnels
+from captures.aero import figures as aero
 from captures.checks import Result, call
 from captures.checks.ra import l2_to_ra
 from captures.exchanges import Arrivals, Clock, registrations, sent
@@ -60,6 +61,10 @@ def _fine(result: Result) -> bool:
 
 def metrics(run: Run) -> dict[str, Any]:
     """Figures: times in milliseconds, volumes in octets."""
+    return {**_handover_metrics(run), **aero.metrics(run.aero)} if run.aero else _handover_metrics(run)
+
+
+def _handover_metrics(run: Run) -> dict[str, Any]:
     reports = analyse(run)
     ra_times = {key: round(value * 1000, 3) for key, value in l2_to_ra(run).items()}
     signalling, tunnels_ready, used = pbu_to_pba(run), pbu_to_tunnel(run), pbu_to_usable(run)

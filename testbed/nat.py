@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
+from pyroute2.netlink.nfnetlink.nfctsocket import NFCTSocket
+
 from testbed import validation as v
 from testbed.nodes import FORWARDING, NO_DAD, Router
 from testbed.validation import Check
@@ -72,6 +74,19 @@ class NatBox(Router):
         self._load(rules)
         self.set_drops(self.params.get("drop", ()))
 
+    def rebind(self, ports: tuple[int, int] | None = None) -> None:
+        """Forget every translation, as a box that restarts does; from then on use outside ports of this range.
+
+        Without a range a cone keeps the inside port again; a symmetric one takes another port anyway.
+        """
+        idle: Mapping[str, int] = self.params.get("idle", {})
+        kind, outside = self.params.get("kind", "cone"), self.params.get("outside", "wan")
+        rules = nat_rules(kind, outside, idle.get("udp", UDP_IDLE), ports)
+        # New rules first: a packet between the two steps must not bring back an old translation.
+        self._load("delete table ip roamlab-nat\n" + rules)
+        with self.entered(), NFCTSocket() as conntrack:
+            conntrack.flush()
+
     def set_drops(self, drops: Iterable[Any]) -> None:
         """Replace the middlebox's rules: "fragments", a protocol's name or number, "udp/8060"."""
         self._load(middlebox_rules(drops))
@@ -84,8 +99,20 @@ class NatBox(Router):
         self.run(["nft", "-f", "-"], input=rules, check=True)
 
 
-def nat_rules(kind: str, outside: str, udp_idle: int) -> str:
-    """Return the nft script that translates IPv4 on the outside interface."""
+def nat_rules(kind: str, outside: str, udp_idle: int, ports: tuple[int, int] | None = None) -> str:
+    """Return the nft script that translates IPv4 on the outside interface, there to ports of a range if one is given.
+
+    A cone with a range of ports is one no longer: nobody else gets in by its mappings.
+    """
+    if ports:
+        return f"""table ip roamlab-nat {{
+  chain leaving {{
+    type nat hook postrouting priority srcnat;
+    oifname "{outside}" meta l4proto {{ tcp, udp }} masquerade to :{ports[0]}-{ports[1]}
+    oifname "{outside}" masquerade
+  }}
+}}
+"""
     if kind == "symmetric":
         return f"""table ip roamlab-nat {{
   chain leaving {{

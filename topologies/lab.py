@@ -60,6 +60,19 @@ class RadvdSpec:
 
 
 @dataclass(frozen=True)
+class KeaSpec:
+    """A Kea of a lab, started before the agents; its files are in `folder`."""
+
+    node: str
+    settings: dict[str, Any]
+    folder: str
+
+    def located(self, runtime: str) -> KeaSpec:
+        """The same Kea with its files below `runtime`."""
+        return replace(self, folder=_located(self.folder, runtime))
+
+
+@dataclass(frozen=True)
 class WebServerSpec:
     """An nginx of a lab, started before the agents; its access log goes to the run directory's logs/."""
 
@@ -154,6 +167,10 @@ class Lab(ABC):
 
     def radvds(self, options: Any) -> list[RadvdSpec]:
         """Which nodes run a radvd."""
+        return []
+
+    def keas(self, options: Any) -> list[KeaSpec]:
+        """Which nodes run a Kea."""
         return []
 
     def web_servers(self, options: Any) -> list[WebServerSpec]:

@@ -20,7 +20,7 @@ from captures.record import Recorder, start_all, stop_all
 from testbed.network import Network
 from testbed.nginx import ACCESS_LOG, Nginx
 from testbed.nodes import MobileHost
-from testbed.processes import Agent, Radvd
+from testbed.processes import Agent, Kea, Radvd
 from testbed.radio.cells import Association
 from testbed.resources import usage
 from testbed.rundir import RunDirectory
@@ -43,6 +43,8 @@ class Run:
         self.net = Network(lab.topo(options), source=lab.file, logs=directory.agents)
         self.agents: dict[str, Agent] = {}
         """By node name: a node has at most one agent."""
+        self.keas: dict[str, Kea] = {}
+        """By node name."""
         self.flows: list[Flow] = []
         self._specs: dict[str, AgentSpec] = {}
         self._recorders: dict[tuple[str, str], Recorder] = {}
@@ -77,6 +79,11 @@ class Run:
             service = Radvd(self.net[radvd.node], Path(radvd.config), Path(radvd.pid_file), log)
             self._cleanup.callback(service.stop)
             service.start()
+        for kea in (spec.located(runtime) for spec in self.lab.keas(self.options)):
+            log = self.directory.agents / f"{kea.node}-kea.log"
+            self.keas[kea.node] = Kea(self.net[kea.node], kea.settings, Path(kea.folder), log)
+            self._cleanup.callback(self.keas[kea.node].stop)
+            self.keas[kea.node].start()
         for server in self.lab.web_servers(self.options):
             self._start_web_server(server.located(runtime))
         self.net.listen_associations(self._on_association)

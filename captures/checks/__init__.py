@@ -1,6 +1,7 @@
 """Checks of a run, one module per subject; importing this package fills the registry."""
 
 from captures.checks import (
+    aero,
     bad_input,
     cmd_interface,
     content,
@@ -32,6 +33,7 @@ from captures.checks.base import REGISTRY, Result, call, check
 __all__ = [
     "REGISTRY",
     "Result",
+    "aero",
     "bad_input",
     "call",
     "check",

@@ -13,6 +13,7 @@ from markupsafe import Markup
 
 from captures.flows import FlowReport, analyse
 from captures.pcapng import CaptureError
+from captures.report import aero
 from captures.report.sequence import HOW, Chart
 from captures.report.timeline import Timeline
 from captures.report.topology import Topology
@@ -33,6 +34,18 @@ GROUPS = {
     "flows": "Flows",
     "content": "Content caches",
     "reachability": "Reachability",
+    "aero-attach": "Attachment: Client, relay and Kea",
+    "aero-nat": "Translation, seen from both sides",
+    "aero-rebinding": "Rebinding",
+    "aero-encapsulation": "Encapsulation",
+    "aero-duplicates": "Duplicates",
+    "aero-fallback": "Fallback to UDP",
+    "aero-sizes": "Sizes outside",
+    "aero-sweep": "Every size",
+    "aero-too-big": "Too big",
+    "aero-fragments": "Fragments",
+    "aero-tuning": "Fragmentation that tunes itself out",
+    "aero-pings": "Reachability",
     "protection": "Protection of signalling",
     "intruder": "Attacks on signalling",
     "order": "Order of events",
@@ -42,6 +55,20 @@ GROUPS = {
     "mobile-view": "The mobile nodes' own view",
     "replay": "Replayed messages",
     "resources": "What the lab costs",
+}
+SIGNALLING = {
+    "dgw": "Every Proxy Binding Update and Acknowledgement as its sender's capture shows it, and the first Router "
+    "Advertisement of each logical interface at each gateway. Rows are in order of time, not to scale; the second time "
+    "is since the last attachment.",
+    "aero": "DHCPv6 between each Client, the relay in its Server and Kea, and Neighbor Discovery on the AERO link, as "
+    "their senders' captures show them. Rows are in order of time, not to scale; the second time is since the last "
+    "step of the script.",
+}
+"""By family: what the message sequence chart holds."""
+TOPOLOGY = {
+    "dgw": "The lab as it ran. Numbers along the bottom are the way of the mobile node; arcs are tunnels that carried "
+    "packets in the captures.",
+    "aero": "The lab as it ran: Servers above the underlay, Clients with their NATs and hosts below it.",
 }
 
 
@@ -74,6 +101,7 @@ def render(run: Run, verdict: dict[str, Any]) -> str:
         lstrip_blocks=True,
     )
     colours = {name: f"c{index % PALETTE + 1}" for index, name in enumerate(run.gateways)}
+    family = "aero" if run.aero else "dgw"
     reports = analyse(run)
     drawn = [report for report in reports if report.flow.end - report.flow.start >= BRIEF]
     chart = Chart(run)
@@ -84,10 +112,13 @@ def render(run: Run, verdict: dict[str, Any]) -> str:
         verdict=verdict,
         groups=_groups(verdict["checks"]),
         counts=_counts(verdict["checks"]),
-        cards=_cards(run, metrics, reports),
+        cards=aero.cards(run.aero, metrics) if run.aero else _cards(run, metrics, reports),
+        facts=_facts(run),
+        about_topology=TOPOLOGY[family],
+        about_signalling=SIGNALLING[family],
         moves=_moves(run, metrics),
         started=datetime.fromtimestamp(run.lab.get("started", 0), UTC).strftime("%Y-%m-%d %H:%M:%S UTC"),
-        topology=Markup(Topology(run, colours, metrics["tunnelled_bytes"]).draw()),
+        topology=Markup(Topology(run, colours, {} if run.aero else metrics["tunnelled_bytes"]).draw()),
         timeline=Markup(Timeline(run, drawn, colours).draw()) if drawn else "",
         sequence=Markup(chart.draw()) if chart.rows else "",
         cut=chart.cut,
@@ -95,6 +126,14 @@ def render(run: Run, verdict: dict[str, Any]) -> str:
         colours=colours,
         style=Markup((folder / "style.css").read_text()),
     )
+
+
+def _facts(run: Run) -> dict[str, str]:
+    """What the head of the page says about the run besides its name."""
+    if run.aero:
+        domain = run.aero.domain
+        return {"underlay": str(domain.get("outer", "?")), "encapsulation": str(domain.get("encapsulation", "?"))}
+    return {"mode": run.mode, "RA profile": run.ra_profile}
 
 
 def _counts(checks: list[dict[str, Any]]) -> dict[str, int]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from captures.records import MobilityMessage, RouterAdvertisement
+from captures.report import aero
+from captures.report.arrows import Arrow, Step
 from captures.report.svg import drawing, line, path, rect, text, title, width_of
 from captures.run import Attachment, Run
 
@@ -25,34 +25,32 @@ HOW = {
 """Mode -> what to expect of the chart."""
 
 
-@dataclass(frozen=True, slots=True)
-class Arrow:
-    """One arrow of the chart."""
-
-    time: float
-    source: str
-    destination: str
-    head: str
-    detail: str
-    css: str
-    tip: str
-
-
 class Chart:
     """Collects arrows and bands and draws them in order of time."""
 
     def __init__(self, run: Run) -> None:
         """Read signalling and advertisements of a run."""
         self.run = run
+        self.rows: list[Arrow | Step | Attachment] = []
+        self._begins: list[float] = []
+        if run.aero:
+            self.columns = aero.columns(run.aero)
+            self.rows = list(aero.rows(run.aero))
+            self._begins = [row.time for row in self.rows if isinstance(row, Step)]
+        else:
+            self._read_handovers(run)
+        self.begin = min(self._begins, default=0.0)
+        self.cut = max(0, len(self.rows) - MOST)
+        self.rows = self.rows[:MOST]
+
+    def _read_handovers(self, run: Run) -> None:
         self.columns = [*run.mobiles, *run.gateways, *([run.cmd_node] if run.cmd_node else [])]
         stays = [stay for found in run.attachments.values() for stay in found]
-        self.rows: list[Arrow | Attachment] = sorted(
+        self.rows = sorted(
             [*stays, *self._messages(), *self._advertisements()],
             key=lambda row: row.start if isinstance(row, Attachment) else row.time,
         )
-        self.begin = min((stay.start for stay in stays), default=0.0)
-        self.cut = max(0, len(self.rows) - MOST)
-        self.rows = self.rows[:MOST]
+        self._begins = [stay.start for stay in stays]
 
     def _messages(self) -> list[Arrow]:
         return [
@@ -131,7 +129,7 @@ class Chart:
         """The whole chart."""
         height, parts = TOP, []
         for row in self.rows:
-            if isinstance(row, Attachment):
+            if isinstance(row, Attachment | Step):
                 parts.append(self._band(row, height + 6))
                 height += BAND + 6
             else:
@@ -152,20 +150,22 @@ class Chart:
         return rect(x - wide / 2, 8, wide, 28, "head", rx=6) + text(x, 27, name, "name")
 
     def _since(self, when: float) -> float:
-        """Time since the latest attachment before `when`."""
-        starts = [stay.start for found in self.run.attachments.values() for stay in found if stay.start <= when]
-        return when - max(starts, default=when)
+        """Time since the latest attachment or step before `when`."""
+        return when - max((start for start in self._begins if start <= when), default=when)
 
-    def _band(self, stay: Attachment, y: float) -> str:
-        words = "moves to" if stay.number else "attaches at"
-        label = f"{stay.mobile} {words} {stay.gateway}, {stay.cell}"
-        if stay.number:
-            label += f" · {1000 * (stay.start - stay.left):.1f} ms without radio"
+    def _band(self, row: Attachment | Step, y: float) -> str:
+        start, label = (row.time, row.title) if isinstance(row, Step) else (row.start, self._stay(row))
         return (
             rect(0, y, WIDTH, BAND - 12, "move-band", rx=5)
-            + text(12, y + 19, f"{stay.start - self.begin:.3f} s", "mono small", "start")
+            + text(12, y + 19, f"{start - self.begin:.3f} s", "mono small", "start")
             + text(LEFT - 10, y + 19, label, "name", "start")
         )
+
+    @staticmethod
+    def _stay(stay: Attachment) -> str:
+        words = "moves to" if stay.number else "attaches at"
+        label = f"{stay.mobile} {words} {stay.gateway}, {stay.cell}"
+        return label + f" · {1000 * (stay.start - stay.left):.1f} ms without radio" if stay.number else label
 
     def _arrow(self, arrow: Arrow, y: float) -> str:
         x1, x2 = self._x(arrow.source), self._x(arrow.destination)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv6Interface
+from ipaddress import ip_interface
 from itertools import pairwise
 from typing import Any
 
+from captures.aero.link import AeroLink
 from captures.report import icons
 from captures.report.svg import drawing, group, line, path, rect, text, title, width_of
 from captures.run import Run
@@ -15,6 +16,8 @@ MARGIN = 40.0
 TIERS = {"correspondent": 0, "cmd": 0, "lma": 0, "cache": 0, "core": 1, "gateway": 2, "cell": 3, "mobile": 4}
 ROWS = (40.0, 180.0, 340.0, 520.0, 614.0)
 HIDDEN = ("air",)
+AERO_TIERS = {"native": 0, "server": 1, "relay": 1, "core": 2, "nat": 3, "router": 3, "client": 4, "host": 5}
+AERO_ROWS = (40.0, 150.0, 270.0, 390.0, 500.0, 610.0)
 BESIDE = 120.0
 
 
@@ -28,7 +31,12 @@ class Topology:
         self.tunnels = tunnels
         self.nodes: dict[str, dict[str, Any]] = run.lab["nodes"]
         self.place: dict[str, tuple[float, float]] = {}
-        self._lay_out()
+        self.tiers: dict[str, int] = AERO_TIERS if run.aero else TIERS
+        self.rows: tuple[float, ...] = AERO_ROWS if run.aero else ROWS
+        if run.aero:
+            self._lay_out_aero(run.aero)
+        else:
+            self._lay_out()
 
     def draw(self) -> str:
         """The whole drawing."""
@@ -63,6 +71,25 @@ class Topology:
                 self.place[name] = (self.place[facts["gateway"]][0], ROWS[3])
         self._place_caches()
         self._place_mobiles()
+
+    def _lay_out_aero(self, link: AeroLink) -> None:
+        """Each Client in a column with its NATs above and its host below; Servers above the core."""
+        across = WIDTH - 2 * MARGIN
+        for count, names, row in ((len(link.servers), link.servers, 1), (len(link.clients), link.clients, 4)):
+            for index, name in enumerate(names):
+                self.place[name] = (MARGIN + across * (index + 0.5) / count, self.rows[row])
+        for client in link.clients.values():
+            x, _y = self.place[client.name]
+            if client.host in self.nodes and client.host:
+                self.place[client.host] = (x, self.rows[5])
+            for number, name in enumerate(client.nats):
+                self.place[name] = (x + 130 * (number - (len(client.nats) - 1) / 2), self.rows[3])
+        for name in self.nodes:
+            if name not in self.place:
+                tier = self.tiers.get(self._role(name), 2)
+                beside = next(iter(link.servers), "") if tier == 0 else ""
+                x = self.place[beside][0] if beside in self.place else WIDTH / 2
+                self.place[name] = (x, self.rows[tier])
 
     def _beside_gateway(self, name: str) -> bool:
         ends = [(link["a"][0], link["b"][0]) for link in self.run.lab.get("links", [])]
@@ -101,7 +128,7 @@ class Topology:
             (one, first), (two, second) = link["a"], link["b"]
             if one not in self.place or two not in self.place or "mobile" in (self._role(one), self._role(two)):
                 continue
-            if TIERS.get(self._role(one), 1) == 1 and TIERS.get(self._role(two), 1) != 1:
+            if self.tiers.get(self._role(one), 1) == 1 and self.tiers.get(self._role(two), 1) != 1:
                 one, first, two, second = two, second, one, first
             (x1, y1), (x2, y2) = self.place[one], self.place[two]
             parts.append(line(x1, y1, x2, y2, "link"))
@@ -127,13 +154,13 @@ class Topology:
 
     def _network(self, node: str, interface: str) -> str:
         addresses = self.nodes[node].get("interfaces", {}).get(interface, {}).get("addresses", [])
-        return str(IPv6Interface(addresses[0]).network) if addresses else ""
+        return str(ip_interface(addresses[0]).network) if addresses else ""
 
     def _address(self, name: str) -> str:
         """The node's first address inside a link (hosts, CMD, gateways)."""
         for facts in self.nodes[name].get("interfaces", {}).values():
             if facts.get("addresses"):
-                return str(IPv6Interface(facts["addresses"][0]).ip)
+                return str(ip_interface(facts["addresses"][0]).ip)
         return ""
 
     def _node(self, name: str) -> str:

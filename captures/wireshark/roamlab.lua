@@ -4,7 +4,7 @@ roamlab.lua - for Wireshark and tshark 4.0 or newer (Lua 5.2 or newer)
 Decodes what Wireshark lacks in the signalling of roamlab's labs. Wireshark's own dissectors stay and run first: what is
 here adds a tree behind theirs, and one word to the Info column.
 
-How a further protocol is added (AERO, HAARO): one more entry in the table PROTOCOLS at the end of this file, made of
+How a further protocol is added (HAARO): one more entry in the table PROTOCOLS at the end of this file, made of
     name      filter prefix, as "roamlab.mip6"; also the section of its preferences
     title     the line its tree begins with
     fields    table of ProtoField, names below `name`
@@ -259,6 +259,235 @@ local function dissect_mip6(tvb, pinfo, tree, proto)
     end
 end
 
+-- AERO: encapsulations and control messages (fact sheet AERO, §2 and §6) ----------------------------------------------
+
+local aero = {
+    code = ProtoField.string("roamlab.aero.code", "Encapsulation code"),
+    gue_protocol = ProtoField.uint8("roamlab.aero.gue.protocol", "GUE protocol"),
+    next_header = ProtoField.uint8("roamlab.aero.fragment.next_header", "Next header"),
+    reserved = ProtoField.uint8("roamlab.aero.fragment.reserved", "Reserved"),
+    offset = ProtoField.uint16("roamlab.aero.fragment.offset", "Offset (octets)", base.DEC),
+    more = ProtoField.bool("roamlab.aero.fragment.more", "More fragments", 16, nil, 0x0001),
+    identification = ProtoField.uint32("roamlab.aero.fragment.id", "Identification", base.HEX),
+    inner_size = ProtoField.uint16("roamlab.aero.inner_size", "Inner packet (octets)", base.DEC),
+    padding = ProtoField.uint16("roamlab.aero.padding", "Padding behind it (octets)", base.DEC),
+    part = ProtoField.bytes("roamlab.aero.part", "Part of the inner packet", base.SPACE),
+    message = ProtoField.string("roamlab.aero.nd", "Neighbor Discovery"),
+    target = ProtoField.ipv6("roamlab.aero.nd.target", "Target"),
+    option = ProtoField.uint8("roamlab.aero.option", "Option type", base.DEC),
+    subtype = ProtoField.uint8("roamlab.aero.option.subtype", "Subtype", base.DEC),
+    encapsulation = ProtoField.uint8("roamlab.aero.lladdr.encapsulation", "Encapsulation", base.DEC),
+    nat = ProtoField.bool("roamlab.aero.lladdr.nat", "Behind a NAT", 8, nil, 0x08),
+    link_id = ProtoField.uint8("roamlab.aero.lladdr.link_id", "Link id", base.DEC),
+    preference = ProtoField.uint8("roamlab.aero.lladdr.preference", "Preference", base.DEC),
+    port = ProtoField.uint16("roamlab.aero.lladdr.port", "UDP port", base.DEC),
+    address = ProtoField.ipv6("roamlab.aero.lladdr.address", "IP address"),
+    key_id = ProtoField.uint16("roamlab.aero.key_id", "Key id", base.DEC),
+    token = ProtoField.bytes("roamlab.aero.token", "Token", base.SPACE),
+    mac = ProtoField.bytes("roamlab.aero.auth.mac", "MAC", base.SPACE),
+    timestamp = ProtoField.uint64("roamlab.aero.auth.timestamp", "Timestamp (1/65536 s)", base.DEC),
+    seen_size = ProtoField.uint16("roamlab.aero.observed.size", "Inner size seen", base.DEC),
+}
+
+local aero_expert = {
+    cut = ProtoExpert.new("roamlab.aero.cut", "Packet ends too early", expert.group.MALFORMED, expert.severity.ERROR),
+    first = ProtoExpert.new(
+        "roamlab.aero.bad_first", "First octet says neither IPv4, IPv6 nor fragment", expert.group.PROTOCOL,
+        expert.severity.WARN
+    ),
+    gue = ProtoExpert.new(
+        "roamlab.aero.gue", "GUE control, flags or protocol that AERO does not know", expert.group.PROTOCOL,
+        expert.severity.WARN
+    ),
+    option_length = ProtoExpert.new(
+        "roamlab.aero.option_length", "Wrong option length", expert.group.MALFORMED, expert.severity.ERROR
+    ),
+}
+
+local ICMPV6, NS, NA, REDIRECT = 58, 135, 136, 137
+local ND_NAMES = { [NS] = "NS", [NA] = "NA", [REDIRECT] = "Redirect" }
+local EXPERIMENT = 0xae60
+
+-- Adds port and address (18 octets), which several options share; returns them as text.
+local function add_lladdr(item, range)
+    item:add(aero.port, range(0, 2))
+    item:add(aero.address, range(2, 16))
+    return tostring(range(2, 16):ipv6()) .. " port " .. range(0, 2):uint()
+end
+
+-- Option 253 by subtype: name, octets, and what adds them.
+local SUBTYPES = {
+    [1] = {
+        name = "TOKEN", length = 24,
+        show = function(item, data)
+            item:add(aero.key_id, data(6, 2))
+            item:add(aero.token, data(8, 16))
+            return "key id " .. data(6, 2):uint()
+        end,
+    },
+    [2] = {
+        name = "AUTH", length = 32,
+        show = function(item, data)
+            item:add(aero.key_id, data(6, 2))
+            item:add(aero.timestamp, data(8, 8))
+            item:add(aero.mac, data(16, 16))
+            return "key id " .. data(6, 2):uint()
+        end,
+    },
+    [3] = {
+        name = "OBSERVED", length = 32,
+        show = function(item, data)
+            item:add(aero.encapsulation, data(5, 1))
+            item:add(aero.seen_size, data(24, 2))
+            return add_lladdr(item, data(6, 18)) .. ", " .. data(24, 2):uint() .. " octets"
+        end,
+    },
+}
+
+local function add_nd_option(tree, data)
+    local kind, size = data(0, 1):uint(), data:len()
+    if (kind == 1 or kind == 2) and size == 24 then
+        local item = tree:add(data, kind == 1 and "SLLAO" or "TLLAO")
+        item:add(aero.option, data(0, 1))
+        item:add(aero.encapsulation, data(2, 1), data(2, 1):bitfield(0, 4))
+        item:add(aero.nat, data(2, 1))
+        item:add(aero.link_id, data(4, 1))
+        item:add(aero.preference, data(5, 1))
+        item:append_text(": " .. add_lladdr(item, data(6, 18)))
+    elseif kind == 253 and size >= 8 and data(2, 2):uint() == EXPERIMENT then
+        local known = SUBTYPES[data(4, 1):uint()]
+        local item = tree:add(data, known and known.name or "AERO experimental option")
+        item:add(aero.option, data(0, 1))
+        item:add(aero.subtype, data(4, 1))
+        if known and size == known.length then
+            item:append_text(": " .. known.show(item, data))
+        elseif known then
+            item:add_proto_expert_info(aero_expert.option_length)
+        end
+    end
+end
+
+-- Neighbor Discovery of an inner IPv6 packet that is here whole; Wireshark reads six octets of a link-layer address.
+local function add_discovery(root, packet)
+    local message = packet(40)
+    local name = ND_NAMES[message(0, 1):uint()]
+    if not name or message:len() < 24 then
+        return nil
+    end
+    local tree = root:add(aero.message, message, name)
+    tree:add(aero.target, message(8, 16))
+    local at = message(0, 1):uint() == REDIRECT and 40 or 24
+    while at + 8 <= message:len() do
+        local size = message(at + 1, 1):uint() * 8
+        if size == 0 or at + size > message:len() then
+            tree:add_proto_expert_info(aero_expert.option_length)
+            return name
+        end
+        add_nd_option(tree, message(at, size))
+        at = at + size
+    end
+    return name
+end
+
+-- An inner packet, or what is here of one; `tvb` begins with it.
+local function add_inner(tvb, pinfo, tree, root)
+    local version = tvb(0, 1):bitfield(0, 4)
+    local head = version == 6 and 40 or 20
+    if tvb:len() < head then
+        root:add_proto_expert_info(aero_expert.cut)
+        return
+    end
+    local size = version == 6 and tvb(4, 2):uint() + 40 or tvb(2, 2):uint()
+    root:add(aero.inner_size, size)
+    if size > tvb:len() then
+        root:add_proto_expert_info(aero_expert.cut)
+        return
+    end
+    if tvb:len() > size then
+        root:add(aero.padding, tvb(size), tvb:len() - size)
+    end
+    if size > 40 and version == 6 and tvb(6, 1):uint() == ICMPV6 then
+        local name = add_discovery(root, tvb(0, size))
+        if name then
+            pinfo.cols.info:append(" [AERO " .. name .. "]")
+        end
+    end
+end
+
+local function add_fragment(tvb, root)
+    if tvb:len() < 8 then
+        root:add_proto_expert_info(aero_expert.cut)
+        return
+    end
+    local place = tvb(2, 2):uint()
+    local tree = root:add(tvb(0, 8), "Fragment Header")
+    tree:add(aero.next_header, tvb(0, 1))
+    tree:add(aero.reserved, tvb(1, 1))
+    tree:add(aero.offset, tvb(2, 2), place - place % 8)
+    tree:add(aero.more, tvb(2, 2))
+    tree:add(aero.identification, tvb(4, 4))
+    if tvb:len() > 8 then
+        root:add(aero.part, tvb(8))
+    end
+    return place < 8 and place % 2 == 0 and tvb:len() > 28
+end
+
+-- Code by what the inner part begins with (§2.3); `fragmented` and `plain` are the codes of either.
+local function add_carried(tvb, pinfo, tree, root, plain, fragmented, dissect_inner)
+    local first = tvb(0, 1):uint()
+    local version = math.floor(first / 16)
+    if version == 4 or version == 6 then
+        root:add(aero.code, plain)
+        root:append_text(", code " .. plain)
+        add_inner(tvb, pinfo, tree, root)
+        if dissect_inner then
+            local inner = Dissector.get(version == 6 and "ipv6" or "ip")
+            pcall(inner.call, inner, tvb, pinfo, tree) -- shows what is malformed by itself, as below
+        end
+    elseif first == 4 or first == 41 then
+        root:add(aero.code, fragmented)
+        root:append_text(", code " .. fragmented)
+        if add_fragment(tvb, root) then
+            add_inner(tvb(8):tvb(), pinfo, tree, root)
+        end
+        pinfo.cols.info:append(" [AERO fragment]")
+    else
+        root:add_proto_expert_info(aero_expert.first)
+    end
+end
+
+local function dissect_aero_udp(tvb, pinfo, tree, proto)
+    if tvb:captured_len() > 0 then
+        add_carried(tvb, pinfo, tree, tree:add(proto, tvb()), "0", "0F", true)
+    end
+end
+
+local function dissect_aero_gue(tvb, pinfo, tree, proto)
+    if tvb:captured_len() < 4 then
+        return
+    end
+    local root = tree:add(proto, tvb())
+    local first = tvb(0, 1):uint()
+    if math.floor(first / 64) == 1 then
+        add_carried(tvb, pinfo, tree, root, "3", "?", true)
+        return
+    end
+    local inner_at = 4 + first % 32 * 4
+    root:add(aero.gue_protocol, tvb(1, 1))
+    local known = { [4] = true, [41] = true, [44] = true }
+    if first >= 32 or not known[tvb(1, 1):uint()] or tvb(2, 2):uint() ~= 0 or inner_at >= tvb:captured_len() then
+        root:add_proto_expert_info(aero_expert.gue)
+        return
+    end
+    add_carried(tvb(inner_at):tvb(), pinfo, tree, root, "2", "2F", true)
+end
+
+local function dissect_aero_fragment(tvb, pinfo, tree, proto)
+    if tvb:captured_len() > 0 then
+        add_carried(tvb, pinfo, tree, tree:add(proto, tvb()), "1", "1F", false)
+    end
+end
+
 -- The protocols -------------------------------------------------------------------------------------------------------
 
 local PROTOCOLS = {
@@ -276,6 +505,33 @@ local PROTOCOLS = {
         table = "ip.proto",
         value = 135,
         dissect = dissect_mip6,
+    },
+    {
+        name = "roamlab.aero",
+        title = "AERO, UDP encapsulation",
+        fields = aero,
+        experts = aero_expert,
+        table = "udp.port",
+        value = 8060,
+        dissect = dissect_aero_udp,
+    },
+    {
+        name = "roamlab.aero_gue",
+        title = "AERO, GUE encapsulation",
+        fields = {}, -- those of roamlab.aero
+        experts = {},
+        table = "udp.port",
+        value = 6080,
+        dissect = dissect_aero_gue,
+    },
+    {
+        name = "roamlab.aero_minimal",
+        title = "AERO, minimal encapsulation",
+        fields = {},
+        experts = {},
+        table = "ip.proto",
+        value = 44, -- over IPv4; over IPv6 Wireshark puts fragments together itself
+        dissect = dissect_aero_fragment,
     },
 }
 

@@ -162,3 +162,22 @@ def test_drops_fragments_only(network, sockets):
     inside.sendto(large, (OUT1, 7))
     inside.sendto(b"small", (OUT1, 7))
     assert outside.recv(4000) == b"small"
+
+
+@pytest.mark.parametrize("kind", ["cone", "symmetric"])
+def test_rebinding_forgets_translations_and_takes_other_ports(network, sockets, kind):
+    net = network(Behind(kind=kind))
+    inside, outside = sockets(net["in1"], INSIDE_PORT), sockets(net["out1"], 7000)
+    inside.sendto(b"before", (OUT1, 7000))
+    before = outside.recvfrom(100)[1]
+    net["nat"].rebind((30000, 30009))
+    inside.sendto(b"after", (OUT1, 7000))
+    after = outside.recvfrom(100)[1]
+    assert after[0] == before[0] == NAT
+    assert after[1] in range(30000, 30010)
+    outside.sendto(b"back", after)
+    assert inside.recv(100) == b"back"
+    net["nat"].rebind()
+    inside.sendto(b"again", (OUT1, 7000))
+    again = outside.recvfrom(100)[1][1]
+    assert again == INSIDE_PORT if kind == "cone" else again not in range(30000, 30010)

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import random
 import re
-import shutil
-import subprocess
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-import pytest
 from scapy.layers.inet6 import IPv6, IPv6ExtHdrFragment
 from scapy.layers.l2 import Ether
-from scapy.packet import Packet, Raw
-from scapy.utils import PcapWriter
+from scapy.packet import Raw
+from wireshark_lua import SCRIPT, Decode, around, tshark
 
 from topologies.cli import observe
 
-SCRIPT = Path(__file__).resolve().parents[3] / "captures" / "wireshark" / "roamlab.lua"
 DGW1, DGW2, CMD = "2001:db8:c:1::2", "2001:db8:c:2::2", "2001:db8:c:9::2"
 PBU, PBA = 5, 6
 
@@ -45,68 +40,6 @@ AGGREGATED_PBA = bytes.fromhex(
 )
 VECTORS = (DIRECT_PBU, DIRECT_PBA, RELAYED_PBU, AGGREGATED_PBA)
 OPTION_LENGTHS = {65: 18, 66: 18, 67: 34, 68: 16, 69: 16, 70: 8}
-
-
-def tshark(*argv: str | Path, home: Path) -> str:
-    """Run tshark without the person's own settings and plugins; what it says on either stream."""
-    environment = {"PATH": os.environ["PATH"], "HOME": str(home), "LC_ALL": "C.UTF-8", "TZ": "UTC"}
-    done = subprocess.run(
-        ["tshark", *map(str, argv)],
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        timeout=30,
-        check=False,
-    )
-    said = done.stdout.decode(errors="replace")
-    assert done.returncode == 0, said
-    return said.replace('Running as user "root" and group "root". This could be dangerous.\n', "")
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _tshark_with_lua() -> None:
-    if shutil.which("tshark") is None:
-        pytest.skip("tshark is not installed (Debian package tshark)")
-    version = subprocess.run(["tshark", "--version"], capture_output=True, text=True, check=True).stdout
-    if "with Lua" not in " ".join(version.split()):
-        pytest.skip(f"this tshark was built without Lua: {version.splitlines()[0]}")
-
-
-Decode = Callable[..., list[list[str]]]
-
-
-@pytest.fixture
-def record(tmp_path: Path) -> Callable[[Iterable[Packet | bytes]], Path]:
-    """Write messages (or whole packets) into a capture."""
-
-    def write(messages: Iterable[Packet | bytes]) -> Path:
-        path = tmp_path / "made.pcap"
-        with PcapWriter(str(path), linktype=1, sync=False) as file:
-            for message in messages:
-                file.write(message if isinstance(message, Packet) else around(message))
-        return path
-
-    return write
-
-
-@pytest.fixture
-def decode(record: Callable[..., Path], tmp_path: Path) -> Decode:
-    """One row of field texts per message; several values of a field are joined with "|"."""
-
-    def run(messages: Iterable[Packet | bytes], *fields: str, options: Iterable[str] = ()) -> list[list[str]]:
-        argv: list[str | Path] = ["-n", "-X", f"lua_script:{SCRIPT}", "-r", record(messages), *options]
-        argv += ["-T", "fields", "-E", "separator=;", "-E", "aggregator=|"]
-        said = tshark(*argv, *(word for field in fields for word in ("-e", field)), home=tmp_path)
-        assert "Lua" not in said
-        return [line.split(";") for line in said.splitlines()]
-
-    return run
-
-
-def around(message: bytes, source: str = CMD, destination: str = DGW2) -> Packet:
-    ethernet = Ether(src="02:00:00:00:00:01", dst="02:00:00:00:00:02")
-    return ethernet / IPv6(src=source, dst=destination, nh=135) / Raw(message)
 
 
 def message(kind: int, *options: tuple[int, str | bytes], flags: int | None = None) -> bytes:

@@ -1,0 +1,1 @@
+"""AERO on the wire: its own decoder, which shares nothing with the agents' codecs."""

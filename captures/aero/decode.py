@@ -1,0 +1,193 @@
+"""From a capture file to records: what carries what (spec §2.3), and the control messages inside."""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
+from ipaddress import IPv4Address, IPv6Address
+from pathlib import Path
+from typing import Any
+
+from captures.aero.control import read_dhcp, read_discovery
+from captures.aero.records import (
+    AERO_PORT,
+    DHCP_CLIENT,
+    DHCP_SERVER,
+    FRAGMENT,
+    GUE_PORT,
+    ICMP,
+    ICMPV6,
+    IPIP,
+    IPV6,
+    UDP,
+    Address,
+    FragmentHeader,
+    Frame,
+    Ip,
+)
+from captures.pcapng import CaptureError, Frames
+
+ETHERNET = 14
+ETHERTYPES = {0x0800: 4, 0x86DD: 6}
+ICMP_ERRORS = {4: (3, 4, 5, 11, 12), 6: (1, 2, 3, 4)}
+HEAD = 32
+
+
+def decode_all(directory: Path, captures: Iterable[tuple[str, str, str]]) -> dict[tuple[str, str], list[Frame]]:
+    """Decode (file, node, interface) captures of a run directory."""
+    listed = list(captures)
+    with ThreadPoolExecutor(max_workers=os.cpu_count() or 2) as pool:
+        read = [pool.submit(decode_file, directory / file, file, node, name) for file, node, name in listed]
+        return {(node, name): one.result() for (_file, node, name), one in zip(listed, read, strict=True)}
+
+
+def decode_file(path: Path, file: str, node: str, interface: str) -> list[Frame]:
+    """Every frame with an IP packet, in order. CaptureError when the file cannot be read."""
+    try:
+        raw = Frames(path)
+    except OSError as error:
+        raise CaptureError(f"cannot read capture {path}: {error.strerror}") from error
+    try:
+        found = []
+        for number in range(1, len(raw) + 1):
+            frame = read_frame(raw[number], file, number, raw.time(number), node, interface)
+            if frame:
+                found.append(frame)
+        return found
+    finally:
+        raw.close()
+
+
+def read_frame(octets: bytes, file: str, number: int, time: float, node: str, interface: str) -> Frame | None:
+    """One frame; None when it holds no IP packet."""
+    if len(octets) < ETHERNET or int.from_bytes(octets[12:14], "big") not in ETHERTYPES:
+        return None
+    packet = octets[ETHERNET:]
+    outer = read_ip(packet)
+    if outer is None:
+        return None
+    content = packet[outer.header : outer.size]
+    facts = _udp(content) if outer.protocol == UDP and not outer.cut else {}
+    carried = None if outer.cut else _carried(outer, content)
+    if carried is None:
+        facts |= _upper(outer, content)
+    else:
+        code, fragment, part = carried
+        facts |= {"code": code, "fragment": fragment, "carried": len(part)}
+        inner = read_ip(part) if fragment is None or fragment.offset == 0 else None
+        if inner:
+            facts |= {"inner": inner, **_upper(inner, part[inner.header : inner.size])}
+    return Frame(file, number, time, node, interface, outer, head=content[:HEAD], **facts)
+
+
+def read_ip(packet: bytes) -> Ip | None:
+    """The header of an IP packet; None when it is none."""
+    version = packet[0] >> 4 if packet else 0
+    if version == 4 and len(packet) >= 20:
+        header = (packet[0] & 0x0F) * 4
+        tos, size, ident, place, ttl, protocol = struct.unpack_from("!xBHHHBB", packet)
+        cut = bool(place & 0x3FFF)
+        good = _sum(packet[:header]) == 0xFFFF
+        ends = address(packet[12:16]), address(packet[16:20])
+        return Ip(4, *ends, protocol, ttl, tos, size, header, bool(place & 0x4000), ident, cut, 0, good)
+    if version == 6 and len(packet) >= 40:
+        first, size, protocol, ttl = struct.unpack_from("!IHBB", packet)
+        ends = address(packet[8:24]), address(packet[24:40])
+        return Ip(6, *ends, protocol, ttl, first >> 20 & 0xFF, size + 40, 40, True, flow_label=first & 0xFFFFF)
+    return None
+
+
+@lru_cache(maxsize=65536)
+def address(octets: bytes) -> Address:
+    """An address of 4 or 16 octets, each made once."""
+    return IPv4Address(octets) if len(octets) == 4 else IPv6Address(octets)
+
+
+def _udp(datagram: bytes) -> dict[str, Any]:
+    if len(datagram) < 8:
+        return {}
+    source, destination, _length, checksum = struct.unpack_from("!HHHH", datagram)
+    return {"ports": (source, destination), "udp_checksum": checksum}
+
+
+def _pseudo(ip: Ip, length: int) -> bytes:
+    return ip.source.packed + ip.destination.packed + struct.pack("!II", length, ICMPV6)
+
+
+def _sum(octets: bytes) -> int:
+    """Ones' complement sum (RFC 1071)."""
+    total: int = sum(struct.unpack(f"!{len(octets) // 2}H", octets[: len(octets) & ~1]))
+    total += octets[-1] << 8 if len(octets) & 1 else 0
+    while total >> 16:
+        total = (total & 0xFFFF) + (total >> 16)
+    return total
+
+
+def _carried(outer: Ip, content: bytes) -> tuple[str, FragmentHeader | None, bytes] | None:
+    """(code, Fragment Header, part of the inner packet) of a packet that carries another (spec §2.3)."""
+    if outer.protocol == FRAGMENT:
+        return _behind_fragment("1F", content)
+    if outer.protocol in (IPIP, IPV6):
+        return "1", None, content
+    if outer.protocol != UDP or len(content) < 9:
+        return None
+    port, payload = int.from_bytes(content[2:4], "big"), content[8:]
+    if AERO_PORT not in (port, int.from_bytes(content[:2], "big")):
+        return _gue(payload) if GUE_PORT in (port, int.from_bytes(content[:2], "big")) else None
+    if payload[0] >> 4 in (4, 6):
+        return "0", None, payload
+    return _behind_fragment("0F", payload) if payload[0] in (IPIP, IPV6) else None
+
+
+def _gue(payload: bytes) -> tuple[str, FragmentHeader | None, bytes] | None:
+    if payload[0] >> 6 == 1:
+        return "3", None, payload
+    if payload[0] >> 5 or len(payload) < 4:
+        return None
+    rest = payload[4 + 4 * (payload[0] & 0x1F) :]
+    if payload[1] == FRAGMENT:
+        return _behind_fragment("2F", rest)
+    return ("2", None, rest) if payload[1] in (IPIP, IPV6) else None
+
+
+def _behind_fragment(code: str, content: bytes) -> tuple[str, FragmentHeader | None, bytes] | None:
+    if len(content) < 8:
+        return None
+    kind, reserved, place, ident = struct.unpack_from("!BBHI", content)
+    header = FragmentHeader(kind, place & 0xFFF8, bool(place & 1), ident, reserved << 2 | place >> 1 & 3)
+    return code, header, content[8:]
+
+
+def _upper(ip: Ip, content: bytes) -> dict[str, Any]:
+    """What is on top of the innermost packet."""
+    if ip.cut or not content:
+        return {}
+    if ip.protocol == UDP and len(content) > 8:
+        ports = struct.unpack_from("!HH", content)
+        if DHCP_SERVER in ports or DHCP_CLIENT in ports:
+            return {"dhcp": read_dhcp(content[8:])}
+    elif ip.protocol == (ICMP if ip.version == 4 else ICMPV6) and len(content) >= 8:
+        return _icmp(ip, content)
+    return {}
+
+
+def _icmp(ip: Ip, content: bytes) -> dict[str, Any]:
+    kind, code, ident, sequence = struct.unpack_from("!BBxxHH", content)
+    echoes = {8: "request", 0: "reply"} if ip.version == 4 else {128: "request", 129: "reply"}
+    if kind in echoes:
+        return {"echo": (echoes[kind], ident, sequence)}
+    if kind in ICMP_ERRORS[ip.version]:
+        number = sequence if ip.version == 4 else ident << 16 | sequence
+        return {"icmp": (kind, code, number), "quoted": read_ip(content[8:])}
+    if ip.version == 6 and kind in (135, 136):
+        good = _sum(_pseudo(ip, len(content)) + content) == 0xFFFF
+        return {"discovery": read_discovery(content, good)}
+    return {}
+
+
+def carrying(frames: Iterable[Frame]) -> Iterator[Frame]:
+    """Those that carry an inner packet."""
+    return (frame for frame in frames if frame.code)

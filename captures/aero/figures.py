@@ -1,0 +1,42 @@
+"""Figures of an AERO run for verdict.json and report: times in milliseconds, volumes in octets."""
+
+from __future__ import annotations
+
+from statistics import median
+
+from captures.aero.exchanges import REPLY, exchanges
+from captures.aero.link import AeroLink
+
+
+def attach_times(link: AeroLink) -> dict[str, float]:
+    """Client -> milliseconds from its first Solicit to the last Reply of its attachment, as its own capture shows."""
+    found = {}
+    for client in link.clients.values():
+        mine = [one for one in exchanges(link) if one.client is client and one.message.type in (1, 3)]
+        replies = [one.received.time for one in mine if one.received and one.reply and one.reply.type == REPLY]
+        if replies:
+            found[client.name] = round((replies[-1] - mine[0].asked.time) * 1000, 3)
+    return found
+
+
+def tunnelled(link: AeroLink) -> dict[str, int]:
+    """ "c1–s1" -> octets of outer packets between two AERO nodes, counted where they were sent."""
+    found: dict[str, int] = {}
+    for client in link.clients.values():
+        for server in link.servers.values():
+            sent = [one for one in link.sent(client) if one.outer.destination in server.underlay]
+            back = [one for one in link.received(client) if one.outer.source in server.underlay]
+            octets = sum(one.outer.size for one in sent + back)
+            if octets:
+                found[f"{client.name}–{server.name}"] = octets
+    return found
+
+
+def metrics(link: AeroLink) -> dict[str, object]:
+    """Figures of an AERO run for verdict.json."""
+    times = attach_times(link)
+    return {
+        "attach_ms": times,
+        "attach_ms_median": round(median(times.values()), 3) if times else None,
+        "tunnelled_bytes": tunnelled(link),
+    }

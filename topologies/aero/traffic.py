@@ -1,0 +1,126 @@
+"""Waiting and traffic of the AERO labs: real programs, announced in the event log, judged from the captures."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import sys
+import time
+from collections.abc import Callable, Iterable
+from ipaddress import ip_address, ip_network
+from typing import TYPE_CHECKING, Any
+
+from testbed.waiting import NotYet, wait_until
+from topologies.traffic import PATIENCE
+
+if TYPE_CHECKING:
+    from topologies.runner import Run
+
+HEADERS = {4: 28, 6: 48}
+"""Octets of IP and ICMP headers in front of a ping's data."""
+_identifiers = itertools.count(5000)
+State = dict[str, Any]
+
+
+def state(run: Run, node: str) -> State:
+    """What an agent says of itself."""
+    found: State = run.agents[node].request({"request": "inspect"})["state"]
+    return found
+
+
+def when(run: Run, node: str, what: str, holds: Callable[[State], bool], timeout: float = PATIENCE) -> None:
+    """Wait until an agent's state is as wanted."""
+
+    def look() -> bool:
+        now = state(run, node)
+        if not holds(now):
+            raise NotYet(json.dumps({"neighbors": now.get("neighbors"), "delegations": now.get("delegations")}))
+        return True
+
+    wait_until(f"{node}: {what}", look, timeout=timeout)
+
+
+def attached(run: Run, clients: Iterable[str]) -> None:
+    """Wait until Clients hold all prefixes they ask for."""
+    for name in clients:
+        when(run, name, "to be attached", lambda now: set(now["delegations"].values()) == {"bound"})
+
+
+def used_paths(now: State) -> list[State]:
+    """The preferred path of each of a node's neighbors."""
+    return [max(one["paths"], key=lambda path: int(path["preference"])) for one in now["neighbors"] if one["paths"]]
+
+
+def settled(run: Run, nodes: Iterable[str]) -> None:
+    """Wait until the sizes of all paths in use are found out one way or the other."""
+
+    def done(now: State) -> bool:
+        paths = used_paths(now)
+        return bool(paths) and all(path["state"] in ("whole", "frag") for path in paths)
+
+    for name in nodes:
+        when(run, name, "to know what fits", done)
+
+
+def pings(
+    run: Run,
+    name: str,
+    node: str,
+    source: str,
+    peer: str,
+    target: str,
+    *,
+    size: int = 84,
+    count: int = 5,
+    interval: float = 0.02,
+    expect: str = "reply",
+    fragment: bool = False,
+    patience: float = 2.0,
+    **more: Any,
+) -> None:
+    """`node` pings a target: `count` packets of `size` octets with their IP header, at once after each other.
+
+    `expect` "reply" or "none" is what the captures must show; `fragment` leaves IPv4's DF off.
+    """
+    version = ip_address(target).version
+    identifier = next(_identifiers)
+    argv = ["ping", f"-{version}", "-n", "-q", "-e", str(identifier), "-c", str(count), "-i", str(interval)]
+    argv += ["-W", str(patience), "-I", source, "-s", str(size - HEADERS[version])]
+    argv += ["-M", "dont" if fragment else "do", target]
+    _announced(run, node, argv, identifier, name, peer, source, target, count=count, size=size, expect=expect, **more)
+
+
+def sweep(run: Run, name: str, node: str, source: str, peer: str, target: str, largest: int = 1500) -> None:
+    """`node` sends a target one echo request of every size up to `largest` octets."""
+    identifier = next(_identifiers)
+    smallest = HEADERS[ip_address(target).version]
+    argv = [sys.executable, "-m", "topologies.tools.size_sweep", source, target, str(identifier), "1", str(largest)]
+    count = largest - smallest + 1
+    _announced(run, node, argv, identifier, name, peer, source, target, count=count, size=0, expect="every size")
+
+
+def _announced(
+    run: Run, node: str, argv: list[str], identifier: int, name: str, peer: str, source: str, target: str, **more: Any
+) -> None:
+    """Run a program that sends echo requests, and say in the event log what it sent."""
+    begin = time.time()
+    run.net[node].run(argv, timeout=PATIENCE)
+    fields = {"name": name, "peer": peer, "source": source, "destination": target, "icmp_id": identifier, **more}
+    run.events.append({"t": begin, "end": time.time(), "node": node, "agent": "lab", "event": "pings", **fields})
+
+
+def encapsulated(run: Run, nodes: Iterable[str], encapsulation: str, *, fragments: bool = True) -> None:
+    """Wait until nodes use an encapsulation toward all their neighbors, and know whether its fragments pass."""
+
+    def used(now: State) -> bool:
+        paths = used_paths(now)
+        kinds = {str(path["lladdr"]).split()[0] for path in paths}
+        return kinds == {encapsulation} and all(path["fragments"] == fragments for path in paths)
+
+    for name in nodes:
+        when(run, name, f"to use {encapsulation}", used)
+
+
+def first_address(prefix: str) -> str:
+    """The first address of a prefix that a Client puts on its AERO interface."""
+    return str(ip_network(prefix)[1])
