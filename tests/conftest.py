@@ -12,8 +12,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from conformance import plugin
 from conformance.plugin import (  # noqa: F401  (hooks)
-    pytest_addoption,
-    pytest_collection_modifyitems,
     pytest_runtest_makereport,
 )
 
@@ -22,6 +20,19 @@ from testbed.mininet_api import Topo
 from testbed.network import Network
 
 NEEDING = ("netns", "demo")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    plugin.pytest_addoption(parser)
+    parser.addoption("--thorough", action="store_true", help="Every variant of every lab, not the first and the last.")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    plugin.pytest_collection_modifyitems(items)
+    if not config.getoption("--thorough"):
+        left_out = [item for item in items if item.get_closest_marker("thorough")]
+        items[:] = [item for item in items if item not in left_out]
+        config.hook.pytest_deselected(items=left_out)
 
 
 def pytest_configure(config: pytest.Config) -> None:

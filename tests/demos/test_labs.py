@@ -16,10 +16,13 @@ pytestmark = pytest.mark.demo
 
 
 def _variants():
+    """Of each lab the first and the last variant; the others are for `--thorough`."""
     for name in catalog.names():
         lab = catalog.load(name)
-        for options in lab.variants:
-            yield pytest.param(name, options, id=_title(name, options))
+        for number, options in enumerate(lab.variants):
+            between = 0 < number < len(lab.variants) - 1
+            marks = [pytest.mark.thorough] if between else []
+            yield pytest.param(name, options, id=_title(name, options), marks=marks)
         for options in lab.stock_variants:
             yield pytest.param(name, options, id=_title(name, options), marks=pytest.mark.stock)
 
