@@ -101,6 +101,7 @@ class Flood:
         return sum(int(row.split()[-1]) for row in rows if row.split()[1].endswith(":0087")) - self.unsummed
 
 
+@pytest.mark.requirement("BAD-FLOOD")
 @pytest.mark.requirement("SC-BADINPUT")
 def test_ten_thousand_messages_to_every_role(deploy):
     """Alive afterwards, no larger, and nodes hand over as ever"""

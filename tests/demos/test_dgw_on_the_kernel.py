@@ -77,6 +77,7 @@ def test_killed_agent_forwards_on_and_recovers(deploy, mode):
 
 
 @pytest.mark.parametrize("mode", ["direct", "relay"])
+@pytest.mark.requirement("RETX-1", "RETX-2", "RETX-11")
 def test_lost_acknowledgements(deploy, mode):
     """RETX-1, RETX-2, RETX-11 on the wire: PBAs dropped by nft, one tunnel and one pair of DLIFs in the end"""
     run = deploy("basic", mode=mode)
@@ -95,6 +96,7 @@ def test_lost_acknowledgements(deploy, mode):
 
 
 @pytest.mark.parametrize("mode", ["direct", "relay"])
+@pytest.mark.requirement("RETX-11")
 def test_doubled_signalling(deploy, mode):
     """RETX-11: every Mobility Header to the anchor comes twice; the second of each changes nothing"""
     run = deploy("basic", mode=mode)
@@ -112,6 +114,7 @@ def test_doubled_signalling(deploy, mode):
     assert len([item for item in items if item.startswith("tunnel ")]) == 1
 
 
+@pytest.mark.requirement("SC-PINGPONG")
 def test_everything_is_as_before_after_a_round_trip(deploy):
     """SC-PINGPONG on the kernel: D1 -> D2 -> D1 leaves no rule, table, tunnel or interface behind"""
     run = deploy("basic", mode="relay")

@@ -84,6 +84,7 @@ def test_a_gateway_does_not_serve_whom_it_may_not():
 
 
 @pytest.mark.parametrize(("mode", "target"), [("direct", D1), ("relay", CMD)])
+@pytest.mark.requirement("LIPA-6")
 def test_a_gateway_names_no_prefix_that_is_nobodys(mode, target):
     """Option 65 of a PBU holds the node's prefixes, all out of some gateway's pool (AMB-12, LIPA-6)"""
     domain = attached(mode)

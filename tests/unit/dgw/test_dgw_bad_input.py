@@ -168,6 +168,7 @@ def test_service_disabled(anchor):
     assert (answers[0].status, changed) == (152, False)
 
 
+@pytest.mark.requirement("RETX-6", "RETX-7")
 def test_timestamps(anchor):
     """RETX-6, RETX-7: 157 before 156, equality counts as old, replies carry the receiver's clock"""
     now = ticks(anchor.domain.now)
@@ -181,6 +182,7 @@ def test_timestamps(anchor):
     assert (ack.status, changed) == (157, False), "a replay of the very same message"
 
 
+@pytest.mark.requirement("RETX-8")
 def test_sequence_scheme(anchor):
     """RETX-8: without Timestamp the 16-bit modular rule, 135 with the last accepted number"""
     assert anchor.ask(without(update(anchor.domain, sequence=15), Timestamp))[0][0].status == 0
@@ -353,6 +355,7 @@ def test_cmd_rejects(cmd, row):
     assert (ack.status, changed) == (status, False)
 
 
+@pytest.mark.requirement("CMD-2")
 def test_cmd_rejects_another_prefix_from_the_serving_gateway(cmd):
     """159 applies between a gateway and its own registration (CMD-2)"""
     message = update(cmd.domain, prefixes=[IPv6Network("2001:db8:a1:5::/64")])
@@ -360,6 +363,7 @@ def test_cmd_rejects_another_prefix_from_the_serving_gateway(cmd):
     assert (ack.status, changed) == (159, False)
 
 
+@pytest.mark.requirement("DEREG-3")
 def test_cmd_ignores_deregistration_by_others(cmd):
     """DEREG-3"""
     assert cmd.ask(update(cmd.domain, prefixes=[PREF_B], lifetime=0)) == ([], False)

@@ -143,6 +143,7 @@ def places():
     return {}
 
 
+@pytest.mark.requirement("BAD-INPUT")
 @pytest.mark.requirement("SC-BADINPUT", "HO-8", "RETX-6", "RETX-7", "SEC-4", "DEREG-3", "AMB-5", "AMB-6")
 @pytest.mark.parametrize(("role", "mode", "row"), list(every_row()))
 def test_refused_row(places, role, mode, row):
@@ -242,6 +243,7 @@ def outcome(place, faults):
     return f"{'ack' if isinstance(answer, BindingAck) else 'error'} {answer.status}"
 
 
+@pytest.mark.requirement("BAD-ORDER")
 @pytest.mark.requirement("SC-BADINPUT", "RETX-7")
 @pytest.mark.parametrize(("role", "mode"), [("gateway", "direct"), ("anchor", "relay"), ("cmd", "relay")])
 def test_of_two_faults_the_earlier_one_is_answered(role, mode):

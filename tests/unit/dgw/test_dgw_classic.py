@@ -535,6 +535,7 @@ def test_a_router_address_of_another_form_is_used_as_it_is(domain):
     assert dlif.link_local == chosen
 
 
+@pytest.mark.requirement("ATT-9")
 def test_a_refused_node_gets_nothing(domain):
     """RFC 5213 §6.9.1.2-11, spec ATT-9."""
     domain.cmd._registrar._profiles.clear()

@@ -91,6 +91,7 @@ def test_a_node_that_leaves_meanwhile_is_told_nothing_more(domain):
     assert not domain.heard("mn1dgw1", start)
 
 
+@pytest.mark.requirement("DLIF-2")
 def test_an_anchor_taken_up_again_speaks_as_usual(domain):
     """DLIF-2: the same DLIF, whose farewell is overtaken"""
     node = domain.node(2)

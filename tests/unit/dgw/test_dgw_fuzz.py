@@ -138,6 +138,7 @@ class Target:
         ("cmd", "proxy"),
     ],
 )
+@pytest.mark.requirement("BAD-FLOOD")
 def test_random_and_mutated_messages(role, mode):
     target = Target(role, mode, f"{role} {mode}")
     accepted = answered = 0
@@ -155,6 +156,7 @@ def test_random_and_mutated_messages(role, mode):
     assert target.core.inspect()["counters"]["rejected"] > 500
 
 
+@pytest.mark.requirement("BAD-FLOOD")
 @pytest.mark.requirement("SC-BADINPUT")
 @pytest.mark.parametrize(("role", "mode"), [("gateway", "relay"), ("anchor", "direct"), ("cmd", "relay")])
 def test_memory_stays_flat(role, mode):

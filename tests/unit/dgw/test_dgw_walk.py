@@ -27,6 +27,7 @@ def hnps(message):
     return [option.network for option in message.every(HomeNetworkPrefix)]
 
 
+@pytest.mark.requirement("ATT-3", "ATT-4", "ATT-8", "ATT-10", "RA-2")
 def test_first_attach_gives_prefix_dlif_and_ra(domain):
     """ATT-3, ATT-4, ATT-8, ATT-10, RA-2"""
     domain.attach(1, 1)
@@ -40,6 +41,7 @@ def test_first_attach_gives_prefix_dlif_and_ra(domain):
     assert domain.items(1, SourceGate) == [SourceGate("mn1dgw1", PREF[1])]
 
 
+@pytest.mark.requirement("ATT-5", "ATT-7", "ATT-8")
 def test_first_attach_signalling_relay():
     """ATT-5, ATT-7: PBU with D to the CMD, PBA without option 67, RA only after it (ATT-8)"""
     domain = Domain("relay")
@@ -59,6 +61,7 @@ def test_first_attach_signalling_relay():
     assert domain.ras(1)
 
 
+@pytest.mark.requirement("ATT-6")
 def test_first_attach_direct_sends_no_update():
     """ATT-6"""
     domain = Domain("direct")
@@ -69,6 +72,7 @@ def test_first_attach_direct_sends_no_update():
     assert domain.cmd.inspect()["repository"]["mn1@dmm.example"]["serving"] == str(address(1))
 
 
+@pytest.mark.requirement("HO-1", "HO-9", "HO-12", "DLIF-2", "RA-2", "RA-5")
 def test_handover_turns_prefix_into_tunnel(domain):
     """HO-1 to HO-9, HO-12, DLIF-2, RA-2, RA-5"""
     domain.attach(1, 1)
@@ -94,6 +98,7 @@ def test_handover_turns_prefix_into_tunnel(domain):
     assert not domain.advertised[address(1)], "RA-10: nothing is said where the node left"
 
 
+@pytest.mark.requirement("HO-3")
 def test_handover_messages_direct():
     """HO-3: N -> P with HI 3, HNP prefA, own prefix in option 65"""
     domain = Domain("direct")
@@ -108,6 +113,7 @@ def test_handover_messages_direct():
     assert update.first(AnchoredPrefix).network == PREF[2]
 
 
+@pytest.mark.requirement("CMD-RELAY-1", "CMD-4", "CMD-5")
 def test_handover_messages_relay():
     """CMD-RELAY-1 to -3, CMD-4, CMD-5: N -> C -> P -> C -> N"""
     domain = Domain("relay")
@@ -134,6 +140,7 @@ def test_handover_messages_relay():
     assert group.link_layer.text == "02:d6:00:01:00:01"
 
 
+@pytest.mark.requirement("CMD-LOC-1")
 def test_handover_messages_locator():
     """CMD-LOC-1 to -3: N -> C, C -> P, then P -> C and P -> N; nothing from the CMD to N"""
     domain = Domain("locator")
@@ -158,6 +165,7 @@ def test_handover_messages_locator():
     assert set(domain.ras(2)) == {"mn1dgw1", "mn1dgw2"}
 
 
+@pytest.mark.requirement("CMD-PROXY-1")
 def test_handover_messages_proxy():
     """CMD-PROXY-1, -2: the CMD answers N before the anchor is told; the anchor's PBA only confirms"""
     domain = Domain("proxy")
@@ -179,6 +187,7 @@ def test_handover_messages_proxy():
     assert set(domain.ras(2)) == {"mn1dgw1", "mn1dgw2"}
 
 
+@pytest.mark.requirement("CMD-PROXY-2")
 def test_proxy_takes_back_what_an_anchor_refuses():
     """CMD-PROXY-2: a corrective PBA removes that anchor's DLIF, RA and forwarding, nothing else"""
     domain = Domain("proxy")
@@ -194,6 +203,7 @@ def test_proxy_takes_back_what_an_anchor_refuses():
 
 
 @pytest.mark.parametrize("mode", ["relay", "locator", "proxy"])
+@pytest.mark.requirement("HO-11")
 def test_silent_anchor_does_not_hold_up_the_own_prefix(mode):
     """HO-11"""
     domain = Domain(mode)
@@ -205,6 +215,7 @@ def test_silent_anchor_does_not_hold_up_the_own_prefix(mode):
     assert "mn1dgw2" in domain.ras(2)
 
 
+@pytest.mark.requirement("SC-3ANCHORS", "DLIF-8")
 def test_third_gateway_has_two_anchors(domain):
     """SC-3ANCHORS, DLIF-8"""
     for index in (1, 2, 3):
@@ -222,6 +233,7 @@ def test_third_gateway_has_two_anchors(domain):
     assert [ra.preference for ra in domain.ras(3).values()].count("low") == 2
 
 
+@pytest.mark.requirement("HO-14", "CMD-7", "SC-PINGPONG")
 def test_ping_pong_reuses_prefix_and_identity(domain):
     """HO-14, CMD-7, SC-PINGPONG"""
     domain.attach(1, 1)
@@ -244,6 +256,7 @@ def test_ping_pong_reuses_prefix_and_identity(domain):
         assert [a.address for a in domain.session().anchors] == [address(2)]
 
 
+@pytest.mark.requirement("ATT-15")
 def test_repeated_trigger_changes_nothing(domain):
     """ATT-15"""
     domain.attach(1, 1)
@@ -255,6 +268,7 @@ def test_repeated_trigger_changes_nothing(domain):
     assert domain.kernel[address(1)] == kernel
 
 
+@pytest.mark.requirement("SC-SIMUL")
 def test_nodes_share_one_tunnel(domain):
     """SC-SIMUL: one tunnel per pair of gateways, removed with the last prefix"""
     for number in (1, 2):
