@@ -20,7 +20,7 @@ from testbed.vm.kernel import Kernel
 from topologies.cli.errors import Failure, Mistake
 from topologies.cli.inside import command
 
-LIMIT = 1800.0
+LIMIT = 3600.0
 """seconds a guest may take"""
 _ROOT = Path(__file__).resolve().parents[2]
 _LEAN = ("-p", "no:cacheprovider", "-p", "no:hypothesispytest")
