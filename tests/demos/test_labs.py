@@ -41,7 +41,9 @@ def _need_wifi():
 @pytest.mark.parametrize(("name", "options"), list(_variants()))
 def test_lab_passes_every_check(deploy, request, name, options):
     tunnel = options.get("tunnel")
-    for feature in filter(None, (tunnel, {"xfrm": "esp"}.get(options.get("protection")))):
+    esp = "esp" if options.get("protection") == "xfrm" else None
+    netem = "netem" if options.get("delay") else None
+    for feature in filter(None, (tunnel, esp, netem)):
         if refusal(feature):
             pytest.skip(f"this kernel has no {feature}: {refusal(feature)}")
     if options.get("radio") == "wifi":

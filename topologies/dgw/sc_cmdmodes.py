@@ -29,7 +29,6 @@ class CmdModesLab(DgwLab):
     name = "sc-cmdmodes"
     title = "The signalling modes, message by message"
     variants = ALL_MODES
-    stock_variants = tuple({**variant, "delay": 20.0} for variant in ALL_MODES)
 
     def plan(self, options: DgwOptions) -> DgwPlan:
         """Size and addresses of the lab."""
