@@ -99,7 +99,8 @@ def withdrawn(run: Run, event: dict[str, object]) -> Result:
         final = [one for one in after if any(o.prefix == prefix and not o.lifetime for o in one.routes)]
         # Until that first RA a gateway may not have heard yet: the word reaches one after the other.
         since = final[0].time if final else when
-        again = [one for one in after if one.time >= since and any(o.prefix == prefix and o.lifetime for o in one.routes)]
+        later = [one for one in after if one.time >= since]
+        again = [one for one in later if any(o.prefix == prefix and o.lifetime for o in one.routes)]
         tally.see(*final)
         late = since - when
         tally.demand(late <= AT_ONCE * run.slowness, f"{prefix} is withdrawn after {late:.1f} s", *final[:1])
