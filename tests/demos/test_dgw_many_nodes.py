@@ -33,6 +33,7 @@ def test_twenty_nodes_run_on_two_cpus_in_little_memory(deploy, two_cpus):
 
 
 @pytest.mark.stock
+@pytest.mark.virtual_time
 @pytest.mark.requirement("SC-CMDMODES")
 def test_the_modes_differ_where_the_cmd_is_far(deploy):
     """PBU to usable tunnels: proxy ≤ locator ≤ relay (spec SC-CMDMODES)."""
