@@ -66,6 +66,17 @@ class KernelDump:
                 found[network(rule["src"], rule.get("srclen"))] = str(rule["table"])
         return found
 
+    def arrivals(self) -> list[Object]:
+        """Rules that send what came from the core to its destination, before any uplink could send it back."""
+        return [
+            rule
+            for rule in self.own_rules()
+            if rule["priority"] < UPLINK_PREFERENCE
+            and rule.get("fwmark")
+            and rule["table"] == "main"
+            and {rule.get("src", "all"), rule.get("dst", "all")} == {"all"}
+        ]
+
     def tables(self) -> dict[str, list[Object]]:
         """Table number -> the agent's routes in it, of the tables made for uplinks."""
         found: dict[str, list[Object]] = defaultdict(list)
