@@ -141,7 +141,7 @@ class Discovery:
 
     def _solicited(self, control: Control, inner: Inner, message: NeighborSolicitation, now: float) -> str | None:
         for_us = message.target == self.self.address or (self.self.router and message.target == ANYCAST)
-        if not for_us or self.self.address is None:
+        if not for_us or inner.destination != message.target or self.self.address is None:
             return "nd_not_for_us"
         neighbor = control.neighbor
         if neighbor is None or neighbor.address != inner.source:
