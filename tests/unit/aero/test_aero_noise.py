@@ -9,15 +9,16 @@ from ipaddress import IPv6Address
 
 import pytest
 from aero_forged import C1, S1, THIEF, dhcp, relay_forward, relay_reply, request, solicitation
-from aero_noise import noise
 from aero_packets import ipv4, ipv6
 from aero_whole import CLIENT, SERVER, STRANGER, Whole, attached
 
 from agents.aero.constants import REASSEMBLY_PER_NEIGHBOR
+from agents.aero.dataplane.encapsulation import Carrier
 from agents.aero.inner_packets import push_discovery
 from agents.aero.notices import DhcpAnswer
 from agents.wire.dhcpv6_options import ClientId, IaPd
 from agents.wire.nd import NeighborAdvertisement
+from topologies.tools.aero_noise import PORTS, noise
 
 SEEDS = [
     bytes(ipv6("2001:db8:1000:2000::10", "2001:db8:99::1", 100)),
@@ -39,7 +40,7 @@ def bombard(node: Whole, hosts: list[str], seed: int) -> None:
     chance = random.Random(seed)
     for through, payload in noise(SEEDS, COUNT, seed):
         node.now += 0.001
-        node.arrive(payload, chance.choice(hosts), through=through, port=6080 if through == 1 else 8060)
+        node.arrive(payload, chance.choice(hosts), through=Carrier(through), port=PORTS.get(through, 0))
         node.sent.clear()
         node.delivered.clear()
         node.asked.clear()
