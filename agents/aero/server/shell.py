@@ -108,6 +108,8 @@ def _dhcp_socket(server: DhcpServer) -> socket.socket:
     """Connected: the kernel lets through what comes from there, and tells when nobody is there (spec LDRA-7)."""
     made = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
     try:
+        if server.relay_port:
+            made.bind(("::", server.relay_port))
         made.connect((str(server.address), server.port))
     except OSError as error:
         made.close()
