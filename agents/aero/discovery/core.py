@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -22,8 +23,13 @@ from agents.timers import Timers
 from agents.wire.nd import NdMessage, NeighborAdvertisement, NeighborSolicitation
 from agents.wire.nd_options import Nonce, Observed, Option
 
-SOON = 1.0
-"""How long after a packet went out an idle neighbor is asked whether it is still there."""
+SOON, TOGETHER = 1.0, 0.125
+"""How often it is looked whether a neighbor answers; and all looks within so many seconds are one: thousands of
+neighbors, each at a moment of its own, would keep a Server from doing anything else."""
+
+
+def _soon(now: float) -> float:
+    return math.ceil((now + SOON) / TOGETHER) * TOGETHER
 
 
 @dataclass(frozen=True)
@@ -56,7 +62,7 @@ class Discovery:
     def watch(self, neighbor: Neighbor, interval: float | None, now: float) -> None:
         """Ask the neighbor after `interval` seconds of silence, and when packets to it go unanswered (CLI-9)."""
         self._watched[neighbor.address] = Watched(interval)
-        self._checks.set(neighbor.address, now + SOON)
+        self._checks.set(neighbor.address, _soon(now))
 
     def forget(self, neighbor: Neighbor) -> None:
         """Stop everything about a neighbor."""
@@ -86,7 +92,7 @@ class Discovery:
             neighbor, watched = self.cache.get(address), self._watched.get(address)
             if neighbor and watched:
                 self._check(neighbor, watched, now)
-                self._checks.set(address, now + SOON)
+                self._checks.set(address, _soon(now))
 
     def _check(self, neighbor: Neighbor, watched: Watched, now: float) -> None:
         path = neighbor.path
@@ -141,7 +147,7 @@ class Discovery:
 
     def _solicited(self, control: Control, inner: Inner, message: NeighborSolicitation, now: float) -> str | None:
         for_us = message.target == self.self.address or (self.self.router and message.target == ANYCAST)
-        if not for_us or self.self.address is None:
+        if not for_us or inner.destination != message.target or self.self.address is None:
             return "nd_not_for_us"
         neighbor = control.neighbor
         if neighbor is None or neighbor.address != inner.source:
