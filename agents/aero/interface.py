@@ -86,11 +86,18 @@ class Kernel:
             if present is not None:
                 self._remove(present)
 
+    def settle(self) -> None:
+        """Advertise downstream what was installed and removed since the last time (KernelError)."""
+        if self._advertiser:
+            self._advertiser.settle()
+
     def close(self) -> None:
         """Remove everything, the newest first; what the kernel refuses must not keep the rest."""
         for item in reversed(list(self._items.values())):
             with contextlib.suppress(KernelError):
                 self.remove([item])
+        with contextlib.suppress(KernelError):
+            self.settle()
         with contextlib.suppress(KernelError):
             self._put_back(*list(self._before))
         self._netlink.close()

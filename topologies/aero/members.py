@@ -12,6 +12,7 @@ h1, h2 hosts downstream of router Clients        g 2001:db8:9::2, 198.18.9.2: a 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from ipaddress import ip_network
 
 AGGREGATES = ("2001:db8:1000::/40", "192.0.2.0/24")
 NATIVE = {"ipv6": "2001:db8:9::2", "ipv4": "198.18.9.2"}
@@ -100,6 +101,14 @@ class Client:
         """What both Servers have reserved for it."""
         letter = "0abc"[self.index]
         return {"ipv6": f"2001:db8:1000:{letter}000::/56", "ipv4": f"192.0.2.{16 * self.index}/28"}
+
+    def own_addresses(self, family: str) -> list[str]:
+        """Those of a prefix that its AERO interface holds (agents.aero.client.models)."""
+        if self.model == "router":
+            return []
+        prefix = ip_network(self.prefixes[family])
+        last = prefix.num_addresses - (2 if prefix.version == 4 else 1)
+        return [str(prefix[number]) for number in range(1, min(self.addresses, last) + 1)]
 
     def subnet(self, number: int) -> str:
         """A /64 of its IPv6 prefix."""

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from topologies.aero.kea import KeaSettings, Pool
-from topologies.aero.members import AGGREGATES, NATIVE, WIDE, Client, Server
+from topologies.aero.members import AGGREGATES, NATIVE, WIDE, Client, Lan, Server
 from topologies.aero.network import AeroTopo
 from topologies.lab import RUNTIME, AgentSpec, KeaSpec, RadvdSpec, option
 
-__all__ = ["NATIVE", "WIDE", "AeroOptions", "AeroPlan", "Client", "Server"]
+__all__ = ["NATIVE", "WIDE", "AeroOptions", "AeroPlan", "Client", "Lan", "Server"]
 
 
 @dataclass(frozen=True)
@@ -103,6 +103,7 @@ class AeroPlan:
                     "nats": c.nat_names,
                     "host": c.host,
                     "model": c.model,
+                    "own": [address for family in c.families for address in c.own_addresses(family)],
                     "downstream": [
                         {"node": lan.node, "mode": lan.mode, "prefix": c.subnet(lan.subnet)} for lan in c.downstream
                     ],
