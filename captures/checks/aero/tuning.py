@@ -15,6 +15,7 @@ from captures.checks.base import Result, Tally, check, milliseconds, plural
 from captures.run import Run
 
 WHOLE, GUARANTEED = 1280, 1500
+NONE = "no packet of 1281 to 1500 octets"
 TURN = 0.02
 """Seconds between a packet's arrival at an interface and the agent's next packet that may know of it."""
 Where = tuple[Address, int, str]
@@ -71,7 +72,7 @@ def _tuning(run: Run, node: Server | Client) -> Result:
     times = [answer for path in paths.values() for answer in _moments(path)]
     proven = ", ".join(sorted({f"{path.proven} proven" for path in paths.values() if path.answers}))
     moment = f", {milliseconds(max(times))} after its probe" if times else ""
-    return tally.result(f"{counts['whole']} whole, {counts['cut']} cut; {proven or 'nothing proven'}{moment}")
+    return tally.result(f"{counts['whole']} whole, {counts['cut']} cut; {proven or 'nothing proven'}{moment}", NONE)
 
 
 def _moments(path: _Path) -> Iterator[float]:
