@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 from captures.aero.link import AeroLink, Client, Server
 from captures.aero.records import Frame
@@ -162,35 +161,3 @@ def _sizes(link: AeroLink, name: str, wanted: Mapping[str, Sequence[int]]) -> Re
         if not sent[node]:
             tally.wrong(f"{node} sent nothing of it")
     return tally.result(f"{plural(len(tally.seen), 'frame')}: {text}")
-
-
-@check("aero-sweep")
-def aero_sweep(run: Run, name: str, smallest: int, largest: int) -> list[Result]:
-    """Judge a series in which every inner size came once: each gets through, and back."""
-    link = run.aero
-    assert link
-    ping = next((one for one in link.pings if one.name == name), None)
-    tally = Tally(
-        f"aero-sweep.{name}",
-        "FRAG-1",
-        "Every inner size gets through",
-        f"requests and replies of every size from {smallest} to {largest} octets at both ends",
-    )
-    if ping is None:
-        return [tally.result(nothing=f"the script sent no {name}")]
-    for node, kind in ((ping.peer, "request"), (ping.node, "reply")):
-        ends = [
-            one
-            for (where, _interface), frames in link.captures.items()
-            if where == node
-            for one in frames
-            if one.echo and one.echo[:2] == (kind, ping.identifier) and not one.code
-        ]
-        tally.see(*ends)
-        other = sorted({one.innermost.size for one in ends if one.echo and one.innermost.size != one.echo[2]})
-        tally.demand(not other, f"{plural(len(other), kind)} of another size at {node}: {other[:8]}")
-        missing = sorted(set(range(smallest, largest + 1)) - {one.innermost.size for one in ends})
-        tally.demand(not missing, f"{plural(len(missing), kind)} missing at {node}: {missing[:8]}")
-    if not tally.seen:
-        return [replace(tally, problems=[]).result(nothing=f"no packet of {name} at its ends")]
-    return [tally.result(f"{largest - smallest + 1} sizes, both ways")]

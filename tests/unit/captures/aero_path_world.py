@@ -8,7 +8,14 @@ ROUTER = "2001:db8:1000:a000::ff"
 CHECKS = [
     {"check": "aero-fragments"},
     {"check": "aero-sizes", "sizes": {"first": {"c1": [1060, 412], "s1": [1060, 412]}, "whole": {"c1": [1428]}}},
-    {"check": "aero-sweep", "name": "sweep", "smallest": 1279, "largest": 1283},
+    {
+        "check": "aero-sweep",
+        "name": "sweep",
+        "smallest": 1470,
+        "largest": 1474,
+        "whole": {"c1": 1472, "s1": 1472},
+        "around": [28, 36],
+    },
     {"check": "aero-tuning"},
     {"check": "aero-too-big", "name": "large", "mtu": 1500},
     {"check": "aero-duplicates", "name": "doubled", "detected": True},
@@ -36,12 +43,14 @@ class PathWorld(World):
 
     def sizes(self):
         """Cut before a size is proven, whole afterwards where it fits."""
-        self.series("first", 60, 1.0, [1400], cut=True)
+        self.series("first", 60, 1.0, 1400, cut=True)
         self.probe("probe", 1.1, b"abcdef")
         self.probe("return", 1.2, b"ghijkl", towards_client=True)
-        self.series("whole", 61, 2.0, [1400])
-        self.series("cut", 62, 2.2, [1500], cut=True)
-        self.series("sweep", 63, 3.0, [1279, 1280, 1281, 1282, 1283], size=0, expect="every size")
+        self.series("whole", 61, 2.0, 1400)
+        self.series("cut", 62, 2.2, 1500, cut=True)
+        self.pings("sweep", "h1", "g", 3.0, 3.5, size=0, ident=63, count=5, expect="every size")
+        for size in range(1470, 1475):
+            self.ping("sweep", 63, size, 3.0 + (size - 1470) * 0.05, size, cut=size > 1472)
 
     def large(self):
         """What does not fit is told."""
@@ -54,14 +63,14 @@ class PathWorld(World):
 
     def doubled(self):
         """The network doubles one packet of three."""
-        self.series("doubled", 65, 5.0, [84] * 3, atomic=True)
+        self.series("doubled", 65, 5.0, 84, count=3, atomic=True)
         packet = echo(H1, G, 65, 2, 84, ttl=63)
         self.carry("twin", ("s1-wan",), 5.0995, packet, **AWAY, fragment={"ident": self._last["up"] - 1})
         self.say("counters", 5.5, node="s1", dpd_dup=1)
 
     def minimal(self):
         """Protocol 41 is no longer let through."""
-        self.series("before", 66, 6.0, [84], code="1")
+        self.series("before", 66, 6.0, 84, code="1")
         self.say("step", 7.0, title=APPEARS)
         self.pings("during", "h1", "g", 7.1, 7.8, size=84, ident=67, count=3)
         self.put("during:1", "h1-eth0", 7.1, echo(H1, G, 67, 1, 84))
@@ -79,13 +88,11 @@ class PathWorld(World):
         answer = discovery(136, asked, asking, asked, nonce(octets), flags=0x40)
         self.carry(f"{tag}:answer", back[1], time + 0.001, answer, **there[1])
 
-    def series(self, name, ident, time, sizes, *, size=None, expect="reply", **how):
-        """Echo requests and their replies, and the event that announces them; sequence numbers are sizes or 1, 2 ..."""
-        shown = sizes[0] if size is None else size
-        end = time + 0.1 * len(sizes)
-        self.pings(name, "h1", "g", time, end, size=shown, ident=ident, count=len(sizes), expect=expect)
-        for number, one in enumerate(sizes):
-            self.ping(name, ident, number + 1 if shown else one, time + number * 0.05, one, **how)
+    def series(self, name, ident, time, size, count=1, **how):
+        """Echo requests and their replies, and the event that announces them."""
+        self.pings(name, "h1", "g", time, time + 0.1 * count, size=size, ident=ident, count=count)
+        for number in range(count):
+            self.ping(name, ident, number + 1, time + number * 0.05, size, **how)
 
     def ping(self, name, ident, number, time, size, **how):
         """One request and its reply, at all interfaces."""

@@ -9,6 +9,7 @@ from aero_world import C1, H1, OUTSIDE, S1, G
 
 FRAGMENTS, SIZES, SWEEP, TUNING, TOO_BIG, DUPLICATES, FALLBACK, ENCAPSULATION, PINGS = CHECKS
 NATTED = entry_of(NAT_CHECKS, "aero-encapsulation")
+CUT = tuple(f"{name}:{way}" for name in ("first:1", "cut:1", "sweep:1473", "sweep:1474") for way in ("up", "down"))
 FIRST, SECOND = "first:1:up:0@c1-wan", "first:1:up:1024@c1-wan"
 
 
@@ -66,7 +67,7 @@ def more_after_the_last():
 
 @doctored(FRAGMENTS, "aero-fragments.parts", "nothing was cut", outcome=None)
 def nothing_cut():
-    return without(PathWorld, "first:1:up", "first:1:down", "cut:1:up", "cut:1:down")
+    return without(PathWorld, *CUT)
 
 
 @doctored(FRAGMENTS, "aero-fragments.alike", "outer headers differ")
@@ -96,9 +97,7 @@ def other_next_header_on_the_second():
 
 @doctored(FRAGMENTS, "aero-fragments.alike", "nothing behind a Fragment Header", outcome=None)
 def no_fragment_headers():
-    return without(
-        PathWorld, *(f"{one}:1:{way}" for one in ("first", "cut") for way in ("up", "down")), "doubled", "twin"
-    )
+    return without(PathWorld, *CUT, "doubled", "twin")
 
 
 @doctored(FRAGMENTS, "aero-fragments.fresh", "c1 uses an identification again")
@@ -139,19 +138,31 @@ def series_without_name():
     return PathWorld()
 
 
-@doctored(SWEEP, "aero-sweep.sweep", "1 request missing at g: [1281]")
+@doctored(SWEEP, "aero-sweep.sweep", "1 request missing at g: [1471]")
 def one_size_missing_there():
-    return without(PathWorld, "sweep:1281@g-eth0")
+    return without(PathWorld, "sweep:1471@g-eth0")
 
 
-@doctored(SWEEP, "aero-sweep.sweep", "1 reply missing at h1: [1283]")
+@doctored(SWEEP, "aero-sweep.sweep", "1 reply missing at h1: [1474]")
 def one_size_missing_back():
-    return without(PathWorld, "sweep:1283:reply@h1-eth0")
+    return without(PathWorld, "sweep:1474:reply@h1-eth0")
 
 
-@doctored(SWEEP, "aero-sweep.sweep", "1 request of another size at g: [1281]")
+@doctored(SWEEP, "aero-sweep.sweep", "1 request of another size at g: [1471]")
 def size_changed_under_way():
-    return changed("sweep:1282@g-eth0", octets=echo(H1, G, 63, 1282, 1281, ttl=62))
+    return changed("sweep:1472@g-eth0", octets=echo(H1, G, 63, 1472, 1471, ttl=62))
+
+
+@doctored(SWEEP, "aero-sweep.sweep.c1", "1472 octets as 1060 + 484")
+def one_size_cut_that_fits():
+    world = without(PathWorld, "sweep:1472:up")
+    world.inside("cut", "up", 3.101, echo(H1, G, 63, 1472, 1472, ttl=63), cut=True)
+    return world
+
+
+@doctored(SWEEP, "aero-sweep.sweep.s1", "s1 sent nothing of sweep", outcome=None)
+def one_side_of_the_sweep_silent():
+    return without(PathWorld, *(f"sweep:{size}:down" for size in range(1470, 1475)))
 
 
 @doctored(SWEEP, "aero-sweep.other", "the script sent no other", outcome=None, name="other")
