@@ -76,7 +76,7 @@ def _outside(link: AeroLink, name: str, ping: Ping | None, node: str, limit: int
         f"aero-sweep.{name}.{node}",
         "FRAG-2, FRAG-1",
         f"{node} cuts what is too large, and nothing else",
-        f"whole up to {limit} octets, {around[0]} more outside; larger ones as {SPLIT} and the rest, each {around[1]} more",
+        f"up to {limit} octets whole, {around[0]} more outside; larger ones as {SPLIT} + rest, each {around[1]} more",
     )
     counts = {1: 0, 2: 0}
     for parts in echoes(link, node, ping.identifier) if ping else ():
