@@ -65,6 +65,11 @@ class Solicitation:
     sent: int = 0
     due: float = 0.0
 
+    @property
+    def decides(self) -> bool:
+        """Its loss tells of the link-layer address: no probe of a size, nor of a Fragment Header."""
+        return self.retries > 1 and not self.atomic
+
 
 class Solicitations:
     """All outstanding solicitations of a node."""
@@ -101,8 +106,8 @@ class Solicitations:
         return made
 
     def waiting_for(self, lladdr: LinkLayerAddress) -> bool:
-        """Whether a solicitation to this link-layer address is outstanding."""
-        return any(each.lladdr == lladdr for each in self._outstanding.values())
+        """Whether a solicitation is outstanding whose loss will tell that this link-layer address is gone."""
+        return any(each.lladdr == lladdr and each.decides for each in self._outstanding.values())
 
     def match(self, nonce: bytes, lladdr: LinkLayerAddress) -> Solicitation | None:
         """The solicitation that an advertisement from this link-layer address answers; it is settled."""

@@ -1,5 +1,27 @@
 """Checks of an AERO link: attachment, NAT views, encapsulation, fragmentation, reachability."""
 
-from captures.checks.aero import attach, duplicates, encapsulation, fallback, fragments, nat, pings, sweep, tuning
+from captures.checks.aero import (
+    attach,
+    black_hole,
+    duplicates,
+    encapsulation,
+    fallback,
+    fragments,
+    nat,
+    pings,
+    sweep,
+    tuning,
+)
 
-__all__ = ["attach", "duplicates", "encapsulation", "fallback", "fragments", "nat", "pings", "sweep", "tuning"]
+__all__ = [
+    "attach",
+    "black_hole",
+    "duplicates",
+    "encapsulation",
+    "fallback",
+    "fragments",
+    "nat",
+    "pings",
+    "sweep",
+    "tuning",
+]

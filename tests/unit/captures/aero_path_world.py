@@ -3,7 +3,7 @@
 from aero_octets import discovery, echo, nonce, too_big
 from aero_world import C1, CLIENT, DUIDS, H1, S1, SERVER, G, World
 
-APPEARS = "a middlebox appears"
+APPEARS, LOWERS = "a middlebox appears", "the MTU is lowered"
 ROUTER = "2001:db8:1000:a000::ff"
 CHECKS = [
     {"check": "aero-fragments"},
@@ -17,11 +17,12 @@ CHECKS = [
         "around": [28, 36],
     },
     {"check": "aero-tuning"},
+    {"check": "aero-black-hole", "step": LOWERS, "nodes": ["c1"], "bound_ms": 4000},
     {"check": "aero-too-big", "name": "large", "mtu": 1500},
     {"check": "aero-duplicates", "name": "doubled", "detected": True},
     {"check": "aero-fallback", "step": APPEARS, "nodes": ["c1", "s1"], "bound_ms": 1000},
     {"check": "aero-encapsulation", "data": ["0", "0F", "1"], "outer": [4], "inner": [6]},
-    {"check": "aero-pings", "ttl": {"first": 62}, "max_lost": {"during": 1}},
+    {"check": "aero-pings", "ttl": {"first": 62}, "max_lost": {"during": 1, "hole": 1}},
 ]
 AWAY = {"source": C1, "destination": S1}
 BACK = {"source": S1, "destination": C1}
@@ -40,6 +41,7 @@ class PathWorld(World):
         self.large()
         self.doubled()
         self.minimal()
+        self.hole()
 
     def sizes(self):
         """Cut before a size is proven, whole afterwards where it fits."""
@@ -79,12 +81,26 @@ class PathWorld(World):
             self.ping("during", 67, number, 7.3 + number * 0.1, 84)
         self.say("step", 8.0, title="done")
 
+    def hole(self):
+        """The path takes 1400 octets from now on, and no router says so."""
+        self.say("step", 10.0, title=LOWERS)
+        self.pings("hole", "h1", "g", 10.1, 13.6, size=1440, ident=68, count=2)
+        self.put("hole:1", "h1-eth0", 10.1, echo(H1, G, 68, 1, 1440))
+        self.carry("hole:1:up", ("c1-wan",), 10.101, echo(H1, G, 68, 1, 1440, ttl=63), **AWAY, df=True)
+        for number in range(3):
+            octets = b"lost%02d" % number
+            packet = discovery(135, CLIENT, SERVER, SERVER, nonce(octets))
+            self.carry(f"lost:{number}", ("c1-wan",), 10.2 + number, packet, **AWAY, df=True, pad=1472 - len(packet))
+            self.probe(f"small:{number}", 10.201 + number, b"smal%02d" % number, size=0)
+        self.ping("hole", 68, 2, 13.5, 1440, cut="up")
+        self.say("step", 14.0, title="done")
+
     def probe(self, tag, time, octets, *, towards_client=False, size=1500):
         """A padded solicitation and its answer."""
         asking, asked = (SERVER, CLIENT) if towards_client else (CLIENT, SERVER)
         packet = discovery(135, asking, asked, asked, nonce(octets))
         there, back = ((BACK, AWAY), (DOWN, UP)) if towards_client else ((AWAY, BACK), (UP, DOWN))
-        self.carry(tag, back[0], time, packet, **there[0], df=True, pad=size - 28 - len(packet))
+        self.carry(tag, back[0], time, packet, **there[0], df=bool(size), pad=max(0, size - 28 - len(packet)))
         answer = discovery(136, asked, asking, asked, nonce(octets), flags=0x40)
         self.carry(f"{tag}:answer", back[1], time + 0.001, answer, **there[1])
 
@@ -101,6 +117,8 @@ class PathWorld(World):
         self.inside(f"{tag}:up", "up", time + 0.001, echo(H1, G, ident, number, size, ttl=63), **how)
         self.put(tag, "g-eth0", time + 0.003, echo(H1, G, ident, number, size, ttl=62))
         self.put(f"{tag}:reply", "g-eth0", time + 0.004, echo(G, H1, ident, number, size, reply=True))
+        if how.get("cut") == "up":
+            how["cut"] = False
         self.inside(f"{tag}:down", "down", time + 0.005, echo(G, H1, ident, number, size, reply=True, ttl=63), **how)
         self.put(f"{tag}:reply", "h1-eth0", time + 0.007, echo(G, H1, ident, number, size, reply=True, ttl=62))
 

@@ -7,9 +7,11 @@ from aero_octets import echo, ip, too_big, udp
 from aero_path_world import AWAY, CHECKS, UP, PathWorld
 from aero_world import C1, H1, OUTSIDE, S1, G
 
-FRAGMENTS, SIZES, SWEEP, TUNING, TOO_BIG, DUPLICATES, FALLBACK, ENCAPSULATION, PINGS = CHECKS
+FRAGMENTS, SIZES, SWEEP, TUNING, HOLE, TOO_BIG, DUPLICATES, FALLBACK, ENCAPSULATION, PINGS = CHECKS
 NATTED = entry_of(NAT_CHECKS, "aero-encapsulation")
-CUT = tuple(f"{name}:{way}" for name in ("first:1", "cut:1", "sweep:1473", "sweep:1474") for way in ("up", "down"))
+CUT = tuple(
+    f"{name}:{way}" for name in ("first:1", "cut:1", "sweep:1473", "sweep:1474", "hole:2") for way in ("up", "down")
+)
 FIRST, SECOND = "first:1:up:0@c1-wan", "first:1:up:1024@c1-wan"
 
 
@@ -202,7 +204,7 @@ def too_big_not_heeded():
 
 @doctored(TUNING, "aero-tuning.c1", "proven", outcome=True)
 def too_big_heeded():
-    world = without(PathWorld, "whole", "sweep")
+    world = without(PathWorld, "whole", "sweep", "hole")
     return told_smaller(world)
 
 
@@ -215,7 +217,50 @@ def told_smaller(world):
 
 @doctored(TUNING, "aero-tuning.c1", "no packet of 1281 to 1500 octets", outcome=None)
 def no_large_packets():
-    return without(PathWorld, "first", "whole", "cut", "sweep", "probe", "return")
+    return without(PathWorld, "first", "whole", "cut", "sweep", "probe", "return", "hole")
+
+
+@doctored(TUNING, "aero-tuning.c1", "1440 octets cut, proven 1500")
+def cut_after_two_lost_probes():
+    return without(PathWorld, "lost:2")
+
+
+@doctored(HOLE, "aero-black-hole.c1", "large packets went on whole")
+def hole_unnoticed():
+    return without(PathWorld, "hole:2:up")
+
+
+@doctored(HOLE, "aero-black-hole.c1", "cut again after 3501.", bound_ms=3400)
+def hole_noticed_late():
+    return PathWorld()
+
+
+@doctored(HOLE, "aero-black-hole.c1", "2 probes lost before")
+def two_lost_probes():
+    return without(PathWorld, "lost:1")
+
+
+@doctored(HOLE, "aero-black-hole.c1", "no small solicitation was answered meanwhile")
+def silent_neighbor():
+    return without(PathWorld, *(f"small:{number}:answer" for number in range(3)))
+
+
+@doctored(HOLE, "aero-black-hole.c1", "a Packet Too Big arrived")
+def somebody_said_so():
+    world = PathWorld()
+    quoted = ip(C1, S1, 17, udp(8060, 8060, echo(H1, G, 68, 1, 1440)), df=True)[:68]
+    world.put("smaller", "c1-wan", 10.15, too_big("198.51.100.6", C1, 1400, quoted))
+    return world
+
+
+@doctored(HOLE, "aero-black-hole.c1", "c1 sent no large packet then", outcome=None)
+def nothing_large_in_the_hole():
+    return without(PathWorld, "hole")
+
+
+@doctored(HOLE, "aero-black-hole.c1", "the script has no such step", outcome=None, step="nothing happens")
+def no_hole():
+    return PathWorld()
 
 
 @doctored(TOO_BIG, "aero-too-big.large", "MTU 1480")
@@ -308,7 +353,7 @@ def never_minimal():
 
 @doctored(FALLBACK, "aero-fallback.c1", "no data by UDP afterwards")
 def never_by_udp():
-    return without(PathWorld, "during:2:up", "during:3:up")
+    return without(PathWorld, "during:2:up", "during:3:up", "hole")
 
 
 @doctored(FALLBACK, "aero-fallback.s1", "by UDP after 505.", bound_ms=500)
