@@ -151,4 +151,4 @@ class Solicitations:
         sending = SendControl(packet, solicitation.lladdr, bool(solicitation.size), pad, solicitation.atomic)
         self.outbox.do(sending)
         solicitation.sent += 1
-        solicitation.due = now + RETRANS_TIMER
+        solicitation.due += RETRANS_TIMER  # of the time it was due: what is late now does not make the end later

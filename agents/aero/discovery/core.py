@@ -26,6 +26,10 @@ from agents.wire.nd_options import Nonce, Observed, Option
 SOON = 1.0
 """How often it is looked whether packets to a neighbor go unanswered: the packet path tells nobody of its packets."""
 
+MARGIN = 0.1
+"""So much before KEEPALIVE_TIME of silence a neighbor is asked: five seconds and three solicitations are the sheet's
+eight already, and what the machine takes must not come on top."""
+
 
 @dataclass(frozen=True)
 class Watched:
@@ -98,7 +102,7 @@ class Discovery:
             return now + SOON
         patience = watched.interval
         if path.last_sent > path.last_received:
-            patience = min(KEEPALIVE_TIME, patience or KEEPALIVE_TIME)
+            patience = min(KEEPALIVE_TIME - MARGIN, patience or KEEPALIVE_TIME)
         due = path.last_received + patience if patience is not None else float("inf")
         if due <= now:
             self.solicit(neighbor, path, now)

@@ -76,7 +76,9 @@ class PathWorld(World):
         self.say("step", 7.0, title=APPEARS)
         self.pings("during", "h1", "g", 7.1, 7.8, size=84, ident=67, count=3)
         self.put("during:1", "h1-eth0", 7.1, echo(H1, G, 67, 1, 84))
-        self.carry("during:1:up", ("c1-wan",), 7.101, echo(H1, G, 67, 1, 84, ttl=63), **AWAY, code="1")
+        for again in range(2):
+            lost = echo(H1, G, 67, 1, 84, ttl=63)
+            self.carry(f"during:{again}:up", ("c1-wan",), 7.101 + again * 0.3, lost, **AWAY, code="1")
         for number in (2, 3):
             self.ping("during", 67, number, 7.3 + number * 0.1, 84)
         self.say("step", 8.0, title="done")

@@ -356,9 +356,16 @@ def never_by_udp():
     return without(PathWorld, "during:2:up", "during:3:up", "hole")
 
 
-@doctored(FALLBACK, "aero-fallback.s1", "by UDP after 505.", bound_ms=500)
+@doctored(FALLBACK, "aero-fallback.c1", "minimal still after 300.0 ms", bound_ms=250)
 def late_fallback():
     return PathWorld()
+
+
+@doctored(FALLBACK, "aero-fallback.c1", "no data for 600.0 ms before UDP")
+def traffic_pauses_before_udp():
+    world = without(PathWorld, "during:2:up", "during:3:up", "hole")
+    world.carry("late", UP, 8.001, echo(H1, G, 67, 3, 84, ttl=63), **AWAY)
+    return world
 
 
 @doctored(FALLBACK, "aero-fallback.c1", "minimal again after UDP")
