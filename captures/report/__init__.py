@@ -42,6 +42,7 @@ GROUPS = {
     "aero-fallback": "Fallback to UDP",
     "aero-sizes": "Sizes outside",
     "aero-sweep": "Every size",
+    "aero-black-hole": "Black hole",
     "aero-too-big": "Too big",
     "aero-fragments": "Fragments",
     "aero-tuning": "Fragmentation that tunes itself out",

@@ -281,7 +281,7 @@ class Forwarder:
         if neighbor is None or path is None:
             self._sink.deliver(packet)
         else:
-            self._departure.send(exit_over(neighbor, path), memoryview(packet), now)
+            self._departure.send(exit_over(neighbor, path, dpd=self._dpd), memoryview(packet), now)
 
     def send_control(
         self, packet: bytes, lladdr: LinkLayerAddress, *, df: bool = False, pad: int = 0, atomic: bool = False
@@ -314,7 +314,7 @@ class Forwarder:
         out = None
         if verdict.neighbor:
             path = verdict.neighbor.path
-            out = exit_over(verdict.neighbor, path) if path else None
+            out = exit_over(verdict.neighbor, path, dpd=self._dpd) if path else None
             if out is None:
                 verdict = Verdict(Action.DROP, counter="no_path", problem=Problem.ADDRESS_UNREACHABLE)
         if len(flows) >= FLOWS:
@@ -343,7 +343,7 @@ class Forwarder:
         self.counters["errors_sent"] += 1
         path = self._back.path if self._back else None
         if self._back and path:
-            self._departure.send(exit_over(self._back, path), memoryview(answer), self._now)
+            self._departure.send(exit_over(self._back, path, dpd=self._dpd), memoryview(answer), self._now)
         else:
             self._sink.deliver(answer)
 

@@ -2,6 +2,7 @@
 
 from captures.checks.aero import (
     attach,
+    black_hole,
     downstream,
     duplicates,
     encapsulation,
@@ -10,6 +11,7 @@ from captures.checks.aero import (
     models,
     nat,
     pings,
+    sweep,
     switching,
     tuning,
     uniqueness,
@@ -18,6 +20,7 @@ from captures.checks.aero import (
 
 __all__ = [
     "attach",
+    "black_hole",
     "downstream",
     "duplicates",
     "encapsulation",
@@ -26,6 +29,7 @@ __all__ = [
     "models",
     "nat",
     "pings",
+    "sweep",
     "switching",
     "tuning",
     "uniqueness",
