@@ -92,8 +92,6 @@ class DhcpServer:
 
     address: IPv6Address = field(default=IPv6Address("::1"))
     port: int = 547
-    mtu: int = 65536
-    """Octets of the largest packet on the way there; the default is that of a loopback (spec LDRA-11)."""
     rsoo: bool = True
     """Send the Client's link-layer address along (spec LDRA-10)."""
 

@@ -177,8 +177,6 @@ class ServerCore:
         message = client_message(datagram.payload)
         if message:
             self._admit(message, control.lladdr)
-        elif self.config.auth_keys:  # not genuine for all we know, whatever the DHCPv6 server would make of it
-            raise Refused("auth_missing")
         self._outbox.do(ToDhcpServer(forward))
 
     def _admit(self, message: Message, lladdr: LinkLayerAddress) -> None:
