@@ -94,8 +94,6 @@ class DhcpServer:
     port: int = 547
     relay_port: int = 0
     """Port to relay from: 547 for a server that knows no option 135, e.g. ISC dhcpd; 0: any (spec LDRA-6)."""
-    mtu: int = 65536
-    """Octets of the largest packet on the way there; the default is that of a loopback (spec LDRA-11)."""
     rsoo: bool = True
     """Send the Client's link-layer address along (spec LDRA-10)."""
 

@@ -161,7 +161,7 @@ class AeroLink:
     def steps(self) -> list[tuple[str, float, float]]:
         """(title, begin, end) of the script's steps."""
         marks = [(event["title"], event["t"]) for event in self.events if event["event"] == "step"]
-        ends = [when for _title, when in marks[1:]] + [float("inf")]
+        ends = [*(when for _title, when in marks), float("inf")][1:]
         return [(title, begin, end) for (title, begin), end in zip(marks, ends, strict=True)]
 
     def said(self, node: str, event: str) -> list[Object]:

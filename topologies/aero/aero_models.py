@@ -35,6 +35,13 @@ SHORT_LEASE = (4, 6, 12, 12)
 TRANSFER = 3
 """Seconds that the connection lasts which the switch must not break."""
 LOST, LEFT, SWITCH = "the Server is lost", "c2 and c3 leave", "c1 becomes a hybrid"
+ROUTED, WEAK = "MODEL-R1, MODEL-R3, ENC-5", "MODEL-Y1, MODEL-Y3, ENC-5"
+PROVED = {
+    **dict.fromkeys(("g-c1-unused", "g-c2-unused", "g-c3-unused"), "CLI-15"),
+    **dict.fromkeys(("c3-g", "g-c3", "h3-g", "g-h3", "h3-c3", "h1-g", "g-h1"), WEAK),
+    "past-the-tunnel": "MODEL-H4",
+}
+"""What series prove that are not of the router's nodes."""
 TTL = {
     "c2-h2-g": 62, "g-h2": 62, "r2-g": 62, "g-r2": 62, "r2-inside-g": 62, "g-r2-inside": 62, "n2-g": 62, "g-n2": 62,
     "c3-g": 63, "g-c3": 63, "h3-g": 62, "g-h3": 62, "h3-c3": 64, "h1-g": 62, "g-h1": 62,
@@ -106,12 +113,12 @@ class ModelsLab(AeroLab):
             {"check": "aero-withdrawal", "step": end, "clients": ["c2", "c3"], "bound_ms": 500 * slowness},
         ]
         if options.end == "lost":
-            return [*found, {"check": "aero-pings", "requirement": "MODEL-R1, MODEL-Y1"}]
+            return [*found, {"check": "aero-pings", "requirement": ROUTED, "requirements": PROVED}]
         return [
             *found,
             {"check": "aero-attach", "bound_ms": 1000 * slowness},
             {"check": "aero-encapsulation", "inner": [4, 6]},
-            {"check": "aero-pings", "requirement": "MODEL-R1, MODEL-R3, MODEL-Y1, MODEL-Y3, ENC-5", "ttl": TTL},
+            {"check": "aero-pings", "requirement": ROUTED, "requirements": PROVED, "ttl": TTL},
             {"check": "aero-addresses", "client": "c1", "least": ADDRESSES},
             {"check": "aero-unused"},
             {"check": "aero-strong-host", "client": "c1"},

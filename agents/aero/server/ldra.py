@@ -34,8 +34,8 @@ FROM_CLIENTS = frozenset(
 )
 """What a client port may send; relayed messages from there are somebody's forgery (spec LDRA-2)."""
 UNSPECIFIED = IPv6Address("::")
-HEADERS = 40 + 8
-"""Octets of IPv6 and UDP in front of a Relay-forward."""
+LARGEST = 65535 - 8
+"""Octets of a UDP payload toward the DHCPv6 server, which is on this node (spec LDRA-11)."""
 
 
 class Refused(Exception):
@@ -73,7 +73,7 @@ class Ldra:
             options.append(RelayPort())
         options.append(RelayMessage(payload))
         message = push_dhcpv6(RelayedMessage(MessageType.RELAY_FORWARD, 0, UNSPECIFIED, source, tuple(options)))
-        if len(message) + HEADERS > self._config.mtu:
+        if len(message) > LARGEST:
             raise Refused("dhcp_too_long")
         return message
 

@@ -46,22 +46,23 @@ def _answering(link: AeroLink, client: Client, least: int) -> Result:
         f"at least {least} addresses on the AERO interface, each answers from itself",
     )
     addresses = set()
-    for event in link.events:
-        if event["event"] != "every-address" or event["peer"] != client.name:
-            continue
+    series = [one for one in link.events if one["event"] == "every-address" and one["peer"] == client.name]
+    for event in series:
         requests = echoes(link.received(client), "request", event["icmp_id"])
         replies = echoes(seen_at(link, event["node"]), "reply", event["icmp_id"])
-        asked, answered = ({one.innermost.destination for one in requests}, {one.innermost.source for one in replies})
         tally.see(*requests, *replies)
-        for text in event["addresses"]:
-            address = ip_address(text)
+    for event in series if tally.seen else ():
+        asked = {one.innermost.destination for one in echoes(link.received(client), "request", event["icmp_id"])}
+        replies = echoes(seen_at(link, event["node"]), "reply", event["icmp_id"])
+        answered = {one.innermost.source for one in replies}
+        for address in map(ip_address, event["addresses"]):
             tally.demand(address in asked, f"no request for {address} at {client.name}")
             tally.demand(address in answered, f"no reply from {address} at {event['node']}")
             tally.demand(client.covers(address), f"{address} is not of {client.name}'s prefixes")
             addresses.add(address)
     if tally.seen:
         tally.demand(len(addresses) >= least, f"{len(addresses)} addresses only")
-    return tally.result(f"{plural(len(addresses), 'address')} answer", "no request to any of them")
+    return tally.result(f"{len(addresses)} addresses answer", "no request to any of them")
 
 
 def _no_detection(link: AeroLink) -> Result:
@@ -108,13 +109,15 @@ def _unused(link: AeroLink, ping: Ping) -> Result:
         if one.icmp and one.icmp[0] in UNREACHABLE[one.innermost.version] and _quotes(one, ping)
     ]
     tally.see(*arrived, *told)
+    if not tally.seen:
+        return tally.result(nothing=f"no request reached {client.name}")
     tally.demand(len(arrived) == ping.count, f"{len(arrived)} of {ping.count} requests arrive", *arrived[:3])
     tally.demand(not looped, "it goes back into the tunnel", *looped[:3])
     if arrived:
         tally.demand(bool(told), f"{ping.node} is not told")
     for one in told:
         tally.demand(client.covers(one.innermost.source), f"told from {one.innermost.source}", one)
-    return tally.result(f"{len(arrived)} arrived, {len(told)} answered", f"no request reached {client.name}")
+    return tally.result(f"{len(arrived)} arrived, {len(told)} answered")
 
 
 def _quotes(frame: Frame, ping: Ping) -> bool:
@@ -158,16 +161,15 @@ def aero_sources(run: Run) -> list[Result]:
         "requests arrive through the tunnel, from an address of the Client's prefixes and never of the underlay",
     )
     texts = []
-    for event in link.events:
-        if event["event"] != "from-any-source":
-            continue
-        client = link.clients[event["node"]]
-        sent = echoes(link.sent(client), "request", event["icmp_id"])
-        tally.see(*sent)
-        tally.demand(len({one.echo for one in sent}) == event["count"], f"{len(sent)} requests of {client.name}", *sent)
-        for one in sent:
+    series = [one for one in link.events if one["event"] == "from-any-source"]
+    sent = {one["icmp_id"]: echoes(link.sent(link.clients[one["node"]]), "request", one["icmp_id"]) for one in series}
+    tally.see(*(frame for frames in sent.values() for frame in frames))
+    for event in series if tally.seen else ():
+        client, mine = link.clients[event["node"]], sent[event["icmp_id"]]
+        tally.demand(len({one.echo for one in mine}) == event["count"], f"{len(mine)} requests of {client.name}", *mine)
+        for one in mine:
             tally.demand(client.covers(one.innermost.source), f"{client.name} sends from {one.innermost.source}", one)
         replies = echoes(link.received(client), "reply", event["icmp_id"])
-        tally.demand(len(replies) == len(sent), f"{len(replies)} replies to {client.name}")
-        texts += [f"{client.name} from {source}" for source in sorted({str(one.innermost.source) for one in sent})]
+        tally.demand(len(replies) == len(mine), f"{len(replies)} replies to {client.name}")
+        texts += [f"{client.name} from {source}" for source in sorted({str(one.innermost.source) for one in mine})]
     return [tally.result(", ".join(texts), "no Client sent anything without naming a source")]

@@ -40,7 +40,8 @@ def _no_router(link: AeroLink, client: Client, lan: Lan, begin: float, bound_ms:
     if moment is None:
         return tally.result(nothing=f"{client.name} did not lose its Server")
     offers = advertised(link, lan)
-    tally.demand(any(_lifetime(one) for one in offers if one.time < moment), "it was none before")
+    if offers:
+        tally.demand(any(_lifetime(one) for one in offers if one.time < moment), "it was none before")
     return _ended(tally, offers, moment, bound_ms, [one for one in offers if not _lifetime(one)])
 
 

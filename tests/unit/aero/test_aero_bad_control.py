@@ -18,7 +18,7 @@ from agents.aero.inner_packets import push_discovery, push_inner, push_udp
 from agents.aero.lladdr import Encapsulation, LinkLayerAddress
 from agents.aero.notices import DhcpAnswer, TooBig, Unreachable
 from agents.aero.server.interface_id import push_interface_id
-from agents.aero.server.ldra import HEADERS, Refused
+from agents.aero.server.ldra import LARGEST, Refused
 from agents.wire.buffer import ipv6_checksum
 from agents.wire.dhcpv6 import Message, MessageType, pull_dhcpv6, push_dhcpv6
 from agents.wire.dhcpv6_options import (
@@ -190,9 +190,8 @@ def test_a_message_too_long_for_the_dhcp_server_is_dropped():
     server, _client = attached()
     ldra = server.node.core._ldra
     lladdr = LinkLayerAddress(Encapsulation.UDP, ip_address(STRANGER), 8060)
-    largest = server.node.core.config.dhcp.mtu - HEADERS
-    longest = largest - len(ldra.forward(b"\1\0\0\0", PRE_ATTACH, lladdr)) + 4
-    assert len(ldra.forward(b"\1" + bytes(longest - 1), PRE_ATTACH, lladdr)) == largest
+    longest = LARGEST - len(ldra.forward(b"\1\0\0\0", PRE_ATTACH, lladdr)) + 4
+    assert len(ldra.forward(b"\1" + bytes(longest - 1), PRE_ATTACH, lladdr)) == LARGEST
     with pytest.raises(Refused, match="dhcp_too_long"):
         ldra.forward(b"\1" + bytes(longest), PRE_ATTACH, lladdr)
 
