@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import socket
 from dataclasses import dataclass
-from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Any
 
 from pyroute2.netlink import NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, nlmsg, rtnl
@@ -53,6 +53,8 @@ class Route:
     hop: Hop | None
     table: int = MAIN
     metric: int = ROUTE_METRIC
+    source: IPv4Address | IPv6Address | None = None
+    """Of this node's own packets, where they name none; it must be an address of the node by then."""
 
     @property
     def place(self) -> Place:
@@ -112,6 +114,7 @@ def _route_request(what: str, kind: int, route: Route, flags: int = 0, ignore: t
             ("RTA_PRIORITY", route.metric),
             ("RTA_TABLE", route.table),
             *(_hop_attributes(route.hop) if route.hop else ()),
+            *([("RTA_PREFSRC", str(route.source))] if route.source else ()),
         ],
     }
     named = "route {} table {} metric {}".format(*route.place)
@@ -194,7 +197,9 @@ def _own_route(message: nlmsg) -> Route:
     everywhere = "::" if message["family"] == socket.AF_INET6 else "0.0.0.0"
     prefix = ip_network((message.get_attr("RTA_DST", everywhere), message["dst_len"]))
     hop = _hop(message) if message["type"] == rtnl.rt_type["unicast"] else None
-    return Route(prefix, hop, message.get_attr("RTA_TABLE"), message.get_attr("RTA_PRIORITY", 0))
+    source = message.get_attr("RTA_PREFSRC")
+    place = message.get_attr("RTA_TABLE"), message.get_attr("RTA_PRIORITY", 0)
+    return Route(prefix, hop, *place, source=ip_address(source) if source else None)
 
 
 def own_routes(netlink: Netlink, version: int = 6) -> set[Route]:

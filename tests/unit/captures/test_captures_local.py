@@ -3,7 +3,7 @@
 import pytest
 import synthetic_wire as wire
 from doctoring import decode_together
-from synthetic import ADDRESS, CORE, LMAC, MN, MN_MAC, WAN
+from synthetic import ADDRESS, CORE, LMAC, MN, MN_MAC, T0, WAN
 from synthetic_local import ENDED, LOCALNET, PRINTER, SAME, LocalWorld
 
 from captures.checks import call
@@ -148,6 +148,8 @@ WRONG = {
     "routes offered again": (
         lambda: ra("ra:dgw3:dgw1", routes=after_the_end([(LOCALNET, "high", 60)])),
         "local.withdrawn.mn1", "is offered again"),
+    "routes withdrawn late": (
+        lambda: events("local-access-ended", t=T0 + ENDED - 1.2), "local.withdrawn.mn1", "is withdrawn after 1."),
     "a route that stays in the table": (
         lambda: events("routes", routes=[{"dst": LOCALNET, "protocol": "ra", "pref": "high"}]),
         "local.withdrawn.mn1", "still there"),
