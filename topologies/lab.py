@@ -188,6 +188,10 @@ class Lab(ABC):
         """
         return []
 
+    def standing_checks(self, options: Any) -> list[dict[str, Any]]:
+        """Checks that options call for in every lab of the family, whatever `checks` a lab has of its own."""
+        return []
+
     def steps(self, options: Any) -> list[str]:
         """What the script will do, for `--dry-run`."""
         return []

@@ -295,7 +295,10 @@ class Run:
                 "captures": [
                     {key: value for key, value in capture.items() if key != "running"} for capture in self.captures()
                 ],
-                "checks": self.lab.checks(self.options, self._slowness),
+                "checks": [
+                    *self.lab.checks(self.options, self._slowness),
+                    *self.lab.standing_checks(self.options),
+                ],
                 "domain": self.lab.domain(self.options),
             }
         )
