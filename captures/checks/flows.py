@@ -6,7 +6,8 @@ from statistics import median
 
 from captures.checks.base import Result, Tally, check, milliseconds, plural, required
 from captures.flows import LOCAL, FlowReport, analyse
-from captures.run import INFINITY, Run
+from captures.run import Run
+from captures.walk import INFINITY
 
 Bound = float | dict[str, float]
 """One bound for all flows, or one per flow name or kind ("*" for the rest)."""

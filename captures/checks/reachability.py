@@ -8,7 +8,8 @@ from ipaddress import IPv6Address, IPv6Network
 from captures.checks.base import Result, Tally, check, plural
 from captures.decode import inside
 from captures.records import ECHO_REPLY, ECHO_REQUEST, Capture, Packet
-from captures.run import Attachment, Run
+from captures.run import Run
+from captures.walk import Attachment
 
 
 @check("reachability")

@@ -12,8 +12,9 @@ from captures.checks.base import Framed, Result, Tally, check, plural
 from captures.decode import inside
 from captures.flows import RETURNING
 from captures.records import Packet
-from captures.run import Attachment, Run
+from captures.run import Run
 from captures.tunnels import Tunnelled
+from captures.walk import Attachment
 
 
 @check("tunnel")
