@@ -58,6 +58,8 @@ class Domain:
         self.lab = lab
         self._anchors: dict[IPv6Address, str | None] = {}
         domain: Object = lab.get("domain") or {}
+        self.scenario: str = lab.get("scenario", "")
+        """Scenario of the fact sheet that the lab is (SC-FIG1), empty for none."""
         self.mode: str = domain.get("mode", "direct")
         self.ra_profile: str = domain.get("ra_profile", "deprecate")
         self.slowness: float = lab.get("kernel", {}).get("slowness", 1.0)

@@ -113,6 +113,11 @@ class Lab(ABC):
     """Options with which the tests under a stock kernel play it besides; skipped where the kernel cannot."""
 
     @property
+    def scenario(self) -> str:
+        """Scenario of the fact sheet that the lab is, empty for none; as a rule its name says which."""
+        return self.name.upper() if self.name.startswith("sc-") else ""
+
+    @property
     def summary(self) -> str:
         """What the lab shows, one line for `roamlab labs`."""
         return (self.__doc__ or self.title).strip().splitlines()[0]

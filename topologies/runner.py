@@ -282,6 +282,7 @@ class Run:
             {
                 "lab": self.lab.name,
                 "title": self.lab.title,
+                "scenario": self.lab.scenario,
                 "options": asdict(self.options),
                 "started": self._started,
                 "kernel": {"release": platform.release(), "tunnel": self._tunnel_kind(), "slowness": self._slowness},

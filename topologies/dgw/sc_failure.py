@@ -67,6 +67,7 @@ class FailureLab(DgwLab):
     """Agents are killed, links fail, the CMD is away: what can go on goes on, and all of it recovers."""
 
     name = "sc-failure"
+    scenario = ""
     title = "Failures: crashed agents, a missing CMD, core links down"
     options = FailureOptions
     variants = (

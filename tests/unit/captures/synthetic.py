@@ -399,6 +399,7 @@ class World:
         return {
             "format": 1,
             "lab": "ietf83",
+            "scenario": "SC-IETF83",
             "title": "IETF 83: distributed anchors, one mobile node, a legacy camera",
             "options": {"mode": self.mode},
             "started": T0,
