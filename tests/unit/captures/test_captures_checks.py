@@ -630,7 +630,7 @@ def prepared(tmp_path_factory):
         world = doctor(mode)
         directories[name] = world.write(root / name, only=())
         jobs += [(name, file, frames) for file, frames in world.by_capture().items() if frames != base[mode][file]]
-    return directories, decode_together(root, jobs)
+    return directories, decode_together(jobs)
 
 
 def run_of(prepared, name, mode):

@@ -23,7 +23,7 @@ def runs(tmp_path_factory):
         world.write(root / name, only=())
         changed = {file for file, frames in world.by_capture().items() if name == RIGHT or frames != base[file]}
         jobs += [(name, file, frames) for file, frames in world.by_capture().items() if file in changed]
-    decoded = decode_together(root, jobs)
+    decoded = decode_together(jobs)
     return {
         name: Run(
             root / name, [decoded.get((name, file)) or decoded[RIGHT, file] for file in LocalWorld.capture_names()]
