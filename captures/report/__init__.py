@@ -39,6 +39,8 @@ GROUPS = {
     "aero-rebinding": "Rebinding",
     "aero-encapsulation": "Encapsulation",
     "aero-duplicates": "Duplicates",
+    "aero-fragment-path": "Fragment Headers under way",
+    "aero-reordered": "Reordering",
     "aero-fallback": "Fallback to UDP",
     "aero-sizes": "Sizes outside",
     "aero-sweep": "Every size",

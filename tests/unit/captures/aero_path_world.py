@@ -19,6 +19,8 @@ CHECKS = [
     {"check": "aero-tuning"},
     {"check": "aero-black-hole", "step": LOWERS, "nodes": ["c1"], "bound_ms": 4000},
     {"check": "aero-too-big", "name": "large", "mtu": 1500},
+    {"check": "aero-fragment-path", "nodes": ["c1"], "kept": True},
+    {"check": "aero-reordered", "node": "s1"},
     {"check": "aero-duplicates", "name": "doubled", "detected": True},
     {"check": "aero-fallback", "step": APPEARS, "nodes": ["c1", "s1"], "bound_ms": 1000},
     {"check": "aero-encapsulation", "data": ["0", "0F", "1"], "outer": [4], "inner": [6]},
@@ -37,11 +39,23 @@ class PathWorld(World):
         self._last = {"up": 6, "down": 0xFFFFFFFE}
         self.say("attached", 0, node="c1")
         self.say("client-attached", 0, node="s1", duid=DUIDS["c1"])
+        self.atomic()
         self.sizes()
         self.large()
         self.doubled()
         self.minimal()
         self.hole()
+
+    def atomic(self):
+        """c1 asks whether Fragment Headers arrive as they are."""
+        asked = discovery(135, CLIENT, SERVER, SERVER, nonce(b"atomic"))
+        told = discovery(136, SERVER, CLIENT, SERVER, nonce(b"atomic"), flags=0xC0)
+        for tag, where, time, packet, ends, way in (
+            ("asked", UP, 0.5, asked, AWAY, "up"),
+            ("told", DOWN, 0.51, told, BACK, "down"),
+        ):
+            self._last[way] = ident = (self._last[way] + 1) & 0xFFFFFFFF
+            self.carry(f"atomic:{tag}", where, time, packet, **ends, code="1", fragment={"ident": ident})
 
     def sizes(self):
         """Cut before a size is proven, whole afterwards where it fits."""
@@ -64,11 +78,14 @@ class PathWorld(World):
             self.put("told", "h1-eth0", 4.001, too_big(fields["source"], H1, fields["mtu"], fields["quoted"]))
 
     def doubled(self):
-        """The network doubles one packet of three."""
-        self.series("doubled", 65, 5.0, 84, count=3, atomic=True)
+        """The network doubles one packet of three, and another overtakes it."""
+        self.pings("doubled", "h1", "g", 5.0, 5.4, size=84, ident=65, count=4)
+        for number in range(4):
+            lag = 0.06 if number == 2 else 0.0002
+            self.ping("doubled", 65, number + 1, 5.0 + number * 0.05, 84, atomic=True, lag=lag)
         packet = echo(H1, G, 65, 2, 84, ttl=63)
-        self.carry("twin", ("s1-wan",), 5.0995, packet, **AWAY, fragment={"ident": self._last["up"] - 1})
-        self.say("counters", 5.5, node="s1", dpd_dup=1)
+        self.carry("twin", ("s1-wan",), 5.0995, packet, **AWAY, fragment={"ident": self._last["up"] - 2})
+        self.say("counters", 5.5, node="s1", dpd_dup=1, reorder=1)
 
     def minimal(self):
         """Protocol 41 is no longer let through."""
@@ -124,7 +141,7 @@ class PathWorld(World):
         self.inside(f"{tag}:down", "down", time + 0.005, echo(G, H1, ident, number, size, reply=True, ttl=63), **how)
         self.put(f"{tag}:reply", "h1-eth0", time + 0.007, echo(G, H1, ident, number, size, reply=True, ttl=62))
 
-    def inside(self, tag, way, time, packet, *, cut=False, atomic=False, code="0"):
+    def inside(self, tag, way, time, packet, *, cut=False, atomic=False, code="0", lag=0.0002):
         """One inner packet between the nodes: whole, in two parts, or behind an atomic Fragment Header."""
         where, ends = (UP, AWAY) if way == "up" else (DOWN, BACK)
         if not cut and not atomic:
@@ -132,7 +149,7 @@ class PathWorld(World):
             return
         self._last[way] = ident = (self._last[way] + 1) & 0xFFFFFFFF
         if atomic:
-            self.carry(tag, where, time, packet, **ends, fragment={"ident": ident})
+            self.carry(tag, where, time, packet, lag, **ends, fragment={"ident": ident})
             return
         for offset, part in ((0, packet[:1024]), (1024, packet[1024:])):
             header = {"offset": offset, "more": not offset, "ident": ident}

@@ -76,10 +76,10 @@ class World:
         if found:
             self._frames.append((found["time"], capture, found["octets"]))
 
-    def carry(self, tag, captures, time, payload, **outer):
+    def carry(self, tag, captures, time, payload, lag=0.0002, **outer):
         """A packet with `payload` inside at several interfaces, a little later at each."""
         for number, capture in enumerate(captures):
-            found = self.fields(f"{tag}@{capture}", time=time + number * 0.0002, **{**OUTER, **outer}, payload=payload)
+            found = self.fields(f"{tag}@{capture}", time=time + number * lag, **{**OUTER, **outer}, payload=payload)
             if found:
                 self._frames.append((found.pop("time"), capture, carrier(**found)))
 

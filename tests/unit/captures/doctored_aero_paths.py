@@ -7,7 +7,7 @@ from aero_octets import echo, ip, too_big, udp
 from aero_path_world import AWAY, CHECKS, UP, PathWorld
 from aero_world import C1, H1, OUTSIDE, S1, G
 
-FRAGMENTS, SIZES, SWEEP, TUNING, HOLE, TOO_BIG, DUPLICATES, FALLBACK, ENCAPSULATION, PINGS = CHECKS
+FRAGMENTS, SIZES, SWEEP, TUNING, HOLE, TOO_BIG, PATH, REORDERED, DUPLICATES, FALLBACK, ENCAPSULATION, PINGS = CHECKS
 NATTED = entry_of(NAT_CHECKS, "aero-encapsulation")
 CUT = tuple(
     f"{name}:{way}" for name in ("first:1", "cut:1", "sweep:1473", "sweep:1474", "hole:2") for way in ("up", "down")
@@ -106,7 +106,7 @@ def no_fragment_headers():
 def identification_again():
     def tweak(tag, fields):
         again = tag.startswith("cut:1:up")
-        return {**fields, "fragment": header(ident=7)(fields["fragment"])} if again else fields
+        return {**fields, "fragment": header(ident=8)(fields["fragment"])} if again else fields
 
     return PathWorld(tweak)
 
@@ -115,7 +115,7 @@ def identification_again():
 def identification_skipped():
     def tweak(tag, fields):
         later = tag.startswith("cut:1:down")
-        return {**fields, "fragment": header(ident=2)(fields["fragment"])} if later else fields
+        return {**fields, "fragment": header(ident=3)(fields["fragment"])} if later else fields
 
     return PathWorld(tweak)
 
@@ -341,6 +341,59 @@ def no_counters():
 @doctored(DUPLICATES, "aero-duplicates", "the script sent no other", outcome=None, name="other")
 def no_such_series():
     return PathWorld()
+
+
+# -- identifications -----------------------------------------------------------------------------------
+
+
+@doctored(PATH, "aero-fragment-path.c1", "not atomic")
+def question_in_a_first_fragment():
+    return changed("atomic:asked@c1-wan", fragment=header(more=True))
+
+
+@doctored(PATH, "aero-fragment-path.c1", "padded")
+def question_with_padding():
+    return changed("atomic:asked@c1-wan", pad=400)
+
+
+@doctored(PATH, "aero-fragment-path.c1", "no answer")
+def question_unanswered():
+    return without(PathWorld, "atomic:told@c1-wan")
+
+
+@doctored(PATH, "aero-fragment-path.c1", "answered by 1")
+def answer_without_header():
+    return changed("atomic:told@c1-wan", fragment=None)
+
+
+@doctored(PATH, "aero-fragment-path.c1", "frames conform", outcome=True, kept=False)
+def answer_without_header_where_a_middlebox_takes_it():
+    return answer_without_header()
+
+
+@doctored(PATH, "aero-fragment-path.c1", "c1 sent no NS behind a Fragment Header", outcome=None)
+def never_asked_behind_a_header():
+    return without(PathWorld, "atomic")
+
+
+@doctored(REORDERED, "aero-reordered", "counted 2, 1 in the capture")
+def counted_more_than_overtaken():
+    return changed("event:counters", reorder=2)
+
+
+@doctored(REORDERED, "aero-reordered", "1 taken for grossly late")
+def taken_for_old():
+    return PathWorld(lambda tag, fields: {**fields, "reorder_gross": 1} if tag == "event:counters" else fields)
+
+
+@doctored(REORDERED, "aero-reordered", "the network reordered nothing", outcome=None)
+def nothing_overtaken():
+    return changed("doubled:3:up@s1-wan", time=5.102)
+
+
+@doctored(REORDERED, "aero-reordered", "no counters of s1", outcome=None)
+def reordering_uncounted():
+    return without(PathWorld, "event:counters")
 
 
 # -- fallback ------------------------------------------------------------------------------------------
