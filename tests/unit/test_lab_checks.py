@@ -6,7 +6,7 @@ from conformance import requirements
 from testbed.validation import LabError
 from topologies import catalog
 
-IN_CLEAR = ("sc-loss", "sc-failure", "sc-badinput")
+IN_CLEAR = ("sc-loss", "sc-failure", "sc-badinput", "sc-pingpong")
 """Labs that must see into the signalling, and refuse the option."""
 
 
