@@ -76,8 +76,10 @@ class Rule:
     """Name of the interface that packets enter by, empty for all; it need not exist yet."""
     version: int = 6
     """Of IP."""
+    mark: int = 0
+    """For packets with this mark only; 0 for all."""
     unless_mark: int = 0
-    """For packets without this mark only; 0 for all."""
+    """For packets without this mark only, whatever else is asked for; 0 for all."""
     suppress: int | None = None
     """Routes with a prefix this short do not count."""
 
@@ -149,7 +151,7 @@ def _rule_request(rule: Rule, owner: int, *, put: bool) -> Request:
     for name, value in (
         ("FRA_PROTOCOL", owner),
         ("FRA_IP_PROTO", rule.protocol),
-        ("FRA_FWMARK", rule.unless_mark),
+        ("FRA_FWMARK", rule.mark or rule.unless_mark),
         ("FRA_IIFNAME", rule.interface),
     ):
         if value:
@@ -208,6 +210,7 @@ def own_routes(netlink: Netlink, version: int = 6) -> set[Route]:
 
 def _own_rule(message: nlmsg) -> Rule:
     source, destination = message.get_attr("FRA_SRC"), message.get_attr("FRA_DST")
+    mark, inverted = message.get_attr("FRA_FWMARK", 0), message["flags"] & _INVERTED
     suppress = message.get_attr("FRA_SUPPRESS_PREFIXLEN", _UNSUPPRESSED)
     return Rule(
         preference=message.get_attr("FRA_PRIORITY", 0),
@@ -217,7 +220,8 @@ def _own_rule(message: nlmsg) -> Rule:
         protocol=message.get_attr("FRA_IP_PROTO", 0),
         interface=message.get_attr("FRA_IIFNAME", ""),
         version=6 if message["family"] == socket.AF_INET6 else 4,
-        unless_mark=message.get_attr("FRA_FWMARK", 0) if message["flags"] & _INVERTED else 0,
+        mark=0 if inverted else mark,
+        unless_mark=mark if inverted else 0,
         suppress=None if suppress == _UNSUPPRESSED else suppress,
     )
 

@@ -83,9 +83,10 @@ class Delegation:
         send: Callable[[Message, float], None],
         changed: Callable[[Delegation, float], None],
         gave_up: Callable[[Delegation, float], None],
+        acceptable: Callable[[Prefix], bool] = lambda prefix: not in_use_elsewhere(prefix),
     ) -> None:
         """`send` transmits; `changed` is told of every Reply that was taken and of every prefix that ended;
-        `gave_up` of a request that nobody answered."""
+        `gave_up` of a request that nobody answered; `acceptable` tells of a prefix whether we can have it."""
         self.iaid = iaid
         self.phase = Phase.IDLE
         self.lease = Lease()
@@ -93,6 +94,7 @@ class Delegation:
         self._send = send
         self._changed = changed
         self._gave_up = gave_up
+        self._acceptable = acceptable
         self._transaction = 0
         self._retransmission: Retransmission | None = None
         self.hint: tuple[Prefix, ...] = ()
@@ -262,7 +264,7 @@ class Delegation:
         prefix = unmapped(network)
         wanted = 4 if self.iaid == IPV4_IAID else 6
         fits = prefix.prefixlen <= 64 if wanted == 6 else prefix.prefixlen >= 8
-        return prefix.version == wanted and fits and not in_use_elsewhere(prefix)
+        return prefix.version == wanted and fits and self._acceptable(prefix)
 
     # --- sending
 

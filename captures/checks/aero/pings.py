@@ -56,13 +56,16 @@ def _series(link: AeroLink, ping: Ping, requirement: str, ttl: int | None, lost:
         wanted += f", all but {lost}"
     title = f"{ping.node} pings {ping.peer} ({ping.destination}, {ping.size} octets)"
     tally = Tally(f"aero-pings.{ping.name}", requirement, title, wanted)
+    sent = end_frames(link, ping.node, ping, "request")
+    if not sent:
+        return tally.result(nothing="its sender's capture holds no request")
     requests = _once(end_frames(link, ping.peer, ping, "request"), ping, towards=True)
     replies = _once(end_frames(link, ping.node, ping, "reply"), ping, towards=False)
     if ping.expect == "none":
-        tally.see(*end_frames(link, ping.node, ping, "request"))
+        tally.see(*sent)
         tally.demand(not replies, f"{len(replies)} replies", *replies.values())
-        return tally.result("no reply", "the requests are in no capture of their sender")
-    tally.see(*requests.values(), *replies.values())
+        return tally.result("no reply")
+    tally.see(*sent[:1], *requests.values(), *replies.values())
     missing = ping.count - len(requests), ping.count - len(replies)
     tally.demand(max(missing) <= lost, f"{missing[0]} requests and {missing[1]} replies are missing")
     for frame in [*requests.values(), *replies.values()]:
@@ -72,7 +75,7 @@ def _series(link: AeroLink, ping: Ping, requirement: str, ttl: int | None, lost:
             tally.demand(frame.innermost.ttl == ttl, f"hop limit {frame.innermost.ttl}, not {ttl}", frame)
     text = f"{len(requests)} of {ping.count} requests, {len(replies)} replies"
     times = sorted({frame.innermost.ttl for frame in requests.values()})
-    return tally.result(f"{text}, hop limit {'/'.join(map(str, times))}", "no request reached its target")
+    return tally.result(f"{text}, hop limit {'/'.join(map(str, times))}")
 
 
 def _once(frames: list[Frame], ping: Ping, *, towards: bool) -> dict[int, Frame]:

@@ -1,15 +1,13 @@
 """Checks of the Client models pass on a right run, fail on each of its rules broken, and see nothing in silence."""
 
-import ast
-import sys
 from pathlib import Path
 
 import pytest
 from aero_models_world import CHECKS, LANS, ModelsWorld, at, prefix
+from broken_rules import judge, never_broken
 
 import captures.checks.aero
 from captures.checks import call
-from captures.checks.base import Tally
 
 SOURCES = Path(captures.checks.aero.__file__).parent
 MODULES = ("models", "downstream", "withdrawal", "uniqueness", "switching")
@@ -283,33 +281,9 @@ def a_hybrid_that_is_no_router():
 # -- the tests -----------------------------------------------------------------------------------------
 
 
-def rules():
-    """(file, first line, last line) of every rule: what calls Tally.demand or Tally.wrong."""
-    for path in (SOURCES / f"{name}.py" for name in MODULES):
-        for node in ast.walk(ast.parse(path.read_text())):
-            called = node.func if isinstance(node, ast.Call) else None
-            if isinstance(called, ast.Attribute) and called.attr in ("demand", "wrong"):
-                yield path.name, node.lineno, node.end_lineno
-
-
 @pytest.fixture(scope="module")
 def judged():
-    """name -> results of each doctored run, and which rules failed in any of them."""
-    broken, results = set(), {}
-    wrong = Tally.wrong
-
-    def noted(tally, what, *frames):
-        place = sys._getframe(1)
-        while not place.f_code.co_filename.startswith(str(SOURCES)):
-            place = place.f_back
-        broken.add((Path(place.f_code.co_filename).name, place.f_lineno))
-        wrong(tally, what, *frames)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Tally, "wrong", noted)
-        for name, (make, entry, *_) in DOCTORED.items():
-            results[name] = {one.id: one for one in call(make().run(), entry)}
-    return results, broken
+    return judge(DOCTORED, SOURCES)
 
 
 @pytest.mark.parametrize("name", ENTRIES)
@@ -330,13 +304,7 @@ def test_a_doctored_run_fails(judged, name):
 
 
 def test_every_rule_was_broken_once(judged):
-    """A rule that no run can break proves nothing."""
-    never = [
-        f"{file}:{first}"
-        for file, first, last in rules()
-        if not any(name == file and first <= line <= last for name, line in judged[1])
-    ]
-    assert not never
+    assert not never_broken([SOURCES / f"{name}.py" for name in MODULES], judged[1])
 
 
 @pytest.mark.parametrize("name", ENTRIES)
