@@ -166,7 +166,14 @@ class Node:
             try:
                 change((item,))
             except KernelError as error:
-                announce("kernel-refused", self.shell.clock.now(), item=" ".join(item.key).strip(), reason=str(error))
+                self._refused(" ".join(item.key).strip(), error)
+        try:
+            self.kernel.settle()
+        except KernelError as error:
+            self._refused("downstream", error)
+
+    def _refused(self, item: str, error: KernelError) -> None:
+        announce("kernel-refused", self.shell.clock.now(), item=item, reason=str(error))
 
     # --- what happens
 

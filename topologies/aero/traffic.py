@@ -22,6 +22,11 @@ _identifiers = itertools.count(5000)
 State = dict[str, Any]
 
 
+def next_identifier() -> int:
+    """An ICMP identifier that no other program of the run has."""
+    return next(_identifiers)
+
+
 def state(run: Run, node: str) -> State:
     """What an agent says of itself."""
     found: State = run.agents[node].request({"request": "inspect"})["state"]

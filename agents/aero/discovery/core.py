@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -23,12 +24,18 @@ from agents.timers import Timers
 from agents.wire.nd import NdMessage, NeighborAdvertisement, NeighborSolicitation
 from agents.wire.nd_options import Nonce, Observed, Option
 
-SOON = 1.0
-"""How often it is looked whether packets to a neighbor go unanswered: the packet path tells nobody of its packets."""
+SOON, TOGETHER = 1.0, 0.125
+"""How often it is looked whether packets to a neighbor go unanswered: the packet path tells nobody of its packets. All
+looks within so many seconds are one: thousands of neighbors, each at a moment of its own, would keep a Server from
+doing anything else."""
 
 MARGIN = 0.1
 """So much before KEEPALIVE_TIME of silence a neighbor is asked: five seconds and three solicitations are the sheet's
 eight already, and what the machine takes must not come on top."""
+
+
+def _soon(now: float) -> float:
+    return math.ceil((now + SOON) / TOGETHER) * TOGETHER
 
 
 @dataclass(frozen=True)
@@ -61,7 +68,7 @@ class Discovery:
     def watch(self, neighbor: Neighbor, interval: float | None, now: float) -> None:
         """Ask the neighbor after `interval` seconds of silence, and when packets to it go unanswered (CLI-9)."""
         self._watched[neighbor.address] = Watched(interval)
-        self._checks.set(neighbor.address, now + SOON)
+        self._checks.set(neighbor.address, _soon(now))
 
     def forget(self, neighbor: Neighbor) -> None:
         """Stop everything about a neighbor."""
@@ -99,15 +106,15 @@ class Discovery:
         """
         path = neighbor.path
         if path is None:
-            return now + SOON
+            return _soon(now)
         patience = watched.interval
         if path.last_sent > path.last_received:
             patience = min(KEEPALIVE_TIME - MARGIN, patience or KEEPALIVE_TIME)
         due = path.last_received + patience if patience is not None else float("inf")
         if due <= now:
             self.solicit(neighbor, path, now)
-            return now + SOON
-        return min(due, now + SOON)
+            return _soon(now)
+        return min(due, _soon(now))
 
     def _reached(self, path: Path, solicitation: Solicitation, answer: Answer, now: float) -> None:
         path.reachability = Reachability.REACHABLE
@@ -159,7 +166,7 @@ class Discovery:
 
     def _solicited(self, control: Control, inner: Inner, message: NeighborSolicitation, now: float) -> str | None:
         for_us = message.target == self.self.address or (self.self.router and message.target == ANYCAST)
-        if not for_us or self.self.address is None:
+        if not for_us or inner.destination != message.target or self.self.address is None:
             return "nd_not_for_us"
         neighbor = control.neighbor
         if neighbor is None or neighbor.address != inner.source:

@@ -15,13 +15,25 @@ INITIAL_TTL = 64
 
 @check("aero-pings")
 def aero_pings(
-    run: Run, requirement: str = "SRV-7", ttl: dict[str, int] | None = None, max_lost: dict[str, int] | None = None
+    run: Run,
+    requirement: str = "SRV-7",
+    ttl: dict[str, int] | None = None,
+    max_lost: dict[str, int] | None = None,
+    requirements: dict[str, str] | None = None,
 ) -> list[Result]:
-    """Judge every series; `ttl`: name -> hop limit its requests arrive with; `max_lost`: how many may be missing."""
+    """Judge every series; `ttl`: name -> hop limit its requests arrive with; `max_lost`: how many may be missing;
+    `requirements`: what series prove that prove something else."""
     link = run.aero
     assert link
+    proved = requirements or {}
     return [
-        _series(link, ping, requirement, (ttl or {}).get(ping.name), (max_lost or {}).get(ping.name, 0))
+        _series(
+            link,
+            ping,
+            proved.get(ping.name, requirement),
+            (ttl or {}).get(ping.name),
+            (max_lost or {}).get(ping.name, 0),
+        )
         for ping in link.pings
         if ping.expect != "every size"
     ]

@@ -1,7 +1,5 @@
 """Every rule of AERO's checks fails on a run in which just that is wrong, and no check passes on nothing."""
 
-import ast
-import sys
 from pathlib import Path
 
 import aero_nat_world
@@ -12,10 +10,11 @@ import pytest
 from aero_doctored import DOCTORED
 from aero_nat_world import NatWorld
 from aero_path_world import PathWorld
+from broken_rules import judge, never_broken
+from test_captures_aero_models import ENTRIES, MODULES
 
 import captures.checks.aero
 from captures.checks import REGISTRY, call
-from captures.checks.base import Tally
 
 RIGHT = [
     *((NatWorld, entry) for entry in aero_nat_world.CHECKS),
@@ -23,38 +22,14 @@ RIGHT = [
 ]
 CHECKS = {entry["check"] for _world, entry in RIGHT}
 """Checks that pass on a right run here."""
+ELSEWHERE = MODULES
+"""Modules of checks whose rules are broken in tests of their own."""
 SOURCES = Path(captures.checks.aero.__file__).parent
-JUDGED = {REGISTRY[name].__module__.rpartition(".")[2] + ".py" for name in CHECKS}
-"""The checks' sources."""
-
-
-def rules():
-    """(file, first line, last line) of every rule: what calls Tally.demand or Tally.wrong."""
-    for path in sorted(SOURCES / name for name in JUDGED):
-        for node in ast.walk(ast.parse(path.read_text())):
-            called = node.func if isinstance(node, ast.Call) else None
-            if isinstance(called, ast.Attribute) and called.attr in ("demand", "wrong"):
-                yield path.name, node.lineno, node.end_lineno
 
 
 @pytest.fixture(scope="session")
 def judged():
-    """name -> results of each doctored run, and which rules failed in any of them."""
-    broken, results = set(), {}
-    wrong = Tally.wrong
-
-    def noted(tally, what, *frames):
-        place = sys._getframe(1)
-        while not place.f_code.co_filename.startswith(str(SOURCES)):
-            place = place.f_back
-        broken.add((Path(place.f_code.co_filename).name, place.f_lineno))
-        wrong(tally, what, *frames)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Tally, "wrong", noted)
-        for name, (make, entry, *_) in DOCTORED.items():
-            results[name] = {one.id: one for one in call(make().run(), entry)}
-    return results, broken
+    return judge(DOCTORED, SOURCES)
 
 
 @pytest.mark.parametrize(("world", "entry"), RIGHT, ids=[entry["check"] + world.__name__ for world, entry in RIGHT])
@@ -73,13 +48,8 @@ def test_a_doctored_run_fails(judged, name):
 
 
 def test_every_rule_was_broken_once(judged):
-    """A rule that no run can break proves nothing."""
-    never = [
-        f"{file}:{first}"
-        for file, first, last in rules()
-        if not any(name == file and first <= line <= last for name, line in judged[1])
-    ]
-    assert not never
+    here = [path for path in SOURCES.glob("*.py") if path.stem not in ELSEWHERE]
+    assert not never_broken(here, judged[1])
 
 
 @pytest.mark.parametrize(("world", "entry"), RIGHT, ids=[entry["check"] + world.__name__ for world, entry in RIGHT])
@@ -93,3 +63,7 @@ def test_nothing_is_no_success(world, entry):
 def test_each_module_doctors():
     modules = {make.__module__ for make, *_ in DOCTORED.values()}
     assert modules == {doctored_aero_attach.__name__, doctored_aero_paths.__name__}
+
+
+def test_checks_of_aero_are_all_here():
+    assert {name for name in REGISTRY if name.startswith("aero-")} == CHECKS | ENTRIES.keys()
