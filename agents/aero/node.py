@@ -20,6 +20,7 @@ from agents.aero.lladdr import Encapsulation, LinkLayerAddress
 from agents.aero.neighbors import Inner, Neighbor, NeighborCache, Path
 from agents.aero.notices import Controlled, Install, LinkChanged, PathWanted, Remove, SendControl, Stranger, TooBig
 from agents.aero.underlay import Underlay
+from agents.aero.underlay_addresses import SeveralAddresses, open_underlay
 from agents.aero.underlay_errors import UnderlayErrors
 from agents.aero.underlay_links import UnderlayLinks
 from agents.core import Core
@@ -44,7 +45,7 @@ class AeroCore(Core, Protocol):
 class _Sink:
     """Where the packet path's packets go."""
 
-    def __init__(self, underlay: Underlay, tun: Tun, feed: Callable[[Any], None]) -> None:
+    def __init__(self, underlay: Underlay | SeveralAddresses, tun: Tun, feed: Callable[[Any], None]) -> None:
         self._feed = feed
         self.transmit = underlay.transmit  # bound here: a method in between costs on every packet
         self._write = tun.write
@@ -87,7 +88,7 @@ class Node:
         """Of this namespace."""
         self._netlink = Netlink()
         self._watch = Netlink(groups=(rtnl.RTNLGRP_LINK, rtnl.RTNLGRP_IPV4_IFADDR, rtnl.RTNLGRP_IPV6_IFADDR))
-        self.underlay = Underlay(addresses, MARK)
+        self.underlay = open_underlay(addresses, MARK)
         self._errors = UnderlayErrors(addresses)
         self.kernel.clear_leftovers()
         self._tun = Tun(config.interface, self._tun_mtu())

@@ -56,9 +56,16 @@ class _Port:
 class Underlay:
     """All sockets of a node; the sending half of a data plane's sink."""
 
-    def __init__(self, own: Sequence[IPv4Address | IPv6Address], mark: int = 0) -> None:
+    def __init__(
+        self,
+        own: Sequence[IPv4Address | IPv6Address],
+        mark: int = 0,
+        *,
+        bound: IPv4Address | IPv6Address | None = None,
+    ) -> None:
         """`own` are the node's underlay addresses: only their IP versions are opened, and packets from ourselves
-        are dropped as loops.  `mark` keeps outer packets off the AERO interface (spec CLI-14)."""
+        are dropped as loops.  `mark` keeps outer packets off the AERO interface (spec CLI-14).  `bound`: the one
+        address to send and receive at; None: all."""
         self._own = {str(address) for address in own}
         self._ports: dict[tuple[Carrier, int], _Port] = {}
         self._guards: list[socket.socket] = []
@@ -69,9 +76,9 @@ class Underlay:
         self.loops = 0
         self.send_failures = 0
         try:
-            for version in sorted({address.version for address in own}):
+            for version in sorted({address.version for address in ([bound] if bound else own)}):
                 for carrier in Carrier:
-                    self._ports[carrier, version] = _Port(carrier, version, _open(carrier, version, mark))
+                    self._ports[carrier, version] = _Port(carrier, version, _open(carrier, version, mark, bound))
                     if carrier not in _PORTS:
                         self._guards.append(_guard(carrier, version))
         except OSError as error:
@@ -138,7 +145,7 @@ class Underlay:
                 self.too_long(destination)
 
 
-def _open(carrier: Carrier, version: int, mark: int) -> socket.socket:
+def _open(carrier: Carrier, version: int, mark: int, bound: IPv4Address | IPv6Address | None = None) -> socket.socket:
     family = socket.AF_INET if version == 4 else socket.AF_INET6
     port = _PORTS.get(carrier)
     kind = socket.SOCK_DGRAM if port else socket.SOCK_RAW
@@ -162,8 +169,8 @@ def _open(carrier: Carrier, version: int, mark: int) -> socket.socket:
             made.setsockopt(socket.IPPROTO_IPV6, _IPV6_AUTOFLOWLABEL, 0)  # spec §2.5
             # The kernel must not fragment in our place (spec §2.6).
             made.setsockopt(socket.IPPROTO_IPV6, _IPV6_MTU_DISCOVER, _PMTUDISC_PROBE)
-        if port:
-            made.bind(("", port) if version == 4 else ("::", port))
+        if port or bound:
+            made.bind((str(bound) if bound else "" if version == 4 else "::", port or 0))
     except OSError:
         made.close()
         raise
