@@ -87,7 +87,7 @@ class Node:
         """Of this namespace."""
         self._netlink = Netlink()
         self._watch = Netlink(groups=(rtnl.RTNLGRP_LINK, rtnl.RTNLGRP_IPV4_IFADDR, rtnl.RTNLGRP_IPV6_IFADDR))
-        self.underlay = Underlay(addresses, MARK)
+        self.underlay = Underlay(addresses, MARK, runs=config.dataplane.runs)
         self._errors = UnderlayErrors(addresses)
         self.kernel.clear_leftovers()
         self._tun = Tun(config.interface, max(SMALLEST_TUN_MTU, max(self._mtus.values()) - LARGEST_OVERHEAD))
@@ -172,11 +172,12 @@ class Node:
     def _read_tun(self) -> None:
         now = self.shell.clock.now()
         read, take = self._tun.read, self.forwarder.from_kernel
-        for _packet in range(TUN_BATCH):
-            packet = read()
-            if packet is None:
-                return
-            take(packet, now)
+        with self.underlay.together():
+            for _packet in range(TUN_BATCH):
+                packet = read()
+                if packet is None:
+                    return
+                take(packet, now)
 
     def _path_wanted(self, neighbor: Neighbor, path: Path) -> None:
         self._soon(PathWanted(neighbor, path))
