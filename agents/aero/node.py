@@ -7,8 +7,6 @@ from collections.abc import Callable, Iterable
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any, Protocol
 
-from pyroute2.netlink import rtnl
-
 from agents.aero.config import ClientConfig, ServerConfig
 from agents.aero.dataplane.forwarder import Forwarder
 from agents.aero.dataplane.policy import Policy
@@ -86,7 +84,7 @@ class Node:
         self.addresses: set[IPv4Address | IPv6Address] = set()
         """Of this namespace."""
         self._netlink = Netlink()
-        self._watch = Netlink(groups=(rtnl.RTNLGRP_LINK, rtnl.RTNLGRP_IPV4_IFADDR, rtnl.RTNLGRP_IPV6_IFADDR))
+        self._watch = Netlink(groups=links.CHANGES)
         self.underlay = Underlay(addresses, MARK, runs=config.dataplane.runs)
         self._errors = UnderlayErrors(addresses)
         self.kernel.clear_leftovers()
