@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
-from ipaddress import IPv6Address
+from dataclasses import dataclass, replace
+from ipaddress import IPv6Address, ip_network
 from typing import Any
 
 from agents.aero.addresses import PRE_ATTACH, Prefix, aero_address, in_use_elsewhere
 from agents.aero.client.delegation import IPV4_IAID, IPV6_IAID, Delegation, Phase
 from agents.aero.client.models import plan
-from agents.aero.config import ClientConfig
+from agents.aero.config import ClientConfig, Model
 from agents.aero.constants import (
     ALL_DHCP_SERVERS,
     DHCP_CLIENT_PORT,
@@ -30,6 +30,7 @@ from agents.aero.neighbors import Neighbor, NeighborCache, NeighborType, Path
 from agents.aero.notices import (
     Controlled,
     Install,
+    LinkChanged,
     Notice,
     PathWanted,
     Remove,
@@ -39,7 +40,7 @@ from agents.aero.notices import (
 )
 from agents.aero.underlay_links import UnderlayLinks
 from agents.core import Event, Outbox
-from agents.plain import plain
+from agents.plain import PlainError, plain
 from agents.wire.dhcpv6 import Message, pull_dhcpv6, push_dhcpv6
 from agents.wire.dhcpv6_options import ClientLinkLayer
 from agents.wire.errors import DecodeError
@@ -143,6 +144,9 @@ class ClientCore:
                 self._discovery.sizes.wanted(message.neighbor, message.path, now)
             case TooBig():
                 self._discovery.too_big(message.ip, message.mtu, now)
+            case LinkChanged():
+                self.links.learn_mtu(message.interface, message.mtu)
+                self._discovery.egress_changed(self.links, now)
             case Unreachable():
                 self._discovery.unusable(message.lladdr, now, protocol=message.protocol)
             case _:
@@ -187,6 +191,27 @@ class ClientCore:
             "items": [f"{kind} {name}".strip() for kind, name in self._plan],
             "counters": dict(self.counters),
         }
+
+    def switch(self, model: Model, now: float) -> None:
+        """Become a host, a router or a hybrid while everything goes on (spec MODEL-5)."""
+        if model != self.config.model:
+            self.config = replace(self.config, model=model)
+            self._outbox.say("model", model=model)
+            self._reconcile(now)
+
+    # --- what outlives the process
+
+    def saved_state(self) -> dict[str, Any]:
+        """The prefixes held last: they are asked for again."""
+        return {"prefixes": {str(each.iaid): [str(prefix) for prefix in each.hint] for each in self._delegations}}
+
+    def restore(self, saved: dict[str, Any], now: float) -> None:
+        """Take up saved state, before `start` (PlainError if unfit)."""
+        try:
+            for each in self._delegations:
+                each.hint = tuple(ip_network(text) for text in saved["prefixes"].get(str(each.iaid), ()))
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise PlainError(f"saved state: prefixes: {error!r}") from error
 
     # --- Servers
 

@@ -97,7 +97,8 @@ class Delegation:
         self._acceptable = acceptable
         self._transaction = 0
         self._retransmission: Retransmission | None = None
-        self._hint: tuple[Prefix, ...] = ()
+        self.hint: tuple[Prefix, ...] = ()
+        """Prefixes held before: what a Solicit asks for (spec CLI-11, §6.9)."""
         self._solicit = SOLICIT
         self._offer: Message | None = None
         self._renewed_at = float("-inf")
@@ -106,7 +107,7 @@ class Delegation:
 
     def attach(self, now: float) -> None:
         """Solicit anew, hinting at the prefixes held before (spec CLI-11, §6.9)."""
-        self._hint = tuple(self.lease.prefixes) or self._hint
+        self.hint = tuple(self.lease.prefixes) or self.hint
         self._start(Phase.SOLICITING, now)
 
     def renew(self, now: float) -> None:
@@ -149,7 +150,7 @@ class Delegation:
         for prefix in ended:
             del self.lease.prefixes[prefix]
         if not self.lease.prefixes and self.phase is not Phase.SOLICITING:
-            self._hint = tuple(ended)
+            self.hint = tuple(ended)
             self._start(Phase.SOLICITING, now)
         self._changed(self, now)
 
@@ -221,6 +222,7 @@ class Delegation:
         prefixes = {**kept, **granted.prefixes} if self.phase is not Phase.SOLICITING else granted.prefixes
         seen = message.first(ClientLinkLayer)
         self.lease = Lease(prefixes, server.duid, now + granted.t1, now + granted.t2, seen)
+        self.hint = tuple(prefixes)
         maximum = next((o.data for o in message.every(Unknown) if o.code == SOL_MAX_RT and len(o.data) == 4), None)
         if maximum and 60 <= int.from_bytes(maximum, "big") <= 86400:
             self._solicit = SOLICIT.capped(int.from_bytes(maximum, "big"))
@@ -306,7 +308,7 @@ class Delegation:
     def _wanted(self) -> tuple[Option, ...]:
         if self._offer:
             return tuple(self._prefixes(self._offer))
-        prefixes = self._hint if self.phase is Phase.SOLICITING else tuple(self.lease.prefixes)
+        prefixes = self.hint if self.phase is Phase.SOLICITING else tuple(self.lease.prefixes)
         return tuple(IaPrefix(mapped(prefix)) for prefix in prefixes)
 
 

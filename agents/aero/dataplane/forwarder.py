@@ -67,7 +67,7 @@ class Forwarder:
         self._own = own
         self._dpd = dpd
         self._drop_gross = drop_gross
-        self._memory = Memory(cache)
+        self._memory = Memory(cache, dpd=dpd)
         self._windows: dict[IPv6Address, DuplicateWindow] = {}
         self.reassembly = Reassembly(cap=reassembly_cap)
         self._back: Neighbor | None = None
@@ -256,7 +256,7 @@ class Forwarder:
         if neighbor is None or path is None:
             self._sink.deliver(packet)
         else:
-            self._departure.send(exit_over(neighbor, path), memoryview(packet), now)
+            self._departure.send(exit_over(neighbor, path, dpd=self._dpd), memoryview(packet), now)
 
     def send_control(
         self, packet: bytes, lladdr: LinkLayerAddress, *, df: bool = False, pad: int = 0, atomic: bool = False
@@ -301,6 +301,6 @@ class Forwarder:
         self.counters["errors_sent"] += 1
         path = self._back.path if self._back else None
         if self._back and path:
-            self._departure.send(exit_over(self._back, path), memoryview(answer), self._now)
+            self._departure.send(exit_over(self._back, path, dpd=self._dpd), memoryview(answer), self._now)
         else:
             self._sink.deliver(answer)

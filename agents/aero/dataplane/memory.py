@@ -41,8 +41,10 @@ Origins = dict[tuple[Carrier, SocketAddress], Origin]
 class Memory:
     """Origins and verdicts of one node's packet path."""
 
-    def __init__(self, cache: NeighborCache) -> None:
+    def __init__(self, cache: NeighborCache, *, dpd: bool) -> None:
+        """`dpd`: every packet carries a Fragment Header (spec §3.8)."""
         self._cache = cache
+        self._dpd = dpd
         self.generation = cache.generation
         """Of the neighbor cache that everything here was decided by."""
         self.origins: Origins = {}
@@ -66,7 +68,7 @@ class Memory:
         out = None
         if verdict.neighbor:
             path = verdict.neighbor.path
-            out = exit_over(verdict.neighbor, path) if path else None
+            out = exit_over(verdict.neighbor, path, dpd=self._dpd) if path else None
             if out is None:
                 verdict = Verdict(Action.DROP, counter="no_path", problem=Problem.ADDRESS_UNREACHABLE)
         if len(flows) >= FLOWS:

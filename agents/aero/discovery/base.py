@@ -65,6 +65,12 @@ class Solicitation:
     size: int = 0
     """Octets the inner part is padded to; 0: not padded."""
     sent: int = 0
+    due: float = 0.0
+
+    @property
+    def decides(self) -> bool:
+        """Its loss tells of the link-layer address: no probe of a size, nor of a Fragment Header."""
+        return self.retries > 1 and not self.atomic
 
 
 class Solicitations:
@@ -78,7 +84,7 @@ class Solicitations:
         """By nonce."""
         self._timers: Timers[bytes] = Timers()
         self._asked: Counter[LinkLayerAddress] = Counter()
-        """How many are outstanding to a link-layer address."""
+        """How many that decide are outstanding to a link-layer address."""
 
     def send(
         self,
@@ -100,14 +106,15 @@ class Solicitations:
             return None
         if len(self._outstanding) >= ANSWERS_KEPT:
             self.give_up(next(iter(self._outstanding.values())))
-        made = Solicitation(neighbor, lladdr, os.urandom(6), answered, lost, retries, atomic, size)
+        made = Solicitation(neighbor, lladdr, os.urandom(6), answered, lost, retries, atomic, size, due=now)
         self._outstanding[made.nonce] = made
-        self._asked[lladdr] += 1
+        if made.decides:
+            self._asked[lladdr] += 1
         self._transmit(made, now)
         return made
 
     def waiting_for(self, lladdr: LinkLayerAddress) -> bool:
-        """Whether a solicitation to this link-layer address is outstanding."""
+        """Whether a solicitation is outstanding whose loss will tell that this link-layer address is gone."""
         return lladdr in self._asked
 
     def match(self, nonce: bytes, lladdr: LinkLayerAddress) -> Solicitation | None:
@@ -123,9 +130,10 @@ class Solicitations:
         if self._outstanding.pop(solicitation.nonce, None) is None:
             return
         self._timers.cancel(solicitation.nonce)
-        self._asked[solicitation.lladdr] -= 1
-        if not self._asked[solicitation.lladdr]:
-            del self._asked[solicitation.lladdr]
+        if solicitation.decides:
+            self._asked[solicitation.lladdr] -= 1
+            if not self._asked[solicitation.lladdr]:
+                del self._asked[solicitation.lladdr]
 
     def forget(self, neighbor: Neighbor, path: Path | None = None) -> None:
         """Forget those to a neighbor, or to one of its paths."""
@@ -161,4 +169,5 @@ class Solicitations:
         sending = SendControl(packet, solicitation.lladdr, bool(solicitation.size), pad, solicitation.atomic)
         self.outbox.do(sending)
         solicitation.sent += 1
-        self._timers.set(solicitation.nonce, now + RETRANS_TIMER)
+        solicitation.due += RETRANS_TIMER  # of the time it was due: what is late now does not make the end later
+        self._timers.set(solicitation.nonce, solicitation.due)

@@ -22,6 +22,7 @@ from agents.aero.neighbors import Neighbor, NeighborCache, NeighborType
 from agents.aero.notices import (
     Controlled,
     DhcpAnswer,
+    LinkChanged,
     Notice,
     PathWanted,
     SendControl,
@@ -104,6 +105,9 @@ class ServerCore:
                 self._discovery.sizes.wanted(message.neighbor, message.path, now)
             case TooBig():
                 self._discovery.too_big(message.ip, message.mtu, now)
+            case LinkChanged():
+                self.links.learn_mtu(message.interface, message.mtu)
+                self._discovery.egress_changed(self.links, now)
             case Unreachable():
                 self._discovery.unusable(message.lladdr, now, protocol=message.protocol)
 
