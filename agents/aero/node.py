@@ -7,8 +7,6 @@ from collections.abc import Callable, Iterable
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any, Protocol
 
-from pyroute2.netlink import rtnl
-
 from agents.aero.config import ClientConfig, ServerConfig
 from agents.aero.dataplane.forwarder import Forwarder
 from agents.aero.dataplane.policy import Policy
@@ -87,8 +85,8 @@ class Node:
         self.addresses: set[IPv4Address | IPv6Address] = set()
         """Of this namespace."""
         self._netlink = Netlink()
-        self._watch = Netlink(groups=(rtnl.RTNLGRP_LINK, rtnl.RTNLGRP_IPV4_IFADDR, rtnl.RTNLGRP_IPV6_IFADDR))
-        self.underlay = open_underlay(addresses, MARK)
+        self._watch = Netlink(groups=links.CHANGES)
+        self.underlay = open_underlay(addresses, MARK, runs=config.dataplane.runs)
         self._errors = UnderlayErrors(addresses)
         self.kernel.clear_leftovers()
         self._tun = Tun(config.interface, self._tun_mtu())
@@ -180,11 +178,12 @@ class Node:
     def _read_tun(self) -> None:
         now = self.shell.clock.now()
         read, take = self._tun.read, self.forwarder.from_kernel
-        for _packet in range(TUN_BATCH):
-            packet = read()
-            if packet is None:
-                return
-            take(packet, now)
+        with self.underlay.together():
+            for _packet in range(TUN_BATCH):
+                packet = read()
+                if packet is None:
+                    return
+                take(packet, now)
 
     def _path_wanted(self, neighbor: Neighbor, path: Path) -> None:
         self._soon(PathWanted(neighbor, path))

@@ -7,6 +7,7 @@ Nodes with one address of a version, nearly all, do not pay for that: they have 
 
 from __future__ import annotations
 
+import contextlib
 import socket
 from collections.abc import Callable, Iterator, Sequence
 from ipaddress import IPv4Address, IPv6Address
@@ -23,16 +24,17 @@ KEPT = 16384
 """Neighbors whose way in is remembered; with more than that, all are learnt anew."""
 
 
-def open_underlay(own: Sequence[Address], mark: int = 0) -> Underlay | SeveralAddresses:
+def open_underlay(own: Sequence[Address], mark: int = 0, *, runs: bool = False) -> Underlay | SeveralAddresses:
     """The sockets of a node (KernelError)."""
     versions = [address.version for address in own]
-    return SeveralAddresses(own, mark) if len(set(versions)) < len(versions) else Underlay(own, mark)
+    kind = SeveralAddresses if len(set(versions)) < len(versions) else Underlay
+    return kind(own, mark, runs=runs)
 
 
 class SeveralAddresses:
     """As Underlay, for all addresses of a node."""
 
-    def __init__(self, own: Sequence[Address], mark: int) -> None:
+    def __init__(self, own: Sequence[Address], mark: int, *, runs: bool = False) -> None:
         self._mark = mark
         self._by_address: dict[str, Underlay] = {}
         self._ways: dict[SocketAddress, Underlay] = {}
@@ -41,7 +43,7 @@ class SeveralAddresses:
         """The same by its address alone: for an encapsulation it was not heard in yet."""
         try:
             for address in own:
-                self._by_address[str(address)] = Underlay(own, mark, bound=address)
+                self._by_address[str(address)] = Underlay(own, mark, bound=address, runs=runs)
         except KernelError:
             self.close()
             raise
@@ -86,6 +88,14 @@ class SeveralAddresses:
             deliver(through, source, data, tos, at)
 
         return take
+
+    @contextlib.contextmanager
+    def together(self) -> Iterator[None]:
+        """As Underlay's, whichever sockets it goes out by."""
+        with contextlib.ExitStack() as stack:
+            for each in self._by_address.values():
+                stack.enter_context(each.together())
+            yield
 
     def transmit(
         self, through: Carrier, destination: SocketAddress, octets: Sequence[Octets], df: bool, tos: int
