@@ -21,6 +21,9 @@ from pyroute2.netlink.rtnl.rtmsg import rtmsg
 
 from agents.kernel.netlink import KernelError, Netlink, Request
 
+CHANGES = (rtnl.RTNLGRP_LINK, rtnl.RTNLGRP_IPV4_IFADDR, rtnl.RTNLGRP_IPV6_IFADDR)
+"""Groups that tell of interfaces and their addresses."""
+
 ADDR_GEN_NONE = 1
 SIOCGIFFLAGS, SIOCGIFMTU = 0x8913, 0x8921
 WAIT = 2.0

@@ -139,6 +139,38 @@ def test_large_packets_pass_where_the_underlay_takes_them(link):
         link.net["s1"].run(["ping", "-c1", "-W2", "-Mdo", "-s", "8000", target], check=True)
 
 
+@pytest.mark.requirement("FRAG-1", "FRAG-3")
+def test_a_wider_underlay_is_used_by_who_is_attached_already(link):
+    link.start("s1", SERVER_CONFIG)
+    client = link.start("c1", {**CLIENT_CONFIG, "servers": [{"addresses": [SERVER]}]})
+    wait_until("both prefixes", lambda: len(state(client)["prefixes"]) == 2)
+    for name in ("s1", "c1"):
+        link.net[name].run(["ip", "link", "set", "eth0", "mtu", "9000"], check=True)
+    show = ["ip", "-o", "link", "show", "aero0"]
+    wait_until("wider AERO interfaces", lambda: all("mtu 8940" in link.net[n].run(show).out for n in ("s1", "c1")))
+    for target in (OWN, OWN4):
+        link.net["s1"].run(["ping", "-c1", "-W2", "-Mdo", "-s", "8000", target], check=True)
+
+
+@pytest.mark.requirement("CLI-3")
+def test_a_server_with_several_addresses_answers_with_the_one_that_was_asked(link):
+    second = "203.0.113.11"
+    link.net["s1"].run(["ip", "addr", "add", f"{second}/24", "dev", "eth0"], check=True)
+    links = [{"interface": "eth0", "addresses": [SERVER, SERVER4, second]}]
+    link.start("s1", {**SERVER_CONFIG, "links": links, "dataplane": {"encapsulation": "minimal"}})
+    minimal = {"dataplane": {"encapsulation": "minimal"}}
+    client = link.start("c1", {**CLIENT_CONFIG, **minimal, "servers": [{"addresses": [second]}]})
+    wait_until("both prefixes", lambda: len(state(client)["prefixes"]) == 2)
+
+    def paths():
+        return {path["lladdr"] for neighbor in state(client)["neighbors"] for path in neighbor["paths"]}
+
+    wait_until("minimal encapsulation", lambda: paths() == {f"udp {second}:8060", f"minimal {second}:0"})
+    for size in ("56", "1440"):
+        link.net["s1"].run(["ping", "-c1", "-W2", "-s", size, OWN], check=True)
+    assert state(client)["counters"].get("dhcp_origin", 0) == 0
+
+
 def test_a_changed_mtu_is_noticed(link):
     client = link.start("c1", {**CLIENT_CONFIG, "servers": [{"addresses": [SERVER4]}]})
     assert state(client)["mtus"] == {"eth0": 1500}
