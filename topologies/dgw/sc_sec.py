@@ -78,7 +78,8 @@ class SecLab(DgwLab):
         {"protection": "esp"},
         {"protection": "auto", "mode": "direct"},
     )
-    stock_variants = ({"protection": "xfrm", "tunnel": "ip6tnl"},)
+    # An emulated machine may need longer than the usual window from stamping an update to reading it.
+    stock_variants = ({"protection": "xfrm", "tunnel": "ip6tnl", "timestamp_window": 5.0},)
 
     def plan(self, options: DgwOptions) -> DgwPlan:
         """Size and addresses of the lab."""
