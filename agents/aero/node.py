@@ -18,6 +18,7 @@ from agents.aero.lladdr import Encapsulation, LinkLayerAddress
 from agents.aero.neighbors import Inner, Neighbor, NeighborCache, Path
 from agents.aero.notices import Controlled, Install, LinkChanged, PathWanted, Remove, SendControl, Stranger, TooBig
 from agents.aero.underlay import Underlay
+from agents.aero.underlay_addresses import SeveralAddresses, open_underlay
 from agents.aero.underlay_errors import UnderlayErrors
 from agents.aero.underlay_links import UnderlayLinks
 from agents.core import Core
@@ -42,7 +43,7 @@ class AeroCore(Core, Protocol):
 class _Sink:
     """Where the packet path's packets go."""
 
-    def __init__(self, underlay: Underlay, tun: Tun, feed: Callable[[Any], None]) -> None:
+    def __init__(self, underlay: Underlay | SeveralAddresses, tun: Tun, feed: Callable[[Any], None]) -> None:
         self._feed = feed
         self.transmit = underlay.transmit  # bound here: a method in between costs on every packet
         self._write = tun.write
@@ -85,7 +86,7 @@ class Node:
         """Of this namespace."""
         self._netlink = Netlink()
         self._watch = Netlink(groups=links.CHANGES)
-        self.underlay = Underlay(addresses, MARK, runs=config.dataplane.runs)
+        self.underlay = open_underlay(addresses, MARK, runs=config.dataplane.runs)
         self._errors = UnderlayErrors(addresses)
         self.kernel.clear_leftovers()
         self._tun = Tun(config.interface, self._tun_mtu())

@@ -54,10 +54,17 @@ class _Port:
 class Underlay:
     """All sockets of a node; the sending half of a data plane's sink."""
 
-    def __init__(self, own: Sequence[IPv4Address | IPv6Address], mark: int = 0, *, runs: bool = False) -> None:
+    def __init__(
+        self,
+        own: Sequence[IPv4Address | IPv6Address],
+        mark: int = 0,
+        *,
+        bound: IPv4Address | IPv6Address | None = None,
+        runs: bool = False,
+    ) -> None:
         """`own` are the node's underlay addresses: only their IP versions are opened, and packets from ourselves
-        are dropped as loops.  `mark` keeps outer packets off the AERO interface (spec CLI-14).  `runs` lets the
-        kernel make many UDP datagrams of one."""
+        are dropped as loops.  `mark` keeps outer packets off the AERO interface (spec CLI-14).  `bound`: the one
+        address to send and receive at; None: all.  `runs` lets the kernel make many UDP datagrams of one."""
         self._own = {str(address) for address in own}
         self._ports: dict[tuple[Carrier, int], _Port] = {}
         """By carrier and length of socket addresses."""
@@ -73,9 +80,9 @@ class Underlay:
         self.loops = 0
         self.send_failures = 0
         try:
-            for version in sorted({address.version for address in own}):
+            for version in sorted({address.version for address in ([bound] if bound else own)}):
                 for carrier in Carrier:
-                    made = _open(carrier, version, mark)
+                    made = _open(carrier, version, mark, bound)
                     departures = Departures(made.fileno(), *_TOS[version], runs=runs and carrier in _PORTS)
                     self._ports[carrier, 2 if version == 4 else 4] = _Port(carrier, version, made, departures)
                     if carrier not in _PORTS:
@@ -171,7 +178,7 @@ class Underlay:
                 self.too_long(destination)
 
 
-def _open(carrier: Carrier, version: int, mark: int) -> socket.socket:
+def _open(carrier: Carrier, version: int, mark: int, bound: IPv4Address | IPv6Address | None = None) -> socket.socket:
     family = socket.AF_INET if version == 4 else socket.AF_INET6
     port = _PORTS.get(carrier)
     kind = socket.SOCK_DGRAM if port else socket.SOCK_RAW
@@ -195,8 +202,8 @@ def _open(carrier: Carrier, version: int, mark: int) -> socket.socket:
             made.setsockopt(socket.IPPROTO_IPV6, _IPV6_AUTOFLOWLABEL, 0)  # spec §2.5
             # The kernel must not fragment in our place (spec §2.6).
             made.setsockopt(socket.IPPROTO_IPV6, _IPV6_MTU_DISCOVER, _PMTUDISC_PROBE)
-        if port:
-            made.bind(("", port) if version == 4 else ("::", port))
+        if port or bound:
+            made.bind((str(bound) if bound else "" if version == 4 else "::", port or 0))
     except OSError:
         made.close()
         raise

@@ -26,6 +26,7 @@ class Ietf83Lab(DgwLab):
     """Three gateways, a legacy camera, a node that walks 1 -> 2 -> 3 and keeps all its sessions."""
 
     name = "ietf83"
+    scenario = "SC-IETF83"
     title = "IETF 83 demonstration: three gateways, a legacy camera, one walk"
     variants = (*ALL_MODES, {"mode": "relay", "protection": "auto"})
     # An emulated machine may need longer than the usual window from stamping an update to reading it.

@@ -25,7 +25,7 @@ from typing import Any
 from testbed.validation import LabError
 from testbed.waiting import NotYet, wait_until
 from topologies import traffic
-from topologies.dgw.checks import protection_checks, walk_checks
+from topologies.dgw.checks import walk_checks
 from topologies.dgw.lab import DgwLab
 from topologies.dgw.plan import CMD_ADDRESS, PROTECTION_HELP, PROTECTIONS, DgwOptions, DgwPlan, DgwTopo, Gateway
 from topologies.lab import option
@@ -92,7 +92,6 @@ class SecLab(DgwLab):
         return [
             {"check": "signalling", "allow_status": list(allowed)},
             *walk,
-            *protection_checks(options.protection),
             {"check": "intruder", "allow_status": list(allowed)},
         ]
 
