@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from testbed.agent import ROOT
 from testbed.daemon import START_TIMEOUT, Daemon
 from testbed.nodes import Host
 
@@ -103,7 +105,8 @@ class ExaBgp(Daemon):
         return [*self._environment(), sys.executable, "-m", "exabgp", "server", str(self.config)]
 
     def _environment(self) -> list[str]:
-        return ["env", *(f"{name}={value}" for name, value in _ENVIRONMENT.items())]
+        search = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+        return ["env", f"PYTHONPATH={search}", *(f"{name}={value}" for name, value in _ENVIRONMENT.items())]
 
     def start(self, timeout: float = START_TIMEOUT) -> None:
         """Write, check, start, and return when it is about to open its sessions."""

@@ -48,6 +48,8 @@ class Discovery:
         self._checks: Timers[IPv6Address] = Timers()
         self.when_failed: Callable[[Neighbor, float], None] = lambda _neighbor, _now: None
         """A neighbor has no usable path any more."""
+        self.when_restored: Callable[[Neighbor, float], None] = lambda _neighbor, _now: None
+        """A failed path of a permanent neighbor is usable again."""
         self.when_observed: Callable[[Neighbor, Observed, float], None] = lambda _neighbor, _observed, _now: None
         """A neighbor told which link-layer address it sees us at (spec CLI-10)."""
 
@@ -89,6 +91,8 @@ class Discovery:
                 self._checks.set(address, now + SOON)
 
     def _check(self, neighbor: Neighbor, watched: Watched, now: float) -> None:
+        if neighbor.type is NeighborType.PERMANENT:
+            self._revive(neighbor, now)
         path = neighbor.path
         if path is None:
             return
@@ -97,9 +101,21 @@ class Discovery:
         if unanswered or (watched.interval is not None and silence >= watched.interval):
             self.solicit(neighbor, path, now)
 
+    def _revive(self, neighbor: Neighbor, now: float) -> None:
+        """Nobody attaches a permanent neighbor anew: its failed paths are asked until they answer (spec §5.1)."""
+        for path in neighbor.paths:
+            if path.reachability is Reachability.FAILED and not self.solicitations.waiting_for(path.lladdr):
+                self.solicitations.send(neighbor, path.lladdr, now, answered=partial(self._reached, path))
+
     def _reached(self, path: Path, solicitation: Solicitation, answer: Answer, now: float) -> None:
+        failed = path.reachability is Reachability.FAILED
         path.reachability = Reachability.REACHABLE
         path.last_received = now
+        if failed:
+            neighbor = solicitation.neighbor
+            self.cache.changed()
+            self.outbox.say("path-restored", neighbor=neighbor.address, lladdr=str(path.lladdr))
+            self.when_restored(neighbor, now)
 
     def _lost(self, path: Path, solicitation: Solicitation, now: float) -> None:
         neighbor = solicitation.neighbor
