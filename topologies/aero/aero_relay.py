@@ -19,6 +19,8 @@ from topologies.runner import Run
 
 NOWHERE = {"ipv6": "2001:db8:1000:c000::1", "ipv4": "192.0.2.200"}
 """Inside the aggregates, nobody's."""
+CODES = {"udp": "0", "minimal": "1", "gue": "2", "gue1": "3"}
+"""Option `encapsulation` -> code that data must go by."""
 PASSED = {"1-2": 3, "1-g": 3, "g-2": 3, "1-2-after": 3, "g-2-after": 3, "2-1-back": 3}
 """Nodes that forward between the Clients: s1, r, s2; s1, r, i (spec §2.4)."""
 
@@ -60,6 +62,7 @@ class RelaysLab(RelayLab):
         """Attach, ping, kill, ping, release."""
         run.step("c1 attaches at s1, c2 at s2")
         traffic.attached(run, ("c1", "c2"))
+        traffic.encapsulated(run, ("c1", "c2", "s1", "s2", "r1", "r2"), options.encapsulation)
         ends = {n: _end(run, n, options.inner) for n in (1, 2)}
         (one, at1), (two, at2), g = ends[1], ends[2], NATIVE[options.inner]
         each = len(self.plan(options).clients[0].families)
@@ -97,7 +100,7 @@ class RelaysLab(RelayLab):
         ttl = {name: 64 - passed - sum(name.count(end) for end in ends) for name, passed in PASSED.items()}
         return [
             {"check": "aero-attach", "bound_ms": 1000 * slowness},
-            {"check": "aero-encapsulation"},
+            {"check": "aero-encapsulation", "data": [CODES[options.encapsulation]]},
             {"check": "aero-bgp", "bound_ms": 250 * slowness},
             {"check": "aero-relays", "bound_ms": 300 * slowness},
             {"check": "aero-pings", "requirement": "RLY-2", "ttl": ttl},

@@ -56,8 +56,16 @@ class BgpLink:
         if self._writer:
             self._writer.write(json.dumps(action.message).encode() + b"\n")
 
-    def close(self) -> None:
+    async def leave(self) -> None:
         """Stop waiting; the program withdraws everything when its connection ends."""
+        if self._listening.fileno() >= 0:
+            asyncio.get_running_loop().remove_reader(self._listening)
+        self.close()
+        if self._writer:
+            self._writer.close()
+
+    def close(self) -> None:
+        """Stop waiting."""
         self._listening.close()
         self._path.unlink(missing_ok=True)
 

@@ -61,6 +61,11 @@ class Speaker:
         """Whether a prefix is announced."""
         return any(key[0] == prefix for key in self._routes)
 
+    @property
+    def in_session(self) -> bool:
+        """Whether anybody speaks with us."""
+        return any(self._up.values())
+
     def waiting(self, prefixes: Iterable[Prefix]) -> bool:
         """Whether an announcement of one of them is still to be confirmed, by somebody who could."""
         return self.connected and any(prefix in self._unconfirmed for prefix in prefixes)

@@ -167,6 +167,7 @@ class Discovery:
             if not self.solicitations.waiting_for(control.lladdr):
                 self._prove(neighbor, control, inner, message, now)
                 return None
+            self.solicitations.hurry(control.lladdr, now)
         self._advertise(control, inner, message)
         return None
 

@@ -26,6 +26,7 @@ class RelayShell:
         shell = self._node.shell
         self._bgp = BgpLink(config.bgp, shell.feed, shell.clock.now)
         shell.on_readable(self._bgp.fileno(), self._bgp.accept)
+        shell.before_stop(self._bgp.leave)
 
     def run(self) -> None:
         """Lead the aggregates into the AERO link, serve until SIGTERM."""

@@ -126,6 +126,8 @@ class ServerCore:
             case Unreachable():
                 self._discovery.unusable(message.lladdr, now, protocol=message.protocol)
             case BgpConnected() | BgpGone() | BgpNews():
+                if isinstance(message, BgpGone):
+                    self._relays.forget()
                 self._speaker.receive(message, now)
                 self._relays.choose()
 

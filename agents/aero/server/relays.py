@@ -33,13 +33,17 @@ class Relays:
             self._cache.changed()
             self._outbox.say("relay-chosen", relay=best.address if best else None)
 
+    def forget(self) -> None:
+        """Nobody listens any more to what Relays offer."""
+        self._offers.clear()
+
     def _offered(self, routes: list[tuple[Prefix, list[IPv6Address]]], now: float) -> None:
         for prefix, relays in routes:
             self._offers[prefix] = set(relays)
         self.choose()
 
     def _usable(self, address: IPv6Address) -> Neighbor | None:
-        """A Relay that answers; what it offers counts while somebody listens to what Relays offer."""
+        """A Relay that answers; with no session at all it is not theirs that failed, and any that answers will do."""
         relay = self._cache.get(address)
-        offered = not self._speaker.connected or any(address in relays for relays in self._offers.values())
+        offered = not self._speaker.in_session or any(address in relays for relays in self._offers.values())
         return relay if relay and relay.path and offered else None

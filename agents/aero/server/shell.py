@@ -41,6 +41,7 @@ class ServerShell:
         self._bgp = BgpLink(config.bgp, self._shell.feed, self._shell.clock.now) if config.bgp else None
         if self._bgp:
             self._shell.on_readable(self._bgp.fileno(), self._bgp.accept)
+            self._shell.before_stop(self._bgp.leave)
         # The DHCPv6 server gets the relay's secret in every Interface-ID (spec SRV-12).
         self._shell.remember(
             lambda: self._state.save(self._core.saved_state()), lambda action: isinstance(action, ToDhcpServer)
