@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Address
 
 from agents.aero.addresses import Prefix
-from agents.aero.bgp.exabgp import Route
+from agents.aero.bgp.exabgp import Route, next_hop
 from agents.aero.bgp.speaker import Speaker
 from agents.aero.config import ServerConfig
 from agents.aero.notices import SendControl
@@ -52,7 +51,7 @@ class Announcing:
     def granted(self, prefixes: Iterable[Prefix], *, attached: bool, now: float) -> None:
         """A Reply gives prefixes: announce them anew if it answers an attachment, else those that are not announced."""
         for prefix in prefixes:
-            hop = _next_hop(self._addresses, prefix.version)
+            hop = next_hop(self._addresses, prefix.version)
             if hop and (attached or not self._speaker.announced(prefix)):
                 self._speaker.announce(Route(prefix, hop, self._med(prefix, now)))
 
@@ -88,11 +87,3 @@ class Announcing:
         ready = [each for each in self._held if each.due <= now or not self._speaker.waiting(each.prefixes)]
         self._held = [each for each in self._held if each not in ready]
         self._outbox.do(*(each.reply for each in ready))
-
-
-def _next_hop(addresses: list[IPv4Address | IPv6Address], version: int) -> IPv4Address | IPv6Address | None:
-    """Our underlay address of a prefix's version; for IPv6 over an IPv4-only underlay, our IPv4 one, mapped."""
-    same = next((each for each in addresses if each.version == version), None)
-    if same or version == 4 or not addresses:
-        return same
-    return IPv6Address(0xFFFF << 32 | int(addresses[0]))
