@@ -74,9 +74,12 @@ def server_asn(server: Server) -> int:
 class RelayTopo(AeroTopo):
     """Relays between core and native Internet."""
 
-    def build(self, *, relays: tuple[Relay, ...] = (), **opts: Any) -> None:  # type: ignore[override]
+    def build(  # type: ignore[override]
+        self, *, relays: tuple[Relay, ...] = (), native_mtu: int = 1500, **opts: Any
+    ) -> None:
         """Names, addresses and links; nothing else."""
         self._relays = relays
+        self._native_mtu = native_mtu
         super().build(**opts)
 
     def _native(self) -> None:
@@ -88,10 +91,18 @@ class RelayTopo(AeroTopo):
             routes += list(zip(NATIVE_NETS, relay.neighbor.values(), strict=True))
             self.addHost(relay.name, cls=Router, role="relay", routes=routes)
             self._to_core(relay.name, relay.underlay, 1500)
-            self._segment(NATIVE_NODE, relay.name, relay.neighbor, relay.name, "native", relay.native)
+            ends = (NATIVE_NODE, relay.name, relay.neighbor, relay.name, "native", relay.native)
+            self._segment(*ends, mtu=self._native_mtu)
 
     def _segment(
-        self, one: str, interface: str, ours: dict[str, str], other: str, far: str, theirs: dict[str, str]
+        self,
+        one: str,
+        interface: str,
+        ours: dict[str, str],
+        other: str,
+        far: str,
+        theirs: dict[str, str],
+        mtu: int = 1500,
     ) -> None:
         lengths = {"ipv6": 64, "ipv4": 24}
         self.addLink(
@@ -101,6 +112,7 @@ class RelayTopo(AeroTopo):
             intfName2=far,
             params1={"addresses": [f"{address}/{lengths[family]}" for family, address in ours.items()]},
             params2={"addresses": [f"{address}/{lengths[family]}" for family, address in theirs.items()]},
+            mtu=mtu,
         )
 
 
@@ -110,6 +122,8 @@ class RelayPlan(AeroPlan):
 
     servers: int = 2
     relays: int = 2
+    native_mtu: int = 1500
+    """Of the links between Relays and the native Internet."""
 
     @property
     def relay_list(self) -> tuple[Relay, ...]:
@@ -118,7 +132,13 @@ class RelayPlan(AeroPlan):
 
     def topo(self) -> RelayTopo:
         """The topology."""
-        return RelayTopo(relays=self.relay_list, servers=self.server_list, clients=self.clients, core_mtu=self.core_mtu)
+        return RelayTopo(
+            relays=self.relay_list,
+            native_mtu=self.native_mtu,
+            servers=self.server_list,
+            clients=self.clients,
+            core_mtu=self.core_mtu,
+        )
 
     # --- BGP
 
