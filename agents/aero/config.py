@@ -92,6 +92,8 @@ class DhcpServer:
 
     address: IPv6Address = field(default=IPv6Address("::1"))
     port: int = 547
+    relay_port: int = 0
+    """Port to relay from: 547 for a server that knows no option 135, e.g. ISC dhcpd; 0: any (spec LDRA-6)."""
     rsoo: bool = True
     """Send the Client's link-layer address along (spec LDRA-10)."""
 

@@ -86,11 +86,18 @@ class Kernel:
             if present is not None:
                 self._remove(present)
 
+    def settle(self) -> None:
+        """Advertise downstream what was installed and removed since the last time (KernelError)."""
+        if self._advertiser:
+            self._advertiser.settle()
+
     def close(self) -> None:
         """Remove everything, the newest first; what the kernel refuses must not keep the rest."""
         for item in reversed(list(self._items.values())):
             with contextlib.suppress(KernelError):
                 self.remove([item])
+        with contextlib.suppress(KernelError):
+            self.settle()
         with contextlib.suppress(KernelError):
             self._put_back(*list(self._before))
         self._netlink.close()
@@ -112,6 +119,8 @@ class Kernel:
             case _:
                 if isinstance(item, DefaultRoute):
                     self._let_underlay_in(item.version)
+                elif isinstance(item, Address) and item.dad:
+                    self._detect_duplicates(item.interface)
                 self._netlink.run(*self._requests(item, put=True))
 
     def _remove(self, item: Item) -> None:
@@ -149,7 +158,8 @@ class Kernel:
             case DefaultRoute():
                 # The route goes in before the rules that lead to it, and out after them.
                 everything = routing.DEFAULT if item.version == 6 else routing.DEFAULT_IPV4
-                default = Route(everything, Hop(_index(item.interface, needed=put)), TABLE)
+                hop = Hop(_index(item.interface, needed=put))
+                default = Route(everything, hop, TABLE, source=item.source)
                 change = routing.put_rule if put else routing.drop_rule
                 rules = [change(rule) for rule in self._rules(item.version)]
                 yield from [_route(default, put=True), *rules] if put else [*rules, _route(default, put=False)]
@@ -184,6 +194,13 @@ class Kernel:
             self._set(name, int(on))
         # "all" and the interface's own setting are combined by "or"; ours is off (spec SRV-7).
         self._set("net/ipv4/conf/all/send_redirects", 0)
+
+    def _detect_duplicates(self, interface: str) -> None:
+        """Duplicate address detection may have been off where it must run (spec MODEL-R4)."""
+        for name in ("accept_dad", "dad_transmits"):
+            setting = f"net/ipv6/conf/{interface}/{name}"
+            if sysctl.read(setting) == "0":
+                self._set(setting, 1)
 
     def _advertised_to(self) -> list[str]:
         return [f"net/ipv6/conf/{name}/accept_ra" for name in self._underlay_interfaces]

@@ -18,7 +18,7 @@ from agents.aero.interface import MARK, Kernel, advertiser
 from agents.aero.items import Item
 from agents.aero.lladdr import Encapsulation, LinkLayerAddress
 from agents.aero.neighbors import Inner, Neighbor, NeighborCache, Path
-from agents.aero.notices import Controlled, Install, PathWanted, Remove, SendControl, Stranger, TooBig
+from agents.aero.notices import Controlled, Install, LinkChanged, PathWanted, Remove, SendControl, Stranger, TooBig
 from agents.aero.underlay import Underlay
 from agents.aero.underlay_errors import UnderlayErrors
 from agents.aero.underlay_links import UnderlayLinks
@@ -90,7 +90,7 @@ class Node:
         self.underlay = Underlay(addresses, MARK)
         self._errors = UnderlayErrors(addresses)
         self.kernel.clear_leftovers()
-        self._tun = Tun(config.interface, max(SMALLEST_TUN_MTU, max(self._mtus.values()) - LARGEST_OVERHEAD))
+        self._tun = Tun(config.interface, self._tun_mtu())
         plane = config.dataplane
         sink = _Sink(self.underlay, self._tun, self.shell.feed)
         self.forwarder = Forwarder(
@@ -165,7 +165,14 @@ class Node:
             try:
                 change((item,))
             except KernelError as error:
-                announce("kernel-refused", self.shell.clock.now(), item=" ".join(item.key).strip(), reason=str(error))
+                self._refused(" ".join(item.key).strip(), error)
+        try:
+            self.kernel.settle()
+        except KernelError as error:
+            self._refused("downstream", error)
+
+    def _refused(self, item: str, error: KernelError) -> None:
+        announce("kernel-refused", self.shell.clock.now(), item=item, reason=str(error))
 
     # --- what happens
 
@@ -205,8 +212,18 @@ class Node:
         self._learn_addresses()
 
     def _learn_mtu(self, interface: str, mtu: int) -> None:
+        if mtu == self._mtus[interface]:
+            return
         self._mtus[interface] = mtu
-        self._core.links.learn_mtu(interface, mtu)
+        try:
+            self._tun.set_mtu(self._tun_mtu())
+        except KernelError as error:
+            announce("kernel-refused", self.shell.clock.now(), item=f"MTU of {self._tun.name}", reason=str(error))
+        self._soon(LinkChanged(interface, mtu))
+
+    def _tun_mtu(self) -> int:
+        """Inner packets over 1500 octets can enter where the underlay may take them (spec §4)."""
+        return max(SMALLEST_TUN_MTU, max(self._mtus.values()) - LARGEST_OVERHEAD)
 
     def _learn_addresses(self) -> None:
         self.addresses = links.own_addresses(self._netlink)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from ipaddress import IPv6Address
 
-from agents.aero.bgp.notices import BgpConnected, BgpGone, BgpNews
+from agents.aero.bgp.notices import BgpNotice
 from agents.aero.dataplane.sink import Control
 from agents.aero.items import Item
 from agents.aero.lladdr import LinkLayerAddress, Underlay
@@ -44,6 +44,15 @@ class TooBig:
     ip: Underlay
     mtu: int
     """Octets of the outer packet; 0 where an old router named none."""
+
+
+@dataclass(frozen=True)
+class LinkChanged:
+    """An underlay interface has another MTU."""
+
+    interface: str
+    mtu: int
+    """Octets."""
 
 
 @dataclass(frozen=True)
@@ -97,4 +106,4 @@ class Remove:
     items: tuple[Item, ...]
 
 
-Notice = Controlled | Stranger | PathWanted | TooBig | Unreachable | DhcpAnswer | BgpConnected | BgpGone | BgpNews
+Notice = Controlled | Stranger | PathWanted | TooBig | LinkChanged | Unreachable | DhcpAnswer | BgpNotice

@@ -6,9 +6,10 @@ import struct
 from ipaddress import IPv6Address, IPv6Network
 
 from scapy.error import Scapy_Exception
+from scapy.layers.inet6 import ICMPv6ND_RA, ICMPv6NDOptPrefixInfo
 
 from captures.aero import layers
-from captures.aero.records import Address, Delegated, Dhcp, Discovery, LinkLayer, Seen
+from captures.aero.records import Address, Advertisement, Delegated, Dhcp, Discovery, LinkLayer, OfferedPrefix, Seen
 
 RELAYED = (12, 13)
 CLIENT_ID, SERVER_ID, ORO, RELAY_MESSAGE, INTERFACE_ID, IA_PD, IA_PREFIX = 1, 2, 6, 9, 18, 25, 26
@@ -50,6 +51,21 @@ def read_discovery(content: bytes, checksum_good: bool) -> Discovery | None:
         checksum_good,
         message.code,
     )
+
+
+def read_advertisement(content: bytes) -> Advertisement | None:
+    """A Router Advertisement; None when it is too short."""
+    if len(content) < 16:
+        return None
+    message = ICMPv6ND_RA(content)
+    prefixes = []
+    option = message.getlayer(ICMPv6NDOptPrefixInfo)
+    while option is not None:
+        network = IPv6Network((option.prefix, option.prefixlen), strict=False)
+        flags = bool(option.L), bool(option.A)
+        prefixes.append(OfferedPrefix(network, *flags, option.validlifetime, option.preferredlifetime))
+        option = option.payload.getlayer(ICMPv6NDOptPrefixInfo)
+    return Advertisement(message.routerlifetime, bool(message.M), tuple(prefixes))
 
 
 def _link_layer(option: layers.LinkLayerOption) -> LinkLayer:

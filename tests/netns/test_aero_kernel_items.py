@@ -279,10 +279,10 @@ def test_installing_again_changes_nothing_and_what_an_earlier_node_left_is_clear
 def test_radvd_takes_what_is_rendered(tmp_path):
     subnet = IPv6Network("2001:db8:1000:a001::/64")
     links = [
-        (Downstream("lan0", subnet, 60, 290), ()),
-        (Downstream("lan1", subnet, 60, 290, on_link=False), ()),
-        (Downstream("lan2", None, 60, 290, managed=True), ()),
-        (Downstream("lan3", None, 0, 0), (subnet,)),
+        (Downstream("lan0", subnet, 60, 290), {}),
+        (Downstream("lan1", subnet, 60, 290, on_link=False), {}),
+        (Downstream("lan2", None, 60, 290, managed=True), {}),
+        (Downstream("lan3", None, 0, 0), {subnet: False}),
     ]
     text = render(links)
     blocks = {block.split()[0]: block for block in text.split("interface ")[1:]}
@@ -293,6 +293,7 @@ def test_radvd_takes_what_is_rendered(tmp_path):
     assert "prefix" not in blocks["lan2"]
     assert "AdvDefaultLifetime 0;" in blocks["lan3"]
     assert "AdvValidLifetime 0; AdvPreferredLifetime 0" in blocks["lan3"]
+    assert "AdvOnLink off" in blocks["lan3"]
     config = tmp_path / "radvd.conf"
     config.write_text(text)
     namespace = Namespace("radvd")

@@ -12,7 +12,8 @@ from typing import Any, ClassVar
 from testbed.waiting import wait_until
 from topologies import traffic as hosts
 from topologies.aero import traffic
-from topologies.aero.plan import AGGREGATES, NATIVE, AeroOptions, Client
+from topologies.aero.members import AGGREGATES, NATIVE, Client
+from topologies.aero.plan import AeroOptions
 from topologies.aero.relays import NATIVE_NODE, RelayLab, RelayPlan
 from topologies.lab import option
 from topologies.runner import Run

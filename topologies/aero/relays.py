@@ -17,16 +17,9 @@ from typing import Any
 from testbed.exabgp import BgpPeer, BgpSpeaker
 from testbed.nodes import Host, Router
 from topologies.aero.lab import AeroLab
-from topologies.aero.plan import (
-    AGGREGATES,
-    NATIVE,
-    NATIVE_ROUTER,
-    AeroPlan,
-    AeroTopo,
-    Client,
-    Server,
-    opposite,
-)
+from topologies.aero.members import AGGREGATES, NATIVE, NATIVE_ROUTER, Client, Server
+from topologies.aero.network import AeroTopo, opposite
+from topologies.aero.plan import AeroPlan
 from topologies.lab import RUNTIME, AgentSpec, BirdSpec, ExaBgpSpec
 
 RELAY_ASN, NATIVE_ASN, SERVER_ASNS = 65000, 64900, 4200000000

@@ -1,4 +1,4 @@
-"""Packets a second through one AERO Server process, against kernel forwarding and kernel VXLAN, in one run.
+"""Packets a second through one AERO Server process, against kernel forwarding and VXLAN; Clients attaching to it.
 
     c1 --- s1 --- c2        IPv4 underlay, MTU 1600; inner packets are IPv6
 
@@ -30,6 +30,7 @@ from testbed.network import Network
 from testbed.nodes import Host
 from testbed.waiting import wait_until
 from topologies.aero.kea import KeaSettings, Pool
+from topologies.bench.attaching import attaching
 from topologies.bench.blasting import FORWARDING_CORE, Rate, blaster_in, on_core, rate, tcp
 from topologies.bench.figures import Figure, at_least, result
 
@@ -92,7 +93,8 @@ def run(progress: Callable[[str], None] = lambda _text: None) -> dict[str, Any]:
         progress("kernel VXLAN")
         vxlan = _vxlan(net)
         measured = {name: _encapsulated(net, name, Path(folder) / name, progress) for name in ENCAPSULATIONS}
-    figures = _anchored("vxlan", vxlan, kernel)
+        figures = attaching(Path(folder) / "attach", progress)
+    figures |= _anchored("vxlan", vxlan, kernel)
     for name, found in measured.items():
         figures |= _anchored(name, found, vxlan)
         for size, rate_ in found.rates.items():

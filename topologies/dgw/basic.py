@@ -69,6 +69,8 @@ class BasicLab(DgwLab):
         run.step("mn1 moves to dgw2")
         run.net.move("mn1", "cell2")
         second = traffic.address_in(run, "mn1", plan.pool_at(gateways[1]))
+        if second == first:  # under a central anchor the address stays, and does not tell that the node has arrived
+            traffic.wait_for_progress([old, pings], 1)
         new = traffic.echo(run, "session-2", "mn1", second, "cn1")
         new_pings = traffic.ping(run, "cn1-pings-2", "cn1", "mn1", second)
         traffic.wait_for_progress([old, pings, new, new_pings], 40)

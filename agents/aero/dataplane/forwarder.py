@@ -31,6 +31,9 @@ from agents.wire.errors import DecodeError
 
 FLOWS = 4096
 """Verdicts kept for one origin; more flows than that are judged anew."""
+ALL_FLOWS, ORIGINS = 65536, 16384
+"""Verdicts and origins kept in all: what strangers and inventive Clients can make us hold."""
+SPARE_WINDOWS = 64
 
 
 @dataclass(slots=True, eq=False)
@@ -87,6 +90,8 @@ class Forwarder:
         """Of packets in GUE variant 1, which share a socket with those in variant 0."""
         self._flows: dict[bytes, tuple[Verdict, Exit | None]] = {}
         """Of packets from the kernel."""
+        self._judged = 0
+        """Verdicts since everything was forgotten."""
         self._windows: dict[IPv6Address, DuplicateWindow] = {}
         self.reassembly = Reassembly(cap=reassembly_cap)
         self._back: Neighbor | None = None
@@ -118,15 +123,24 @@ class Forwarder:
             if through is Carrier.GUE and len(data) > 4 and bytes(data[:4]) == _GUE_FRONTS.get(data[4] >> 4):
                 self._inner(origin, data[4:], tos, now)
                 return
-            payload = classify(through, data)
+            payload = self._classified(through, data)
+            if payload is None:
+                return
             if payload.fragment is None:
                 self._inner(origin, data[payload.start :], tos, now)
             else:
                 self._behind_fragment_header(origin, payload, data, tos, now)
-        except DecodeError as error:
-            self.counters["enc_bad_first" if error.offset == 0 else "bad_inner"] += 1
+        except DecodeError:
+            self.counters["bad_inner"] += 1
         except Refused as refused:
             self.counters[str(refused)] += 1
+
+    def _classified(self, through: Carrier, data: memoryview) -> Payload | None:
+        try:
+            return classify(through, data)
+        except DecodeError:
+            self.counters["enc_bad_first"] += 1
+            return None
 
     def _behind_fragment_header(
         self, origin: _Origin, payload: Payload, data: memoryview, tos: int, now: float
@@ -135,7 +149,9 @@ class Forwarder:
         assert fragment
         part = data[payload.start :]
         if fragment.atomic:
-            if self._passes(origin, fragment.identification, now):
+            if not part or PROTOCOLS.get(part[0] >> 4) != fragment.next_header:
+                self.counters["bad_inner"] += 1
+            elif self._passes(origin, fragment.identification, now):
                 self._inner(origin, part, tos, now, atomic=True)
             return
         if origin.neighbor is None:
@@ -155,12 +171,18 @@ class Forwarder:
         """Duplicate detection on a completed packet (spec §3.9)."""
         if not self._dpd or origin.neighbor is None:
             return True
-        window = self._windows.setdefault(origin.neighbor.address, DuplicateWindow(self._dpd_window))
+        window = self._windows.get(origin.neighbor.address) or self._new_window(origin.neighbor.address)
         judgement = window.judge(identification, now)
         if judgement is Judgement.NEW:
             return True
         self.counters[judgement.value] += 1
         return judgement is Judgement.LATE or (judgement is Judgement.GROSS and not self._drop_gross)
+
+    def _new_window(self, address: IPv6Address) -> DuplicateWindow:
+        if len(self._windows) >= 2 * len(self._cache) + SPARE_WINDOWS:  # neighbors that are gone
+            self._windows = {each: window for each, window in self._windows.items() if self._cache.get(each)}
+        made = self._windows[address] = DuplicateWindow(self._dpd_window)
+        return made
 
     def _inner(
         self,
@@ -259,7 +281,7 @@ class Forwarder:
         if neighbor is None or path is None:
             self._sink.deliver(packet)
         else:
-            self._departure.send(exit_over(neighbor, path), memoryview(packet), now)
+            self._departure.send(exit_over(neighbor, path, dpd=self._dpd), memoryview(packet), now)
 
     def send_control(
         self, packet: bytes, lladdr: LinkLayerAddress, *, df: bool = False, pad: int = 0, atomic: bool = False
@@ -286,18 +308,20 @@ class Forwarder:
             verdict = self._policy.from_neighbor(origin.neighbor, source, destination)
         return self._remember(origin.flows, flow, verdict or Verdict(Action.DROP, counter="origin_fail"))
 
-    @staticmethod
     def _remember(
-        flows: dict[bytes, tuple[Verdict, Exit | None]], flow: bytes, verdict: Verdict
+        self, flows: dict[bytes, tuple[Verdict, Exit | None]], flow: bytes, verdict: Verdict
     ) -> tuple[Verdict, Exit | None]:
         out = None
         if verdict.neighbor:
             path = verdict.neighbor.path
-            out = exit_over(verdict.neighbor, path) if path else None
+            out = exit_over(verdict.neighbor, path, dpd=self._dpd) if path else None
             if out is None:
                 verdict = Verdict(Action.DROP, counter="no_path", problem=Problem.ADDRESS_UNREACHABLE)
         if len(flows) >= FLOWS:
             flows.clear()
+        self._judged += 1
+        if self._judged > ALL_FLOWS:
+            self._flush()
         flows[flow] = known = (verdict, out)
         return known
 
@@ -319,7 +343,7 @@ class Forwarder:
         self.counters["errors_sent"] += 1
         path = self._back.path if self._back else None
         if self._back and path:
-            self._departure.send(exit_over(self._back, path), memoryview(answer), self._now)
+            self._departure.send(exit_over(self._back, path, dpd=self._dpd), memoryview(answer), self._now)
         else:
             self._sink.deliver(answer)
 
@@ -335,8 +359,8 @@ class Forwarder:
             neighbor = self._cache.at(other)
             lladdr = other if neighbor else lladdr
         origin = _Origin(lladdr, neighbor, neighbor.path_at(lladdr) if neighbor else None)
-        if len(origins) >= FLOWS:
-            origins.clear()
+        if len(origins) >= ORIGINS:
+            self._flush()
         origins[through, source] = origin
         return origin
 
@@ -345,9 +369,11 @@ class Forwarder:
         self._origins.clear()
         self._gue1_origins.clear()
         self._flows.clear()
+        self._judged = 0
 
 
 _LINK_LOCAL, _MULTICAST = 0xFE, 0xFF
+_BROADCAST = IPv4Address("255.255.255.255")
 
 
 def _is_control(flow: bytes) -> bool:
@@ -367,6 +393,6 @@ def _unfit(source: Inner, destination: Inner) -> Verdict | None:
     """Addresses no data packet may have (spec §11)."""
     if source.is_multicast or source.is_unspecified or source.is_loopback or source.is_link_local:
         return Verdict(Action.DROP, counter="bad_source")
-    if destination.is_multicast or destination.is_loopback or destination.is_unspecified:
+    if destination.is_multicast or destination.is_loopback or destination.is_unspecified or destination == _BROADCAST:
         return Verdict(Action.DROP, counter="bad_destination")
     return None

@@ -1,5 +1,43 @@
-"""Checks of an AERO link: attachment, NAT views, encapsulation, fragmentation, reachability."""
+"""Checks of an AERO link: attachment, NAT views, encapsulation, fragmentation, reachability, Client models."""
 
-from captures.checks.aero import attach, bgp, duplicates, encapsulation, fallback, fragments, nat, pings, relays, tuning
+from captures.checks.aero import (
+    attach,
+    bgp,
+    black_hole,
+    downstream,
+    duplicates,
+    encapsulation,
+    fallback,
+    fragments,
+    identifications,
+    models,
+    nat,
+    pings,
+    relays,
+    sweep,
+    switching,
+    tuning,
+    uniqueness,
+    withdrawal,
+)
 
-__all__ = ["attach", "bgp", "duplicates", "encapsulation", "fallback", "fragments", "nat", "pings", "relays", "tuning"]
+__all__ = [
+    "attach",
+    "bgp",
+    "black_hole",
+    "downstream",
+    "duplicates",
+    "encapsulation",
+    "fallback",
+    "fragments",
+    "identifications",
+    "models",
+    "nat",
+    "pings",
+    "relays",
+    "sweep",
+    "switching",
+    "tuning",
+    "uniqueness",
+    "withdrawal",
+]

@@ -69,6 +69,8 @@ def _prefixes(link: AeroLink, found: list[Exchange], bound_ms: float) -> Result:
         f"Reply with Rapid Commit and valid lifetime > 0 within {bound_ms:g} ms",
     )
     texts = []
+    if not found:
+        return tally.result(nothing="no DHCPv6 message at any Client's interface")
     for client in link.clients.values():
         mine = [one for one in found if one.client is client and one.message.type in (SOLICIT, REQUEST)]
         granted = [one for one in mine if one.reply and one.reply.type == REPLY]
@@ -177,18 +179,20 @@ def _order(link: AeroLink, found: list[Exchange]) -> Result:
         "The Server has its entry before the Client has its Reply",
         'event "client-attached" not later than the Reply leaves',
     )
+    if not found:
+        return tally.result(nothing="no DHCPv6 message at any Client's interface")
     for server in link.servers.values():
         entries = link.said(server.name, "client-attached")
         for entry in entries:
             client = link.client_of(bytes.fromhex(str(entry["duid"])))
-            mine = [one for one in found if one.server is server and one.client is client and one.delivered]
-            replies = [one.delivered for one in mine if one.delivered and one.reply and one.reply.type == REPLY]
-            near = [frame for frame in replies if frame.time >= entry["t"] - SAME]
-            if not near:
+            mine = [one for one in found if one.server is server and one.client is client]
+            made = [one for one in mine if one.answered and one.answered.time <= entry["t"] + SAME]
+            reply = made[-1].delivered if made else None  # the entry is made of the latest answer of Kea
+            if reply is None:
                 tally.wrong(f"no Reply after the entry of {client.name if client else entry['duid']}")
             else:
-                tally.see(near[0])
-                tally.demand(entry["t"] <= near[0].time + SAME, "entry after the Reply", near[0])
+                tally.see(reply)
+                tally.demand(entry["t"] <= reply.time + SAME, "entry after the Reply", reply)
     return tally.result(nothing="no Server said that a Client attached")
 
 
