@@ -29,7 +29,7 @@ LAB = {
     "nodes": {
         "i": {"interfaces": {"r1": {"addresses": [f"{I1}/24"]}}},
         "r1": {"interfaces": {"native": {"addresses": ["198.18.91.1/24"]}, "wan": {"addresses": [f"{R1}/31"]}}},
-        "r2": {"interfaces": {"wan": {"addresses": [f"{R2}/31"]}}},
+        "r2": {"interfaces": {"native": {"addresses": ["198.18.92.1/24"]}, "wan": {"addresses": [f"{R2}/31"]}}},
         "s1": {"interfaces": {"wan": {"addresses": [f"{S1}/31"]}}},
         "s2": {"interfaces": {"wan": {"addresses": [f"{S2}/31"]}}},
     },
@@ -59,7 +59,7 @@ LAB = {
         "bgp": {
             "relay": 65000,
             "servers": {"s1": ASNS[S1], "s2": ASNS[S2]},
-            "natives": {"r1": {"interface": "native", "peer": I1}},
+            "natives": {name: {"interface": "native", "peer": I1} for name in ("r1", "r2")},
         },
     },
 }
@@ -69,7 +69,7 @@ class World:
     """BGP messages, frames, DHCPv6 exchanges and events of one run."""
 
     def __init__(self) -> None:
-        self.bgp: dict = {("r1", "wan"): [], ("r1", "native"): [], ("r2", "wan"): []}
+        self.bgp: dict = {("r1", "wan"): [], ("r1", "native"): [], ("r2", "wan"): [], ("r2", "native"): []}
         self.frames: dict = {}
         self.exchanges: list[Exchange] = []
         self.events: list[dict] = []
@@ -105,9 +105,10 @@ class World:
         number = len(self.bgp[at]) + 1
         self.bgp[at].append(End("pcap/x", number, T + time, ip_address(relay), ip_address(server)))
 
-    def native(self, time, *prefixes):
+    def native(self, time, *prefixes, number=1):
+        own, at = f"198.18.9{number}.1", (f"r{number}", "native")
         for prefix in prefixes:
-            self.said(time, "198.18.91.1", I1, UPDATE, ("r1", "native"), announced=(prefix,), as_path=(65000,))
+            self.said(time, own, I1, UPDATE, at, announced=(prefix,), as_path=(65000,))
 
     # --- frames
 
@@ -145,6 +146,7 @@ class World:
     def link(self) -> AeroLink:
         link = AeroLink(json.loads(json.dumps(LAB)), self.events, None)
         link.__dict__["captures"] = self.frames
+        link.__dict__["made"] = self.exchanges
         link._bgp = {key: sorted(messages, key=lambda one: one.time) for key, messages in self.bgp.items()}
         return link
 

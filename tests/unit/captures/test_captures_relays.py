@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import struct
 from ipaddress import IPv4Network, IPv6Network, ip_address
+from pathlib import Path
 
 import pytest
+from broken_rules import judge, never_broken
 from relay_world import (
     HOPS,
     HOST_A,
@@ -30,9 +32,12 @@ from scapy.packet import Raw
 
 from captures.aero.bgp import KEEPALIVE, OPEN, UPDATE, End, Message, messages
 from captures.aero.routes import Routes, sessions
+from captures.checks import call
 from captures.checks.aero import bgp
-from captures.checks.aero.relays import aero_relays
 from captures.pcapng import CaptureError
+
+MODULES, CHECKS = ("bgp", "relays"), {"aero-bgp", "aero-relays"}
+SOURCES = Path(bgp.__file__).parent
 
 # --- octets
 
@@ -156,7 +161,8 @@ def good():
     world = World()
     for relay in (R1, R2):
         world.session(0, relay=relay)
-    world.native(0.1, "2001:db8:1000::/40", "192.0.2.0/24")
+    for number in (1, 2):
+        world.native(0.1, "2001:db8:1000::/40", "192.0.2.0/24", number=number)
     world.exchange(1, 1)
     world.route_announced(1.002)
     for relay in (R1, R2):
@@ -167,23 +173,33 @@ def good():
     return world
 
 
-def judged(monkeypatch, world, **parameters):
-    monkeypatch.setattr(bgp, "exchanges", lambda _link: world.exchanges)
-    return {one.id.removeprefix("aero-bgp."): one for one in bgp.aero_bgp(world.run(), **parameters)}
+@pytest.fixture(autouse=True, scope="module")
+def _conversations():
+    """DHCPv6 is made of records here, too."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bgp, "exchanges", lambda link: link.__dict__["made"])
+        yield
 
 
-def test_bgp_as_it_should_be(monkeypatch):
-    found = judged(monkeypatch, good())
-    assert {name: one.passed for name, one in found.items()} == dict.fromkeys(
-        ("announce", "withdraw", "clients", "defaults", "aggregates"), True
-    )
+def of(world, check="aero-bgp", **parameters):
+    """What a check finds, by the last word of the results' ids."""
+    return {one.id.partition(".")[2]: one for one in call(world.run(), {"check": check, **parameters})}
+
+
+def passed(found):
+    return {name: one.passed for name, one in found.items()}
+
+
+def test_bgp_as_it_should_be():
+    found = of(good())
+    assert passed(found) == dict.fromkeys(("announce", "withdraw", "clients", "defaults", "aggregates"), True)
     assert all(one.evidence for one in found.values())
 
 
-def test_bgp_that_nobody_spoke(monkeypatch):
-    found = judged(monkeypatch, World())
-    assert found.pop("aggregates").passed is False  # a Relay must speak with the native Internet
-    assert {one.passed for one in found.values()} == {None}
+def test_bgp_that_nobody_spoke():
+    found = of(World())
+    assert found.pop("aggregates").passed is False  # Relays must speak with the native Internet
+    assert set(passed(found).values()) == {None}
 
 
 def without(world, at, holds):
@@ -218,21 +234,11 @@ DOCTORED = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("wrong", list(DOCTORED))
-def test_bgp_as_it_should_not_be(monkeypatch, wrong):
-    name, change = DOCTORED[wrong]
-    world = good()
-    change(world)
-    found = judged(monkeypatch, world)
-    assert {each for each, one in found.items() if one.passed is not True} == {name}
-    assert found[name].passed is False
-
-
-def test_a_release_of_what_no_relay_had(monkeypatch):
+def test_a_release_of_what_no_relay_had():
     world = good()
     for at in (("r1", "wan"), ("r2", "wan")):
         without(world, at, lambda one: one.med or one.withdrawn)
-    assert judged(monkeypatch, world)["withdraw"].passed is None
+    assert of(world)["withdraw"].passed is None
 
 
 # --- aero-relays
@@ -258,34 +264,27 @@ def carried():
     return world
 
 
-def of(world):
-    link = world.run()
-    link.aero.domain["bgp"]["natives"]["r2"] = {"interface": "native"}
-    return {one.id.removeprefix("aero-relays."): one.passed for one in aero_relays(link)}
-
-
 def test_relays_as_they_should_be():
-    assert of(carried()) == {"route": True, "unreachable": True, "takeover": True}
+    assert passed(of(carried(), "aero-relays")) == {"route": True, "unreachable": True, "takeover": True}
 
 
 def test_relays_without_anything():
-    assert set(of(World()).values()) == {None}
+    assert set(passed(of(World(), "aero-relays")).values()) == {None}
 
 
-@pytest.mark.parametrize(
-    ("name", "change"),
-    [
-        ("route", lambda w: w.carry(2.5, R1, S2, ping(HOST_B, HOST_A))),
-        ("route", lambda w: w.carry(2.5, R1, S1, ping(HOST_A, HOST_B))),
-        ("unreachable", lambda w: w.carry(3.5, S1, R1, ping(HOST_A, "2001:db8:1000:d000::1"))),
-        ("unreachable", lambda w: w.put(3.002, "r1", "native", ping(HOST_A, NOBODY))),
-        ("takeover", lambda w: w.carry(4.5, S2, R1, ping(HOST_B, HOST_A), ("s2",))),
-    ],
-)
-def test_relays_as_they_should_not_be(name, change):
-    world = carried()
-    change(world)
-    assert {each for each, passed in of(world).items() if passed is not True} == {name}
+def only_to_r1(world):
+    world.frames["s2", "wan"] = [one for one in world.frames["s2", "wan"] if one.time < T + 4]
+    world.carry(4.05, S2, R1, ping(HOST_B, HOST_A), ("s2",))
+
+
+CARRIED = {
+    "to a Server that announced nothing": ("route", lambda w: w.carry(2.5, R1, S2, ping(HOST_B, HOST_A))),
+    "by no route": ("route", lambda w: w.carry(2.5, R1, S1, ping(HOST_A, HOST_B))),
+    "no answer": ("unreachable", lambda w: w.carry(3.5, S1, R1, ping(HOST_A, "2001:db8:1000:d000::1"))),
+    "out to the native Internet": ("unreachable", lambda w: w.put(3.002, "r1", "native", ping(HOST_A, NOBODY))),
+    "still to the old Relay": ("takeover", lambda w: w.carry(4.5, S2, R1, ping(HOST_B, HOST_A), ("s2",))),
+    "to no other Relay": ("takeover", only_to_r1),
+}
 
 
 def too_big(mtu=1400, number=2):
@@ -299,19 +298,47 @@ def too_big(mtu=1400, number=2):
     return world
 
 
-@pytest.mark.parametrize(("world", "passed"), [(too_big(), True), (too_big(1500), False), (too_big(number=1), None)])
-def test_the_native_internets_mtu(world, passed):
-    link = world.run()
-    link.aero.domain["bgp"]["natives"]["r2"] = {"interface": "native"}
-    (found,) = [one for one in aero_relays(link, native_mtu=1400) if one.id == "aero-relays.mtu"]
-    assert found.passed is passed
+MTU = {"check": "aero-relays", "native_mtu": 1400}
 
 
-def test_nobody_takes_over():
-    world = carried()
-    world.frames["s2", "wan"] = [one for one in world.frames["s2", "wan"] if one.time < T + 4]
-    world.carry(4.05, S2, R1, ping(HOST_B, HOST_A), ("s2",))
-    assert of(world)["takeover"] is False
+def test_the_native_internets_mtu():
+    assert of(too_big(), **MTU)["mtu"].passed is True
+    assert of(too_big(number=1), **MTU)["mtu"].passed is None
+
+
+# --- every rule broken
+
+
+def doctored(make, change):
+    def run():
+        world = make()
+        change(world)
+        return world
+
+    return run
+
+
+WRONG = {
+    **{name: (doctored(good, change), {"check": "aero-bgp"}, found) for name, (found, change) in DOCTORED.items()},
+    **{name: (doctored(carried, change), {"check": "aero-relays"}, found) for name, (found, change) in CARRIED.items()},
+    "another MTU": (lambda: too_big(1500), MTU, "mtu"),
+}
+
+
+@pytest.fixture(scope="module")
+def judged(_conversations):
+    return judge(WRONG, SOURCES)
+
+
+@pytest.mark.parametrize("wrong", list(WRONG))
+def test_what_is_wrong_and_nothing_else_fails(judged, wrong):
+    _make, entry, name = WRONG[wrong]
+    failed = {each for each, one in judged[0][wrong].items() if one.passed is False}
+    assert failed == {f"{entry['check']}.{name}"}
+
+
+def test_every_rule_was_broken_once(judged):
+    assert not never_broken([SOURCES / f"{name}.py" for name in MODULES], judged[1])
 
 
 def test_messages_know_their_frames():
