@@ -35,18 +35,15 @@ class Announcing:
         self._outbox = outbox
         self._held: list[Held] = []
         self._last: dict[Prefix, int] = {}
-        self._lowest = MED_BASE
-        """Of all MEDs used here before this start: a clock that stepped back must not make us older."""
+        self._before = MED_BASE
+        """The lowest MED used before this start: a clock that stepped back must not make us older."""
+        self.lowest = MED_BASE
+        """Of all MEDs ever used here."""
         speaker.when_confirmed = lambda _prefix, now: self._release(now)
-
-    @property
-    def lowest(self) -> int:
-        """The lowest MED ever used here."""
-        return min([self._lowest, *self._last.values()])
 
     def restore(self, lowest: int) -> None:
         """Remember what was used before."""
-        self._lowest = lowest
+        self._before = self.lowest = lowest
 
     def granted(self, prefixes: Iterable[Prefix], *, attached: bool, now: float) -> None:
         """A Reply gives prefixes: announce them anew if it answers an attachment, else those that are not announced."""
@@ -61,9 +58,10 @@ class Announcing:
 
     def _med(self, prefix: Prefix, now: float) -> int:
         """The newest attachment has the lowest MED; never one that was used before (spec §11, clock)."""
-        med = min(MED_BASE - int(now), self._last.get(prefix, self._lowest) - 1)
-        self._last[prefix] = max(0, med)
-        return self._last[prefix]
+        med = max(0, min(MED_BASE - int(now), self._last.get(prefix, self._before) - 1))
+        self._last[prefix] = med
+        self.lowest = min(self.lowest, med)
+        return med
 
     # --- Replies
 

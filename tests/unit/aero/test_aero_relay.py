@@ -149,13 +149,13 @@ def test_a_clock_that_stepped_back_makes_no_attachment_older():
     link, nodes, _client = with_client()
     core = nodes["s1"].core
     core._announcing.granted([FIRST], attached=True, now=START - 3600)
-    (route,) = core._speaker._routes.values()
+    (route,) = core._speaker._all()
     assert route.med == 4294967295 - int(START) - 1
     saved = core.saved_state()
     link2, nodes2 = routed()
     nodes2["s1"].core.restore(json.loads(json.dumps(saved)), START)
     nodes2["s1"].core._announcing.granted([FIRST], attached=True, now=START - 3600)
-    (after,) = nodes2["s1"].core._speaker._routes.values()
+    (after,) = nodes2["s1"].core._speaker._all()
     assert after.med == route.med - 1
     assert link2 is not link
 
