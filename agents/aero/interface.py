@@ -69,6 +69,8 @@ class Kernel:
                 *map(routing.drop_rule, routing.own_rules(self._netlink, version)),
                 *(routing.drop_route(route.place) for route in routing.own_routes(self._netlink, version)),
             )
+        left = links.owned_addresses(self._netlink, routing.OWN)
+        self._netlink.run(*(links.delete_address(number, f"interface {number}", address) for number, address in left))
 
     def install(self, items: Iterable[Item]) -> None:
         """Make items true, in this order; an item of the same key is replaced, the same item changes nothing."""
@@ -148,7 +150,7 @@ class Kernel:
             case Address():
                 number = _index(item.interface, needed=put)
                 if number and put:
-                    yield links.add_address(number, item.interface, item.address, dad=item.dad)
+                    yield links.add_address(number, item.interface, item.address, dad=item.dad, owner=routing.OWN)
                 elif number:
                     yield links.delete_address(number, item.interface, item.address)
             case BlackHole():

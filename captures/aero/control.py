@@ -14,7 +14,7 @@ from captures.aero.records import Address, Advertisement, Delegated, Dhcp, Disco
 RELAYED = (12, 13)
 CLIENT_ID, SERVER_ID, ORO, RELAY_MESSAGE, INTERFACE_ID, IA_PD, IA_PREFIX = 1, 2, 6, 9, 18, 25, 26
 RSOO, LINK_LAYER, RELAY_PORT = 66, 79, 135
-OPTION_79_OCTETS = 20
+OPTION_79_OCTETS, INTERFACE_ID_OCTETS = 20, 28
 
 
 def unmapped(text: str | bytes) -> Address:
@@ -112,11 +112,19 @@ def _read_dhcp(octets: bytes) -> Dhcp:
         link_address=IPv6Address(octets[2:18]) if relayed else None,
         peer_address=IPv6Address(octets[18:34]) if relayed else None,
         interface_id=first.get(INTERFACE_ID),
+        way_back=_way_back(first.get(INTERFACE_ID, b"")),
         supplied=_supplied(first.get(RSOO, b"")),
         relay_port=int.from_bytes(port, "big") if port is not None else None,
         carried=read_dhcp(carried) if carried else None,
         octets=octets,
     )
+
+
+def _way_back(data: bytes) -> tuple[int, int, Address, int] | None:
+    if len(data) != INTERFACE_ID_OCTETS:
+        return None
+    sealed = layers.InterfaceId(data)
+    return sealed.version, sealed.encapsulation, unmapped(sealed.ip), sealed.port
 
 
 def _options(octets: bytes) -> list[tuple[int, bytes]]:

@@ -162,6 +162,8 @@ class Dhcp:
     link_address: IPv6Address | None = None
     peer_address: IPv6Address | None = None
     interface_id: bytes | None = None
+    way_back: tuple[int, int, Address, int] | None = None
+    """Interface-ID as AERO makes it: version, encapsulation, address, port."""
     supplied: tuple[tuple[Address, int], ...] = ()
     """Option 79s in the RSOO (66)."""
     relay_port: int | None = None

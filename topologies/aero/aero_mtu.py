@@ -25,7 +25,7 @@ LOWERED = 1400
 """MTU of the narrow link from the middle of the run on, where it was wider."""
 LOWERS = "the MTU is lowered"
 LOWERED_PINGS = (10, 0.1)
-HOLE = (80, 1.0)
+HOLE = (400, 0.2)
 """Pings and seconds between them while nobody says that the MTU was lowered."""
 HOLE_MS = 63000.0
 """Until packets are cut again: a confirmation each minute, three probes a second apart (spec §13 scenario 9)."""
@@ -92,11 +92,12 @@ class MtuLab(AeroLab):
         run.step("h1 pings g in all sizes")
         for size in SIZES:
             traffic.pings(run, f"h1-g-{size}", "h1", h1, "g", target, size=size, count=3)
-        traffic.sweep(run, "sweep", "h1", h1, "g", target)
         if options.mtu == WIDE:
             traffic.pings(run, "large", "h1", h1, "g", target, size=LARGE)
         elif options.icmp != "filtered":
             traffic.pings(run, "large", "h1", h1, "g", target, size=LARGE, expect="none", patience=0.2)
+        traffic.settled(run, ("c1", "s1"))
+        traffic.sweep(run, "sweep", "h1", h1, "g", target)
         if self.lowers(options):
             run.step(LOWERS)
             if options.icmp == "filtered-later":

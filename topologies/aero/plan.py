@@ -6,11 +6,24 @@ from dataclasses import dataclass
 from typing import Any
 
 from topologies.aero.kea import KeaSettings, Pool
-from topologies.aero.members import AGGREGATES, NATIVE, WIDE, Client, Lan, Server
-from topologies.aero.network import AeroTopo
+from topologies.aero.members import AGGREGATES, NATIVE, NATIVE_ROUTER, WIDE, Client, Lan, Server
+from topologies.aero.network import AeroTopo, opposite
 from topologies.lab import RUNTIME, AgentSpec, KeaSpec, RadvdSpec, option
 
-__all__ = ["NATIVE", "WIDE", "AeroOptions", "AeroPlan", "Client", "Lan", "Server"]
+__all__ = [
+    "AGGREGATES",
+    "NATIVE",
+    "NATIVE_ROUTER",
+    "WIDE",
+    "AeroOptions",
+    "AeroPlan",
+    "AeroTopo",
+    "Client",
+    "Lan",
+    "Server",
+    "opposite",
+]
+"""What a lab's file needs, from the three modules that the plan is made of."""
 
 
 @dataclass(frozen=True)

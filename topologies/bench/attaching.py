@@ -44,9 +44,7 @@ class AttachTopo(Topo):
         self.addLink("s1", "c1", intfName1="eth0", intfName2="eth0", **ends)
 
 
-def attaching(
-    folder: Path, progress: Callable[[str], None], clients: int = CLIENTS, stay: float = STAY
-) -> dict[str, Figure]:
+def attaching(folder: Path, progress: Callable[[str], None]) -> dict[str, Figure]:
     """Measure one Client's time, the rate of many, and the Server's memory and load with all of them."""
     folder.mkdir(parents=True)
     with Network(AttachTopo()) as net, ExitStack() as stack:
@@ -59,10 +57,10 @@ def attaching(
             stack.callback(daemon.stop)
         progress("attach: one Client")
         times = [_one(net, folder, events) for _round in range(ROUNDS)]
-        progress(f"attach: {clients} Clients")
+        progress(f"attach: {CLIENTS} Clients")
         return {
             "attach_ms": at_most(statistics.median(times) * 1000, "ms", TIME_GOAL),
-            **_many(net, server, clients, stay),
+            **_many(net, server, CLIENTS, STAY),
         }
 
 

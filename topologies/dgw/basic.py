@@ -44,7 +44,11 @@ class BasicLab(DgwLab):
         {"mode": "direct", "dflag_profile": "draft03"},
         {"mode": "classic"},
     )
-    stock_variants = ({"mode": "relay", "tunnel": "ip6tnl"}, {"radio": "wifi", "tunnel": "ip6tnl"})
+    # An emulated machine may need longer than the usual window from stamping an update to reading it.
+    stock_variants = (
+        {"mode": "relay", "tunnel": "ip6tnl", "timestamp_window": 5.0},
+        {"radio": "wifi", "tunnel": "ip6tnl", "timestamp_window": 5.0},
+    )
 
     def plan(self, options: DgwOptions) -> DgwPlan:
         """Size and addresses of the lab."""

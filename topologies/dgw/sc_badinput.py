@@ -26,6 +26,7 @@ from topologies.dgw.classic import LMA_ADDRESS, ClassicPlan
 from topologies.dgw.lab import DgwLab
 from topologies.dgw.plan import CMD_ADDRESS, CORRESPONDENTS, DOMAIN_NAME, DgwOptions, DgwPlan, Gateway, Mobile
 from topologies.dgw.probing import Prober, network
+from topologies.lab import option
 from topologies.runner import Run
 
 STRANGER = "02:00:00:00:00:99"
@@ -35,6 +36,13 @@ WINDOW = 10.0
 UNFIT = ("signalling", "tunnel", "cmd-interface", "reachability", "pace")
 """Checks of a walk that the probes themselves would fail, or that need pings."""
 SENDERS = {"peer": "dgw3", "cmd": "cmd", "outsider": "cn1"}
+
+
+@dataclass(frozen=True)
+class BadInputOptions(BasicOptions):
+    """Options of the lab."""
+
+    protection: str = option("off", "off: inside ESP no bad message would get as far as its row", ("off",))
 
 
 @dataclass(frozen=True)
@@ -63,7 +71,7 @@ class BadInputLab(DgwLab):
 
     name = "sc-badinput"
     title = "Bad input, row by row"
-    options = BasicOptions
+    options = BadInputOptions
     variants = (
         {"mode": "relay"},
         {"mode": "direct"},

@@ -119,9 +119,13 @@ class PathMtu:
 
     # --- what happens
 
-    def used(self, inner: int, now: float) -> None:
-        """A packet of more than 1280 octets was to be sent: begin to probe, or note that size matters."""
+    def used(self, inner: int, now: float) -> bool:
+        """A packet of more than 1280 octets was to be sent: note that size matters; whether there is now more to probe
+        than before."""
         self._large_seen = True
+        if inner <= self._wanted and self.state is not State.UNKNOWN and not self._raised:
+            return False
+        before = self._try
         more = inner > self._wanted and self.state is State.WHOLE
         self._wanted = max(self._wanted, inner)
         if self._raised and inner + self.overhead > self.proven and self.state in (State.WHOLE, State.FRAG):
@@ -131,6 +135,7 @@ class PathMtu:
             self._seek(self.ceiling, now)
         if self.state is State.UNKNOWN:
             self.begin(now)
+        return self._try is not before
 
     def begin(self, now: float, *, base: bool = False) -> None:
         """Probe from the top; with `base` also whether 1280 inner octets get through (a Client that attached)."""

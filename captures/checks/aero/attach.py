@@ -97,7 +97,7 @@ def _relayed(link: AeroLink, found: list[Exchange]) -> Result:
         "LDRA-1, LDRA-3, LDRA-4, LDRA-5, LDRA-6",
         "The relay wraps every client message for Kea",
         "Relay-forward: the message octet for octet, hop count 0, link ::, peer = inner source, options 9, 18, 66{79}, "
-        "135; option 79 = outer source at the Server",
+        "135; option 79 and Interface-ID tell the outer source at the Server",
     )
     for one in found:
         if one.arrived is None:
@@ -113,6 +113,8 @@ def _relayed(link: AeroLink, found: list[Exchange]) -> Result:
         tally.demand(set(relay.options) == FORWARDED, f"options {relay.options}", frame)
         seen = (one.arrived.outer.source, (one.arrived.ports or (0, 0))[0])
         tally.demand(relay.supplied == (seen,), f"option 79 tells {relay.supplied}, came from {seen}", frame)
+        way = (1, 0, *seen)
+        tally.demand(relay.way_back == way, f"Interface-ID tells {relay.way_back}, came from {seen}", frame)
         tally.demand(relay.relay_port == 0, f"relay port {relay.relay_port}", frame)
         outer = frame.outer
         local = outer.source == outer.destination == IPv6Address("::1")

@@ -11,9 +11,6 @@ from captures.checks.aero.downstream import advertised, links
 from captures.checks.base import Result, Tally, check, milliseconds
 from captures.run import Run
 
-SAME = 0.002
-"""Seconds by which an event's clock reading may follow the packet of the same turn."""
-
 
 @check("aero-withdrawal")
 def aero_withdrawal(run: Run, step: str, clients: list[str], bound_ms: float) -> list[Result]:
@@ -63,7 +60,7 @@ def _no_prefix(link: AeroLink, client: Client, lan: Lan, begin: float, bound_ms:
 
 def _ended(tally: Tally, offers: list[Frame], moment: float, bound_ms: float, over: list[Frame]) -> Result:
     """`over`: those advertisements that say it is over; from the first such one after the moment, all must."""
-    said = [one for one in over if one.time >= moment - SAME]
+    said = [one for one in over if one.time >= moment - bound_ms / 1000]  # the event follows what it tells of
     if not said:
         tally.demand(not offers, "it is never said", *offers[-1:])
         return tally.result(nothing="no advertisement on the link")

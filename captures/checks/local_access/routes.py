@@ -8,7 +8,8 @@ from captures.checks.base import Result, Tally, plural
 from captures.checks.local_access.facts import ended, owner_of_dlif
 from captures.exchanges import accepting
 from captures.records import RouterAdvertisement
-from captures.run import INFINITY, Run
+from captures.run import Run
+from captures.walk import INFINITY
 
 LEAST_FINAL, MOST_FINAL = 1, 3
 """RAs that withdraw a route (spec RA-11)."""

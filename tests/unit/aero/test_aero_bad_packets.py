@@ -8,7 +8,8 @@ from aero_whole import SERVER, SERVER_ADDRESS, STRANGER, attached
 
 from agents.aero.constants import REASSEMBLY_PER_NEIGHBOR, REASSEMBLY_TIME
 from agents.aero.dataplane.encapsulation import Carrier, Fragment, push_fragment
-from agents.aero.dataplane.forwarder import ALL_FLOWS, FLOWS, ORIGINS, SPARE_WINDOWS
+from agents.aero.dataplane.forwarder import SPARE_WINDOWS
+from agents.aero.dataplane.memory import ALL_FLOWS, FLOWS, ORIGINS
 from agents.aero.lladdr import Encapsulation, LinkLayerAddress
 from agents.aero.neighbors import Path
 from agents.wire.buffer import internet_checksum
@@ -202,11 +203,11 @@ def test_what_strangers_and_inventive_clients_make_us_hold_is_bounded():
     server, _client = attached()
     for number in range(ORIGINS + 100):
         server.arrive(GOOD, f"100.{64 + number // 65536}.{number >> 8 & 255}.{number & 255}")
-    assert len(server.forwarder._origins) <= ORIGINS
+    assert len(server.forwarder._memory.origins) <= ORIGINS
     for number in range(ALL_FLOWS + 100):
         server.arrive(changed(GOOD, 20, *number.to_bytes(4, "big")))
-    assert 0 < server.forwarder._judged <= 200
-    assert sum(len(origin.flows) for origin in server.forwarder._origins.values()) <= FLOWS
+    assert 0 < server.forwarder._memory.judged <= 200
+    assert sum(len(origin.flows) for origin in server.forwarder._memory.origins.values()) <= FLOWS
 
 
 def test_duplicate_windows_of_neighbors_that_are_gone_are_forgotten():

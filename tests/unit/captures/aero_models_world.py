@@ -211,6 +211,7 @@ class ModelsWorld:
             ("open", 4.6, "S", 0), ("before", 4.7, "A", 1000), ("after", 5.2, "A", 1000), ("close", 6.0, "FA", 0),
         ):  # fmt: skip
             self.put(f"tcp:{name}", "g-eth0", time, source=source, flags=flags, size=size)
+        self.put("tcp:answer", "g-eth0", 5.3, source=source, flags="A", size=0, back=True)
         self.put("ra:h1", "h1-eth0", 5.3, prefix=prefix("a000"), valid=200)
 
     def _end(self):
@@ -277,7 +278,9 @@ def _dhcp(kind, content):
     return IPv6(src="fe80::d", dst="fe80::e") / UDP(sport=547, dport=546) / Raw(message)
 
 
-def segment(source, flags, size, port=40000):
+def segment(source, flags, size, port=40000, back=False):
+    if back:
+        return IPv6(src=G, dst=source) / TCP(sport=5201, dport=port, flags=flags) / Raw(bytes(size))
     return IPv6(src=source, dst=G) / TCP(sport=port, dport=5201, flags=flags) / Raw(bytes(size))
 
 

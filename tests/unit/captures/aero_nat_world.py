@@ -5,6 +5,7 @@ from aero_octets import (
     delegated,
     discovery,
     echo,
+    interface_id,
     ip,
     lladdr,
     message,
@@ -94,7 +95,7 @@ class NatWorld(World):
 
     def talk(self, name, time, octets, source, seen, told):
         """Relay and Kea on the Server's loopback."""
-        supplied, holder = option(66, option(79, lladdr(*seen))), option(18, bytes(28))
+        supplied, holder = option(66, option(79, lladdr(*seen))), option(18, interface_id(*seen))
         ours = self.fields(
             f"{name}:forward",
             kind=12,

@@ -82,6 +82,11 @@ def lladdr(address, port):
     return struct.pack("!HH", 256, port) + mapped(address)
 
 
+def interface_id(address, port, *, version=1):
+    """Content of the relay's Interface-ID."""
+    return struct.pack("!BBH", version, 0, port) + mapped(address) + b"sealed!!"
+
+
 def delegated(prefix, valid, iaid=1):
     """IA_PD with one prefix."""
     base, length = prefix.split("/")

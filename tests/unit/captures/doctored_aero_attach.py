@@ -2,7 +2,7 @@
 
 from aero_doctored import doctored, entry_of, replaced, spoilt, without
 from aero_nat_world import CHECKS, NEW_PORT, OUTSIDE, PORT, NatWorld
-from aero_octets import delegated, echo, ip, lladdr, nonce, observed, option, relayed, udp
+from aero_octets import delegated, echo, interface_id, ip, lladdr, nonce, observed, option, relayed, udp
 from aero_world import CLIENT2, H1, SERVER, G
 
 ATTACH, NAT, REBINDING = (entry_of(CHECKS, name) for name in ("aero-attach", "aero-nat", "aero-rebinding"))
@@ -117,6 +117,16 @@ def relay_tells_another_port():
     return forwarded(options=lambda old: [old[0], option(66, option(79, lladdr(OUTSIDE, 8060))), *old[2:]])
 
 
+@doctored(ATTACH, "aero-attach.relay", "Interface-ID tells (1, 0, IPv4Address('198.51.100.1'), 8060)")
+def way_back_to_another_port():
+    return forwarded(options=lambda old: [option(18, interface_id(OUTSIDE, 8060)), *old[1:]])
+
+
+@doctored(ATTACH, "aero-attach.relay", "Interface-ID tells None")
+def way_back_of_another_form():
+    return forwarded(options=lambda old: [option(18, b"eth0"), *old[1:]])
+
+
 @doctored(ATTACH, "aero-attach.relay", "relay port 547")
 def relay_port_not_zero():
     return forwarded(options=lambda old: [*old[:2], option(135, b"\x02\x23"), old[3]])
@@ -192,7 +202,7 @@ def a_nat_that_translates_nothing():
 
 def _unseen(fields):
     """Options with the Client's own address where the outside one was."""
-    old, new = lladdr(OUTSIDE, PORT), lladdr("10.1.1.2", 8060)
+    old, new = lladdr(OUTSIDE, PORT)[2:], lladdr("10.1.1.2", 8060)[2:]
     return {**fields, "options": [one.replace(old, new) for one in fields["options"]]}
 
 

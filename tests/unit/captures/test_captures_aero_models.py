@@ -263,9 +263,9 @@ def never_closed():
     return without("tcp:close")
 
 
-@doctored("aero-switch.connection", "a connection is reset")
+@doctored("aero-switch.connection", "port 40000 is reset")
 def reset():
-    return spoilt("tcp:close", flags="FRA")
+    return spoilt("tcp:answer", flags="R")
 
 
 @doctored("aero-switch.router", "advertised while it was a host")
