@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from ipaddress import IPv6Address
 
+from agents.aero.bgp.notices import BgpNotice
 from agents.aero.dataplane.sink import Control
 from agents.aero.items import Item
 from agents.aero.lladdr import LinkLayerAddress, Underlay
@@ -105,4 +106,4 @@ class Remove:
     items: tuple[Item, ...]
 
 
-Notice = Controlled | Stranger | PathWanted | TooBig | LinkChanged | Unreachable | DhcpAnswer
+Notice = Controlled | Stranger | PathWanted | TooBig | LinkChanged | Unreachable | DhcpAnswer | BgpNotice

@@ -60,6 +60,8 @@ class Discovery:
         self._checks: Timers[IPv6Address] = Timers()
         self.when_failed: Callable[[Neighbor, float], None] = lambda _neighbor, _now: None
         """A neighbor has no usable path any more."""
+        self.when_restored: Callable[[Neighbor, float], None] = lambda _neighbor, _now: None
+        """A failed path of a permanent neighbor is usable again."""
         self.when_observed: Callable[[Neighbor, Observed, float], None] = lambda _neighbor, _observed, _now: None
         """A neighbor told which link-layer address it sees us at (spec CLI-10)."""
 
@@ -104,6 +106,8 @@ class Discovery:
 
         The moment is exact: three solicitations later data must have found another way (8 s, spec §13 scenario 10).
         """
+        if neighbor.type is NeighborType.PERMANENT:
+            self._revive(neighbor, now)
         path = neighbor.path
         if path is None:
             return _soon(now)
@@ -116,9 +120,21 @@ class Discovery:
             return _soon(now)
         return min(due, _soon(now))
 
+    def _revive(self, neighbor: Neighbor, now: float) -> None:
+        """Nobody attaches a permanent neighbor anew: its failed paths are asked until they answer (spec §5.1)."""
+        for path in neighbor.paths:
+            if path.reachability is Reachability.FAILED and not self.solicitations.waiting_for(path.lladdr):
+                self.solicitations.send(neighbor, path.lladdr, now, answered=partial(self._reached, path))
+
     def _reached(self, path: Path, solicitation: Solicitation, answer: Answer, now: float) -> None:
+        failed = path.reachability is Reachability.FAILED
         path.reachability = Reachability.REACHABLE
         path.last_received = now
+        if failed:
+            neighbor = solicitation.neighbor
+            self.cache.changed()
+            self.outbox.say("path-restored", neighbor=neighbor.address, lladdr=str(path.lladdr))
+            self.when_restored(neighbor, now)
 
     def _lost(self, path: Path, solicitation: Solicitation, now: float) -> None:
         neighbor = solicitation.neighbor
@@ -176,6 +192,7 @@ class Discovery:
             if not self.solicitations.waiting_for(control.lladdr):
                 self._prove(neighbor, control, inner, message, now)
                 return None
+            self.solicitations.hurry(control.lladdr, now)
         self._advertise(control, inner, message)
         return None
 

@@ -2,6 +2,7 @@
 
 from captures.checks.aero import (
     attach,
+    bgp,
     black_hole,
     downstream,
     duplicates,
@@ -12,6 +13,7 @@ from captures.checks.aero import (
     models,
     nat,
     pings,
+    relays,
     sweep,
     switching,
     tuning,
@@ -21,6 +23,7 @@ from captures.checks.aero import (
 
 __all__ = [
     "attach",
+    "bgp",
     "black_hole",
     "downstream",
     "duplicates",
@@ -31,6 +34,7 @@ __all__ = [
     "models",
     "nat",
     "pings",
+    "relays",
     "sweep",
     "switching",
     "tuning",
