@@ -40,6 +40,22 @@ class DataPlaneConfig:
 
 
 @dataclass(frozen=True)
+class OptimisationConfig:
+    """How a node takes part in route optimisation (spec RO-*)."""
+
+    originate: bool = True
+    """Server: start it for its Clients."""
+    tokens: bool = True
+    """Server: give both Clients a key to prove to each other who they are."""
+    target: bool = True
+    """Client: let others send to it directly (spec RO-6 `ro_target`)."""
+    probe: bool = True
+    """Client: test a direct path before it is used (spec RO-12 `ro_probe`)."""
+    framing: Literal["nd", "rfc6706"] = "nd"
+    """How Predirects and Redirects are sent (spec §6.6 `redirect_framing`); both are understood."""
+
+
+@dataclass(frozen=True)
 class DownstreamLink:
     """A router or hybrid Client's link to its own nodes."""
 
@@ -83,6 +99,7 @@ class ClientConfig:
     radvd_config: str = ""
     radvd_pid_file: str = ""
     dataplane: DataPlaneConfig = field(default_factory=DataPlaneConfig)
+    optimisation: OptimisationConfig = field(default_factory=OptimisationConfig)
     interface: str = "aero0"
 
 
@@ -116,4 +133,5 @@ class ServerConfig:
     """DHCPv6 client messages per second from one link-layer address (spec SRV-14)."""
     rate_total: float = 2000.0
     dataplane: DataPlaneConfig = field(default_factory=DataPlaneConfig)
+    optimisation: OptimisationConfig = field(default_factory=OptimisationConfig)
     interface: str = "aero0"

@@ -18,7 +18,7 @@ from agents.aero.interface import MARK, Kernel, advertiser
 from agents.aero.items import Item
 from agents.aero.lladdr import Encapsulation, LinkLayerAddress
 from agents.aero.neighbors import Inner, Neighbor, NeighborCache, Path
-from agents.aero.notices import Controlled, Install, PathWanted, Remove, SendControl, Stranger, TooBig
+from agents.aero.notices import Controlled, FlowUsed, Install, PathWanted, Remove, SendControl, Stranger, TooBig
 from agents.aero.underlay import Underlay
 from agents.aero.underlay_errors import UnderlayErrors
 from agents.aero.underlay_links import UnderlayLinks
@@ -108,6 +108,7 @@ class Node:
     def _connect(self) -> None:
         shell, forwarder = self.shell, self.forwarder
         forwarder.when_probing(self._path_wanted)
+        forwarder.when_used(lambda use, packet, idle: self._soon(FlowUsed(use, packet, idle)))
         self.underlay.too_long = self._too_long
         for fd, read in self.underlay.readers(forwarder.from_underlay, shell.clock.now):
             shell.on_readable(fd, read)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from ipaddress import IPv6Address
 
 from agents.aero.dataplane.sink import Control
+from agents.aero.dataplane.usage import Use
 from agents.aero.items import Item
 from agents.aero.lladdr import LinkLayerAddress, Underlay
 from agents.aero.neighbors import Inner, Neighbor, Path
@@ -34,6 +35,25 @@ class PathWanted:
 
     neighbor: Neighbor
     path: Path
+
+
+@dataclass(frozen=True)
+class FlowUsed:
+    """A packet went by that somebody waited for (spec RO-1)."""
+
+    use: Use
+    packet: bytes
+    """Its start, from the network-layer header on."""
+    idle: float
+    """Seconds since the one before it."""
+
+
+@dataclass(frozen=True)
+class AddressesChanged:
+    """The underlay interface has these global addresses now, and no others."""
+
+    interface: str
+    addresses: tuple[Underlay, ...]
 
 
 @dataclass(frozen=True)
@@ -96,4 +116,4 @@ class Remove:
     items: tuple[Item, ...]
 
 
-Notice = Controlled | Stranger | PathWanted | TooBig | Unreachable | DhcpAnswer
+Notice = Controlled | Stranger | PathWanted | FlowUsed | AddressesChanged | TooBig | Unreachable | DhcpAnswer

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import IPv6Address
 from typing import Any
 
 from agents.aero.addresses import PRE_ATTACH, Prefix, aero_address
 from agents.aero.client.delegation import IPV4_IAID, IPV6_IAID, Delegation, Phase
 from agents.aero.client.models import plan
-from agents.aero.config import ClientConfig
+from agents.aero.config import ClientConfig, OptimisationConfig
 from agents.aero.constants import (
     ALL_DHCP_SERVERS,
     DHCP_CLIENT_PORT,
@@ -28,6 +28,7 @@ from agents.aero.items import Plan, difference
 from agents.aero.lladdr import Encapsulation, LinkLayerAddress, underlay_of
 from agents.aero.neighbors import Neighbor, NeighborCache, NeighborType, Path
 from agents.aero.notices import (
+    AddressesChanged,
     Controlled,
     Install,
     Notice,
@@ -37,12 +38,15 @@ from agents.aero.notices import (
     TooBig,
     Unreachable,
 )
+from agents.aero.optimisation.client import Correspondence
+from agents.aero.optimisation.messages import read_mediation
+from agents.aero.optimisation.pairs import Correspondent
 from agents.aero.underlay_links import UnderlayLinks
 from agents.core import Event, Outbox
 from agents.plain import plain
 from agents.wire.dhcpv6 import Message, pull_dhcpv6, push_dhcpv6
 from agents.wire.errors import DecodeError
-from agents.wire.nd import ICMPV6
+from agents.wire.nd import ICMPV6, NdMessage
 from agents.wire.nd_options import LinkLayerOption, Observed
 
 PATIENCE = 3
@@ -73,11 +77,15 @@ class ClientCore:
         self._outbox = Outbox()
         wanted = Encapsulation[config.dataplane.encapsulation.upper()]
         self._discovery = Discovery(self.cache, self._outbox, self, wanted)
-        self._discovery.when_failed = self._server_failed
+        self._discovery.when_failed = self._neighbor_failed
+        self._discovery.own_addresses = lambda: self.addresses
+        self.correspondence = Correspondence(self, self._discovery, self._outbox)
         self._discovery.when_observed = self._observed
         self._delegations = [self._delegation(IAIDS[family]) for family in config.families]
         self._choices = self._candidates()
         self._choice: _Choice | None = None
+        self._moving = False
+        """We are elsewhere, and the Server has not confirmed that it knows."""
         self._plan: Plan = {}
         self._answering = PRE_ATTACH
         """AERO address of the Server whose answer is being read."""
@@ -114,7 +122,45 @@ class ClientCore:
 
     def lladdrs(self, toward: LinkLayerAddress, *, target: bool) -> tuple[LinkLayerOption, ...]:
         """Our link-layer addresses, as S/TLLAO."""
-        return self.links.options(toward, target=target)
+        return tuple(replace(each, nat=self.nat) for each in self.links.options(toward, target=target))
+
+    # --- who we are, for other Clients
+
+    @property
+    def addresses(self) -> set[IPv6Address]:
+        """Our AERO addresses: one for each prefix (spec §4)."""
+        return {aero_address(prefix) for prefix in self.prefixes}
+
+    @property
+    def settings(self) -> OptimisationConfig:
+        """How we take part in route optimisation."""
+        return self.config.optimisation
+
+    @property
+    def behind_nat(self) -> bool:
+        """Whether our Server sees us elsewhere than we are."""
+        return self.nat
+
+    def reaches(self, lladdr: LinkLayerAddress) -> bool:
+        """Whether we have an underlay link of this address's IP version."""
+        return self.links.toward(lladdr) is not None
+
+    def path_mtu(self, lladdr: LinkLayerAddress) -> int:
+        """MTU of the interface that a path to this address begins at."""
+        return self.links.mtu(lladdr)
+
+    def own_lladdrs(self) -> set[LinkLayerAddress]:
+        """Our link-layer addresses, in our view and in our Server's."""
+        return self.links.lladdrs | ({self.seen} if self.seen else set())
+
+    def told_lladdrs(self) -> tuple[LinkLayerOption, ...]:
+        """As learnt from our Server (spec §6.6)."""
+        if self.seen is None:
+            return ()
+        return tuple(
+            replace(each, ip=self.seen.ipv6_form, port=self.seen.port, nat=self.nat)
+            for each in self.links.options(self.seen, target=True)
+        )
 
     # --- doors
 
@@ -124,7 +170,8 @@ class ClientCore:
         self._attach(0, now)
 
     def stop(self, now: float) -> None:
-        """Give everything back, one Release a delegation (spec CLI-17)."""
+        """Send correspondents back to their Servers; give everything back, one Release a delegation (spec CLI-17)."""
+        self.correspondence.withdraw(now)
         for each in self._delegations:
             each.release(now)
 
@@ -144,6 +191,8 @@ class ClientCore:
                 self._discovery.too_big(message.ip, message.mtu, now)
             case Unreachable():
                 self._discovery.unusable(message.lladdr, now, protocol=message.protocol)
+            case AddressesChanged():
+                self._addresses_changed(message, now)
             case _:
                 pass
 
@@ -154,12 +203,14 @@ class ClientCore:
             if due is not None and due <= now:
                 each.handle_timer(now)
         self._discovery.handle_timer(now)
+        self.correspondence.handle_timer(now)
         if self._unanswered() >= PATIENCE and len(self._choices) > 1 and self._choice:
             self._attach(self._choice.number + 1, now)
 
     def next_timer(self) -> float | None:
         """When `handle_timer` has something to do."""
         due = [*(each.next_timer() for each in self._delegations), self._discovery.next_timer()]
+        due.append(self.correspondence.next_timer())
         return min((t for t in due if t is not None), default=None)
 
     def actions(self) -> Iterator[Any]:
@@ -206,6 +257,12 @@ class ClientCore:
 
     def _gave_up(self, delegation: Delegation, now: float) -> None:
         self._outbox.say("request-unanswered", iaid=delegation.iaid)
+
+    def _neighbor_failed(self, neighbor: Neighbor, now: float) -> None:
+        if isinstance(neighbor, Correspondent):
+            self.correspondence.path_failed(neighbor, now)
+        else:
+            self._server_failed(neighbor, now)
 
     def _server_failed(self, neighbor: Neighbor, now: float) -> None:
         """Three solicitations without an answer: on to the next Server (spec CLI-11)."""
@@ -261,16 +318,25 @@ class ClientCore:
     def _receive_control(self, control: Control, now: float) -> None:
         try:
             inner = pull_inner(control.packet)
-            if inner.next_header == UDP:
+            if mediation := read_mediation(inner):
+                mine = inner.destination in self.addresses
+                dropped = self.correspondence.mediated(control, mediation, now) if mine else "nd_not_for_us"
+            elif inner.next_header == UDP:
                 dropped = self._receive_dhcp(control, inner, now)
             elif inner.next_header == ICMPV6 and (message := pull_discovery(inner)):
-                dropped = self._discovery.receive(control, inner, message, now)
+                dropped = self._discover(control, inner, message, now)
             else:
                 dropped = "control_unexpected"
         except DecodeError:
             dropped = "control_malformed"
         if dropped:
             self.counters[dropped] += 1
+
+    def _discover(self, control: Control, inner: Inner, message: NdMessage, now: float) -> str | None:
+        admitted = self.correspondence.admit(control, inner, message, now)
+        if isinstance(admitted, Control):
+            return self._discovery.receive(admitted, inner, message, now)
+        return admitted
 
     def _receive_dhcp(self, control: Control, inner: Inner, now: float) -> str | None:
         """An answer counts only from where the request went (spec CLI-3)."""
@@ -291,26 +357,31 @@ class ClientCore:
         if delegation.phase is Phase.BOUND and self._choice:
             new = self._choice.neighbor is None
             self._take_server(self._answering, now)
-            self._learn_lladdr(delegation)
-            if new:
+            elsewhere = self._learn_lladdr(delegation)
+            if elsewhere and not self._moving:  # the NAT in front of us changed its mind: peers see us there, too
+                self.correspondence.moved(now)
+            if new or self._moving:
                 self._watch(now)
+            self._moving = False
         self._outbox.say("prefixes", prefixes=[str(prefix) for prefix in self.prefixes], iaid=delegation.iaid)
+        self.correspondence.prune(self.prefixes)
         self.cache.changed()
         self._reconcile(now)
 
-    def _learn_lladdr(self, delegation: Delegation) -> None:
-        """What the Server sees of us; behind a NAT it differs from what we have (spec CLI-6)."""
+    def _learn_lladdr(self, delegation: Delegation) -> bool:
+        """What the Server sees of us, and whether it is news; behind a NAT it is not what we have (spec CLI-6)."""
         assert self._choice
         own = self.links.own(self._choice.lladdr)
         told = delegation.lease.seen
         if told is None or own is None:
             self._outbox.say("lladdr-unknown", reason="the Reply holds no usable option 79")
             self.seen = self.seen or own
-            return
+            return False
         seen = LinkLayerAddress(Encapsulation.UDP, underlay_of(told.ip), told.port)
         if seen != self.seen:
             self._outbox.say("lladdr", seen=str(seen), own=str(own), nat=seen != own)
-        self.seen, self.nat = seen, seen != own
+        before, self.seen, self.nat = self.seen, seen, seen != own
+        return before not in (None, seen)
 
     def _observed(self, neighbor: Neighbor, observed: Observed, now: float) -> None:
         """The Server sees us elsewhere than it was told: tell it, by Renew (spec CLI-10)."""
@@ -323,6 +394,26 @@ class ClientCore:
             self._outbox.say("rebinding-noticed", seen=str(lladdr), known=str(self.seen))
             for each in self._delegations:
                 each.renew(now)
+
+    # --- moving
+
+    def _addresses_changed(self, changed: AddressesChanged, now: float) -> None:
+        """The underlay gave us other addresses: where we are seen is another link-layer address (spec MOB-1)."""
+        lladdr = self._choice.lladdr if self._choice else None
+        before = self.links.own(lladdr) if lladdr else None
+        self.links.learn_addresses(changed.interface, changed.addresses)
+        own = self.links.own(lladdr) if lladdr else None
+        if own is None or own == before or lladdr is None:
+            return
+        self._outbox.say("moved", own=str(own), before=str(before) if before else None)
+        self._moving, self.seen = True, own
+        server = self._choice.neighbor if self._choice else None
+        if server:
+            self._discovery.solicitations.forget(server)
+            self.cache.set_paths(server, [Path.to(lladdr, self.links.mtu(lladdr), last_received=now)])
+        for each in self._delegations:
+            each.moved(now)
+        self.correspondence.moved(now)
 
     # --- kernel
 

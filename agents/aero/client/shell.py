@@ -19,9 +19,9 @@ class ClientShell:
     """Wires one Client core to its node."""
 
     def __init__(self, config: ClientConfig) -> None:
-        self._core = ClientCore(config)
-        policy = ClientPolicy(self._core.cache, lambda: tuple(self._core.prefixes))
-        self._node = Node(config, self._core, policy, self._own)
+        self._core = core = ClientCore(config)
+        policy = ClientPolicy(core.cache, lambda: tuple(core.prefixes), core.correspondence.correspondents)
+        self._node = Node(config, core, policy, self._own)
         self._shell = self._node.shell
         self._shell.before_stop(self._release)
 

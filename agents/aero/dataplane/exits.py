@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from agents.aero.constants import GUARANTEED, WHOLE
 from agents.aero.dataplane.encapsulation import FRAGMENT_OCTETS, IPV4, IPV6, Carrier, carrier, header
 from agents.aero.dataplane.fragmentation import part_size
 from agents.aero.dataplane.sockaddr import SocketAddress, push_sockaddr
+from agents.aero.dataplane.usage import Use
 from agents.aero.lladdr import HEADER_OCTETS, Encapsulation, LinkLayerAddress
 from agents.aero.neighbors import Neighbor, Path
 
@@ -33,10 +34,12 @@ class Exit:
     fragments: LinkLayerAddress
     """How fragments go (spec FRAG-14)."""
     fragment_destination: SocketAddress
+    use: Use = field(default_factory=Use)
+    """Of the flow, where somebody asks for it."""
 
 
-def exit_over(neighbor: Neighbor, path: Path) -> Exit:
-    """The exit of one path."""
+def exit_over(neighbor: Neighbor, path: Path, use: Use | None = None) -> Exit:
+    """The exit of one path, for one flow."""
     lladdr, size = path.lladdr, path.size
     kind = lladdr.encapsulation
     proven = size.proven - size.overhead
@@ -53,6 +56,7 @@ def exit_over(neighbor: Neighbor, path: Path) -> Exit:
         part=part_size(overhead, size.mtu),
         fragments=fragments,
         fragment_destination=push_sockaddr(fragments.ip, fragments.port),
+        use=use or Use(),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import partial
 from ipaddress import IPv6Address
@@ -20,7 +20,7 @@ from agents.aero.notices import SendControl
 from agents.core import Outbox
 from agents.timers import Timers
 from agents.wire.nd import NdMessage, NeighborAdvertisement, NeighborSolicitation
-from agents.wire.nd_options import Nonce, Observed, Option
+from agents.wire.nd_options import LinkLayerOption, Nonce, Observed, Option
 
 SOON = 1.0
 """How long after a packet went out an idle neighbor is asked whether it is still there."""
@@ -46,6 +46,8 @@ class Discovery:
         self.encapsulations = Encapsulations(self.solicitations, wanted)
         self._watched: dict[IPv6Address, Watched] = {}
         self._checks: Timers[IPv6Address] = Timers()
+        self.own_addresses: Callable[[], Collection[IPv6Address | None]] = lambda: (self_.address,)
+        """AERO addresses that we answer for."""
         self.when_failed: Callable[[Neighbor, float], None] = lambda _neighbor, _now: None
         """A neighbor has no usable path any more."""
         self.when_observed: Callable[[Neighbor, Observed, float], None] = lambda _neighbor, _observed, _now: None
@@ -89,6 +91,9 @@ class Discovery:
                 self._checks.set(address, now + SOON)
 
     def _check(self, neighbor: Neighbor, watched: Watched, now: float) -> None:
+        for failed in neighbor.paths:
+            if failed.reachability is Reachability.FAILED and now - failed.last_received <= SOON:
+                self._hear(failed)
         path = neighbor.path
         if path is None:
             return
@@ -100,6 +105,11 @@ class Discovery:
     def _reached(self, path: Path, solicitation: Solicitation, answer: Answer, now: float) -> None:
         path.reachability = Reachability.REACHABLE
         path.last_received = now
+
+    def _hear(self, path: Path) -> None:
+        """A path that had failed shows a sign of life: it is used, and watched, again."""
+        path.reachability = Reachability.UNKNOWN
+        self.cache.changed()
 
     def _lost(self, path: Path, solicitation: Solicitation, now: float) -> None:
         neighbor = solicitation.neighbor
@@ -140,8 +150,8 @@ class Discovery:
         return "nd_unexpected"
 
     def _solicited(self, control: Control, inner: Inner, message: NeighborSolicitation, now: float) -> str | None:
-        for_us = message.target == self.self.address or (self.self.router and message.target == ANYCAST)
-        if not for_us or self.self.address is None:
+        own = self.self.address
+        if own is None or not (message.target in self.own_addresses() or self._for_any_router(message)):
             return "nd_not_for_us"
         neighbor = control.neighbor
         if neighbor is None or neighbor.address != inner.source:
@@ -151,8 +161,23 @@ class Discovery:
             if not self.solicitations.waiting_for(control.lladdr):
                 self._prove(neighbor, control, inner, message, now)
                 return None
-        self._advertise(control, inner, message)
+        self._note_nat(neighbor, control, message)
+        path = neighbor.path_at(control.lladdr)
+        if path and path.reachability is Reachability.FAILED and neighbor.type is not NeighborType.DYNAMIC:
+            self._hear(path)
+        self._advertise(control, inner, message, now)
         return None
+
+    def _for_any_router(self, message: NeighborSolicitation) -> bool:
+        return self.self.router and message.target == ANYCAST
+
+    def _note_nat(self, neighbor: Neighbor, control: Control, message: NeighborSolicitation) -> None:
+        """A neighbor that we see elsewhere than it sees itself is behind a NAT (spec §6.2, ENC-11)."""
+        path = neighbor.path_at(control.lladdr)
+        for option in message.options:
+            if path and isinstance(option, LinkLayerOption) and option.encapsulation == control.lladdr.encapsulation:
+                seen = control.lladdr.ipv6_form, control.lladdr.port
+                path.nat = option.nat or (option.ip, option.port) != seen
 
     def _newly_encapsulated(self, lladdr: LinkLayerAddress, source: IPv6Address) -> Neighbor | None:
         """The neighbor whose underlay address this is, when it tries another encapsulation (spec §2.10, ENC-11)."""
@@ -171,12 +196,12 @@ class Discovery:
             base = next(path for path in neighbor.paths if path.lladdr.ip == control.lladdr.ip)
             path = admit(self.solicitations, neighbor, base, control.lladdr)
             path.last_received = at
-            self._advertise(control, inner, message)
+            self._advertise(control, inner, message, at)
 
         self.solicitations.send(neighbor, control.lladdr, now, answered=proven)
 
-    def _advertise(self, control: Control, inner: Inner, message: NeighborSolicitation) -> None:
-        own = self.self.address
+    def _advertise(self, control: Control, inner: Inner, message: NeighborSolicitation, now: float) -> None:
+        own = self.self.address if message.target == ANYCAST else message.target
         assert own
         nonce = next((option for option in message.options if isinstance(option, Nonce)), None)
         lladdr = control.lladdr
@@ -185,13 +210,14 @@ class Discovery:
         if nonce:
             options = (nonce, *options)
         answer = NeighborAdvertisement(own, self.self.router, True, False, options)
-        packet = push_discovery(answer, own, inner.source)
+        sealed = self.solicitations.sealed(answer, own, inner.source, now)
+        packet = push_discovery(sealed, own, inner.source)
         self.outbox.do(SendControl(packet, lladdr, atomic=control.atomic))
 
     def _advertised(self, control: Control, inner: Inner, message: NeighborAdvertisement, now: float) -> str | None:
         nonce = next((option.value for option in message.options if isinstance(option, Nonce)), None)
         observed = next((option for option in message.options if isinstance(option, Observed)), None)
-        solicitation = self.solicitations.match(nonce, control.lladdr) if nonce else None
+        solicitation = self.solicitations.match(nonce, control.lladdr, control.neighbor) if nonce else None
         if solicitation is None:
             return self._hinted(control, inner, observed, now)
         if inner.source != solicitation.neighbor.address or message.target != inner.source:

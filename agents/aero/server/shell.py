@@ -30,7 +30,13 @@ class ServerShell:
         self._core = ServerCore(config)
         self._state = StateFile(Path(config.state))
         self._dhcp = _dhcp_socket(config.dhcp)
-        policy = ServerPolicy(self._core.cache, lambda address: address in self._node.addresses)
+        core = self._core
+        policy = ServerPolicy(
+            core.cache,
+            lambda address: address in self._node.addresses,
+            core.mediator.origination.watch,
+            core.departures.covers,
+        )
         self._node = Node(config, self._core, policy, self._own, self._perform)
         self._shell = self._node.shell
         self._shell.on_readable(self._dhcp.fileno(), self._read_dhcp)

@@ -10,13 +10,26 @@ import heapq
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from ipaddress import IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv6Address, IPv6Network, ip_address, ip_network
 
 from agents.aero.client.core import ClientCore
 from agents.aero.config import ClientConfig, DataPlaneConfig, ServerChoice, ServerConfig, UnderlayLink
+from agents.aero.dataplane.encapsulation import Carrier
+from agents.aero.dataplane.forwarder import Forwarder
+from agents.aero.dataplane.policy import ClientPolicy, ServerPolicy
 from agents.aero.dataplane.sink import Control
+from agents.aero.dataplane.sockaddr import pull_sockaddr, push_sockaddr
 from agents.aero.lladdr import Encapsulation, LinkLayerAddress
-from agents.aero.notices import Controlled, DhcpAnswer, SendControl, ToDhcpServer
+from agents.aero.notices import (
+    AddressesChanged,
+    Controlled,
+    DhcpAnswer,
+    FlowUsed,
+    PathWanted,
+    SendControl,
+    Stranger,
+    ToDhcpServer,
+)
 from agents.aero.server.core import ServerCore
 from agents.wire.dhcpv6 import Message, MessageType, RelayedMessage, pull_dhcpv6, push_dhcpv6
 from agents.wire.dhcpv6_options import (
@@ -31,6 +44,7 @@ from agents.wire.dhcpv6_options import (
     StatusCode,
 )
 
+AGGREGATES = (ip_network("2001:db8:1000::/40"), ip_network("192.0.2.0/24"))
 START = 1_700_000_000.0
 UDP = Encapsulation.UDP
 
@@ -79,17 +93,33 @@ class DhcpServer:
 
 @dataclass
 class Nat:
-    """Translates one inside address; the mapping can be changed (rebinding)."""
+    """Translates one inside address; the mapping can be changed (rebinding).
+
+    "cone" lets everybody in by its one port, "restricted" only whom the inside sent to, "symmetric" has a port for
+    each destination, and lets only that one in by it.
+    """
 
     inside: str
     outside: str
     port: int = 40001
+    kind: str = "cone"
+    ports: dict[LinkLayerAddress, int] = field(default_factory=dict)
+    """Sent to -> outside port."""
 
-    def out(self, lladdr: LinkLayerAddress) -> LinkLayerAddress:
-        return replace(lladdr, ip=ip_address(self.outside), port=self.port)
+    def out(self, lladdr: LinkLayerAddress, destination: LinkLayerAddress) -> LinkLayerAddress:
+        known = self.ports.get(destination)
+        if known is None or (self.kind != "symmetric" and known != self.port):
+            known = self.port + (len(self.ports) if self.kind == "symmetric" else 0)
+        self.ports[destination] = known
+        return replace(lladdr, ip=ip_address(self.outside), port=known)
+
+    def lets_in(self, port: int, source: LinkLayerAddress) -> bool:
+        if self.kind == "cone":
+            return port == self.port
+        return self.ports.get(source) == port
 
 
-@dataclass
+@dataclass(eq=False)
 class Node:
     core: ClientCore | ServerCore
     ip: str
@@ -97,7 +127,42 @@ class Node:
     dhcp: DhcpServer | None = None
     up: bool = True
     sent: list = field(default_factory=list)
+    plane: Forwarder | None = None
+    delivered: list = field(default_factory=list)
+    """(time, packet) that the kernel got."""
+    forwarded: int = 0
+    """Data packets sent on the underlay."""
     items: dict = field(default_factory=dict)
+
+
+@dataclass
+class _Plane:
+    """Where a node's data plane leads: the virtual underlay, a list for a kernel, and the core."""
+
+    link: Link
+    node: Node
+
+    def transmit(self, through, destination, octets, df, tos):
+        self.node.forwarded += 1
+        self.link.carry(self.node, through, destination, b"".join(map(bytes, octets)))
+
+    def deliver(self, packet):
+        self.node.delivered.append((self.link.now, bytes(packet)))
+
+    def control(self, control):
+        raise AssertionError("control packets have a way of their own here")
+
+    def unknown_origin(self, lladdr, source, size):
+        self.link.later(self.node, Stranger(lladdr, source, size), 0)
+
+
+@dataclass
+class _Arrival:
+    """A data packet on the underlay."""
+
+    through: Carrier
+    source: LinkLayerAddress
+    payload: bytes
 
 
 class Link:
@@ -109,6 +174,7 @@ class Link:
         self.nodes: list[Node] = []
         self.events: list[tuple[float, str, str, dict]] = []
         self.lose: Callable[[Node, Node, bytes], bool] = lambda _sender, _receiver, _packet: False
+        self.passes: Callable[[Node, Node, LinkLayerAddress], bool] = lambda _sender, _receiver, _lladdr: True
         self.mtu = 1500
         self._queue: list = []
         self._order = itertools.count()
@@ -122,9 +188,17 @@ class Link:
             links=(UnderlayLink("eth0", (ip_address(ip),)),),
             control="",
             state="",
-            **options,
+            **{"aggregates": AGGREGATES, **options},
         )
-        node = Node(ServerCore(config), ip, dhcp=dhcp or DhcpServer(b"server%d" % number))
+        core = ServerCore(config)
+        node = Node(core, ip, dhcp=dhcp or DhcpServer(b"server%d" % number))
+        watch, departed = core.mediator.origination.watch, core.departures.covers
+        return self._plug(node, ServerPolicy(core.cache, lambda _address: False, watch, departed))
+
+    def _plug(self, node: Node, policy) -> Node:
+        node.plane = Forwarder(node.core.cache, policy, _Plane(self, node))
+        node.plane.when_used(lambda use, packet, idle: self.later(node, FlowUsed(use, packet, idle), 0))
+        node.plane.when_probing(lambda neighbor, path: self.later(node, PathWanted(neighbor, path), 0))
         self.nodes.append(node)
         return node
 
@@ -143,9 +217,9 @@ class Link:
             dataplane=DataPlaneConfig(encapsulation=encapsulation),
             **options,
         )
-        node = Node(ClientCore(config), ip, nat)
-        self.nodes.append(node)
-        return node
+        core = ClientCore(config)
+        policy = ClientPolicy(core.cache, lambda: tuple(core.prefixes), core.correspondence.correspondents)
+        return self._plug(Node(core, ip, nat), policy)
 
     def start(self, node: Node) -> None:
         node.core.start(self.now)
@@ -172,7 +246,10 @@ class Link:
                 self.now, _order, node, notice = heapq.heappop(self._queue)
                 if isinstance(notice, Control):  # whose link-layer address it came from is known on arrival
                     notice = Controlled(replace(notice, neighbor=node.core.cache.at(notice.lladdr)))
-                if node.up:
+                if node.up and isinstance(notice, _Arrival):
+                    source = push_sockaddr(notice.source.ip, notice.source.port)
+                    node.plane.from_underlay(notice.through, source, memoryview(bytearray(notice.payload)), 0, self.now)
+                elif node.up:
                     self.feed(node, notice)
             else:
                 self.now = max(self.now, timer)
@@ -192,7 +269,7 @@ class Link:
             elif isinstance(action, ToDhcpServer):
                 answer = node.dhcp.answer(action.data)
                 if answer:
-                    self._later(node, DhcpAnswer(answer, IPv6Address("::1")), 0.001)
+                    self.later(node, DhcpAnswer(answer, IPv6Address("::1")), 0.001)
             else:
                 for item in action.items:
                     if type(action).__name__ == "Install":
@@ -206,22 +283,57 @@ class Link:
         size = len(action.packet) + action.pad
         if size + action.lladdr.overhead > self.mtu and action.df:
             return
-        kind = action.lladdr.encapsulation
-        source = LinkLayerAddress(kind, ip_address(sender.ip), kind.port)
-        if sender.nat:
-            source = sender.nat.out(source)
-        receiver = self._at(action.lladdr)
-        if receiver is None or self.lose(sender, receiver, action.packet):
-            return
-        self._later(receiver, Control(action.packet, source, None, size, action.atomic), self.delay)
+        way = self._way(sender, action.lladdr)
+        if way and not self.lose(sender, way[0], action.packet):
+            self.later(way[0], Control(action.packet, way[1], None, size, action.atomic), self.delay)
 
-    def _at(self, lladdr: LinkLayerAddress) -> Node | None:
+    def carry(self, sender: Node, through: Carrier, destination, payload: bytes) -> None:
+        ip, port = pull_sockaddr(destination)
+        kind = {Carrier.UDP: UDP, Carrier.GUE: Encapsulation.GUE}.get(through, Encapsulation.MINIMAL)
+        way = self._way(sender, LinkLayerAddress(kind, ip, port))
+        if way and not self.lose(sender, way[0], payload):
+            self.later(way[0], _Arrival(through, way[1], payload), self.delay)
+
+    def _way(self, sender: Node, lladdr: LinkLayerAddress) -> tuple[Node, LinkLayerAddress] | None:
+        """Who gets what is sent to a link-layer address, and from where it seems to come."""
+        source = LinkLayerAddress(lladdr.encapsulation, ip_address(sender.ip), lladdr.encapsulation.port)
+        if sender.nat:
+            source = sender.nat.out(source, lladdr)
         for node in self.nodes:
-            if node.nat and (node.nat.outside, node.nat.port) == (str(lladdr.ip), lladdr.port):
-                return node
-            if not node.nat and node.ip == str(lladdr.ip):
-                return node
+            here = node.ip == str(lladdr.ip)
+            if node.nat:
+                hairpin = sender.nat and sender.nat.outside == node.nat.outside
+                known = node.nat.lets_in(lladdr.port, source) and not hairpin
+                here = node.nat.outside == str(lladdr.ip) and known
+            if here and self.passes(sender, node, lladdr):
+                return node, source
         return None
 
-    def _later(self, node: Node, what, delay: float) -> None:
+    # --- what happens to nodes
+
+    def move(self, node: Node, ip: str) -> None:
+        """A Client without NAT gets another underlay address."""
+        node.ip = ip
+        self.feed(node, AddressesChanged("eth0", (ip_address(ip),)))
+
+    def attach(self, *clients: Node) -> None:
+        for client in clients:
+            self.start(client)
+        self.run(self.now - START + 0.5)
+
+    def send(self, node: Node, packet: bytes) -> None:
+        """A packet from a node's kernel."""
+        node.plane.from_kernel(memoryview(bytearray(packet)), self.now)
+
+    def flow(self, node: Node, packet: Callable[[int], bytes], *, seconds: float, rate: float = 50.0) -> int:
+        """Send from now on; how many packets that were."""
+        count = int(seconds * rate)
+        begin = self.now - START
+        for number in range(count):
+            self.run(begin + number / rate)
+            self.send(node, packet(number))
+        self.run(begin + count / rate)
+        return count
+
+    def later(self, node: Node, what, delay: float) -> None:
         heapq.heappush(self._queue, (self.now + delay, next(self._order), node, what))

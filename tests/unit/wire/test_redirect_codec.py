@@ -1,4 +1,4 @@
-"""Predirect and Redirect in both framings, tokens: the sheet's vectors, round trips, what routers change (§6.5, §6.6)."""
+"""Predirect and Redirect in both framings, tokens: vectors, round trips, what routers change (§6.5, §6.6)."""
 
 from __future__ import annotations
 
