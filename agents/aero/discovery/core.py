@@ -88,7 +88,7 @@ class Discovery:
             neighbor, watched = self.cache.get(address), self._watched.get(address)
             if neighbor and watched:
                 self._check(neighbor, watched, now)
-                self._checks.set(address, now + SOON)
+                self._checks.set(address, now + (SOON if neighbor.path else KEEPALIVE_TIME))
 
     def _check(self, neighbor: Neighbor, watched: Watched, now: float) -> None:
         for failed in neighbor.paths:
@@ -96,6 +96,7 @@ class Discovery:
                 self._hear(failed)
         path = neighbor.path
         if path is None:
+            self._ask_again(neighbor, now)
             return
         silence = now - path.last_received
         unanswered = path.last_sent > path.last_received and silence >= KEEPALIVE_TIME
@@ -105,6 +106,16 @@ class Discovery:
     def _reached(self, path: Path, solicitation: Solicitation, answer: Answer, now: float) -> None:
         path.reachability = Reachability.REACHABLE
         path.last_received = now
+
+    def _ask_again(self, neighbor: Neighbor, now: float) -> None:
+        """A Client whose lease lives may come back any time; a Server has no other one to turn to."""
+        for path in neighbor.paths if neighbor.type is NeighborType.STATIC and not neighbor.router else ():
+            answered = partial(self._back, path)
+            self.solicitations.send(neighbor, path.lladdr, now, answered=answered, retries=1)
+
+    def _back(self, path: Path, solicitation: Solicitation, answer: Answer, now: float) -> None:
+        if path in solicitation.neighbor.paths and path.reachability is Reachability.FAILED:
+            self._hear(path)
 
     def _hear(self, path: Path) -> None:
         """A path that had failed shows a sign of life: it is used, and watched, again."""

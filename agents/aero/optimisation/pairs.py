@@ -1,4 +1,4 @@
-"""Pairs of prefixes that may correspond directly, and the dynamic neighbors they belong to (spec §5.1, RO-13, RO-14)."""
+"""Pairs of prefixes that correspond directly, and the dynamic neighbors they belong to (spec §5.1, RO-13, RO-14)."""
 
 from __future__ import annotations
 
