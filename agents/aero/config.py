@@ -114,6 +114,29 @@ class DhcpServer:
 
 
 @dataclass(frozen=True)
+class PermanentNeighbor:
+    """A Relay of a Server, or a Server of a Relay (spec §5.1)."""
+
+    name: str
+    address: IPv6Address
+    """AERO address."""
+    addresses: tuple[IPv4Address | IPv6Address, ...]
+    """Of the underlay, the preferred first."""
+    asn: int
+    peer: IPv4Address | IPv6Address
+    """Its end of the BGP session."""
+
+
+@dataclass(frozen=True)
+class NativePeer:
+    """A router of the native Internet that a Relay speaks BGP with (spec RLY-3)."""
+
+    peer: IPv4Address | IPv6Address
+    next_hops: tuple[IPv4Address | IPv6Address, ...]
+    """Our addresses that it reaches us at."""
+
+
+@dataclass(frozen=True)
 class ServerConfig:
     """An AERO Server (spec SRV-*, LDRA-*)."""
 
@@ -132,6 +155,33 @@ class ServerConfig:
     rate_per_address: float = 20.0
     """DHCPv6 client messages per second from one link-layer address (spec SRV-14)."""
     rate_total: float = 2000.0
+    relays: tuple[PermanentNeighbor, ...] = ()
+    """The preferred first; none: this node's own kernel leads to the native Internet."""
+    bgp: str = ""
+    """Socket at which the program of this node's ExaBGP is waited for; empty: nothing is announced."""
     dataplane: DataPlaneConfig = field(default_factory=DataPlaneConfig)
     optimisation: OptimisationConfig = field(default_factory=OptimisationConfig)
     interface: str = "aero0"
+
+
+@dataclass(frozen=True)
+class RelayConfig:
+    """An AERO Relay (spec RLY-*)."""
+
+    role: Literal["relay"]
+    name: str
+    address: IPv6Address
+    """AERO address."""
+    links: tuple[UnderlayLink, ...]
+    control: str
+    bgp: str
+    """Socket at which the program of this node's ExaBGP is waited for."""
+    servers: tuple[PermanentNeighbor, ...]
+    natives: tuple[NativePeer, ...] = ()
+    aggregates: tuple[Prefix, ...] = ()
+    """Prefixes of the whole AERO link."""
+    dataplane: DataPlaneConfig = field(default_factory=DataPlaneConfig)
+    interface: str = "aero0"
+
+
+NodeConfig = ClientConfig | ServerConfig | RelayConfig

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import isfinite
 from typing import Any
 
 from agents.aero.neighbors import Neighbor
@@ -15,7 +16,7 @@ def describe(neighbor: Neighbor) -> dict[str, Any]:
         "address": str(neighbor.address),
         "type": neighbor.type.value,
         "router": neighbor.router,
-        "prefixes": {str(prefix): ends for prefix, ends in neighbor.prefixes.items()},
+        "prefixes": {str(prefix): ends if isfinite(ends) else None for prefix, ends in neighbor.prefixes.items()},
         "duid": neighbor.duid.hex(),
         "paths": [
             {

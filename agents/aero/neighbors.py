@@ -202,6 +202,18 @@ class NeighborCache:
             self._prefixes.put(prefix, neighbor)
         self.changed()
 
+    def put_prefix(self, prefix: Prefix, neighbor: Neighbor | None, expires: float) -> None:
+        """One prefix is this neighbor's now and nobody else's, or nobody's; the others stay as they are."""
+        before = self._prefixes.get(prefix)
+        if before:
+            before.prefixes.pop(prefix, None)
+        if neighbor:
+            neighbor.prefixes[prefix] = expires
+            self._prefixes.put(prefix, neighbor)
+        elif before:
+            self._prefixes.drop(prefix)
+        self.changed()
+
     def changed(self) -> None:
         """Something that decisions depend on is different now (a path failed, a size was proven ...)."""
         self.generation += 1

@@ -1,4 +1,4 @@
-"""What both roles are as a process: sockets, AERO interface, packet path and kernel around one core."""
+"""What all roles are as a process: sockets, AERO interface, packet path and kernel around one core."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from pyroute2.netlink import rtnl
 
-from agents.aero.config import ClientConfig, ServerConfig
+from agents.aero.config import ClientConfig, NodeConfig
 from agents.aero.dataplane.forwarder import Forwarder
 from agents.aero.dataplane.policy import Policy
 from agents.aero.dataplane.sink import Control
@@ -64,7 +64,7 @@ class Node:
 
     def __init__(
         self,
-        config: ClientConfig | ServerConfig,
+        config: NodeConfig,
         core: AeroCore,
         policy: Policy,
         own: Callable[[int], Inner | None],
@@ -213,7 +213,7 @@ class Node:
         self.addresses = links.own_addresses(self._netlink)
 
 
-def _advertiser(config: ClientConfig | ServerConfig) -> Any:
-    if isinstance(config, ServerConfig):
+def _advertiser(config: NodeConfig) -> Any:
+    if not isinstance(config, ClientConfig):
         return None
     return advertiser(config.radvd_config, config.radvd_pid_file)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from ipaddress import IPv6Address
 
+from agents.aero.bgp.notices import BgpConnected, BgpGone, BgpNews
 from agents.aero.dataplane.sink import Control
 from agents.aero.dataplane.usage import Use
 from agents.aero.items import Item
@@ -116,4 +117,16 @@ class Remove:
     items: tuple[Item, ...]
 
 
-Notice = Controlled | Stranger | PathWanted | FlowUsed | AddressesChanged | TooBig | Unreachable | DhcpAnswer
+Notice = (
+    Controlled
+    | Stranger
+    | PathWanted
+    | FlowUsed
+    | AddressesChanged
+    | TooBig
+    | Unreachable
+    | DhcpAnswer
+    | BgpConnected
+    | BgpGone
+    | BgpNews
+)

@@ -17,9 +17,9 @@ KEA = "Kea"
 
 
 def columns(link: AeroLink) -> list[str]:
-    """Clients, Servers and their Keas, from left to right."""
+    """Clients, Servers and their Keas, Relays, from left to right."""
     servers = [name for server in link.servers for name in (server, kea_of(server))]
-    return [*link.clients, *servers]
+    return [*link.clients, *servers, *link.relays]
 
 
 def kea_of(server: str) -> str:
@@ -73,7 +73,7 @@ def _discovery(link: AeroLink) -> Iterator[Arrow]:
             if seen.observed:
                 words.append(f"sees {seen.observed.ip}:{seen.observed.port}, {seen.observed.size} octets")
                 head = head if seen.nonce else "hint: " + head
-            if other in link.servers or other in link.clients:
+            if other in {each.name for each in link.nodes}:
                 yield _arrow(frame, node.name, other, head, " · ".join(words), "msg ra")
 
 

@@ -73,11 +73,11 @@ class Topology:
         self._place_mobiles()
 
     def _lay_out_aero(self, link: AeroLink) -> None:
-        """Each Client in a column with its NATs above and its host below; Servers above the core."""
+        """Each Client in a column with its NATs above and its host below; Servers and Relays above the core."""
         across = WIDTH - 2 * MARGIN
-        for count, names, row in ((len(link.servers), link.servers, 1), (len(link.clients), link.clients, 4)):
+        for names, row in (([*link.servers, *link.relays], 1), ([*link.clients], 4)):
             for index, name in enumerate(names):
-                self.place[name] = (MARGIN + across * (index + 0.5) / count, self.rows[row])
+                self.place[name] = (MARGIN + across * (index + 0.5) / len(names), self.rows[row])
         for client in link.clients.values():
             x, _y = self.place[client.name]
             if client.host in self.nodes and client.host:

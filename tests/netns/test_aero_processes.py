@@ -162,7 +162,7 @@ def test_a_server_that_vanished_does_not_keep_the_client_from_leaving(link):
 @pytest.mark.parametrize(
     ("config", "words"),
     [
-        ({"role": "relay"}, "configuration.role: 'relay' is not one of client, server"),
+        ({"role": "bridge"}, "configuration.role: 'bridge' is not one of client, server, relay"),
         ({**CLIENT_CONFIG, "name": "c1", "control": "c", "state": "s"}, "missing key 'servers'"),
     ],
 )

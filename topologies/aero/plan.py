@@ -154,10 +154,14 @@ class AeroTopo(Topo):
             self.addHost(server.name, cls=Router, role="server", routes=routes)
             self._to_core(server.name, server.underlay, core_mtu)
         if servers:
-            self.addHost("g", cls=Host, role="native", routes=[("default", one) for one in NATIVE_ROUTER.values()])
-            self._lan("s1", "native", "g", NATIVE_ROUTER, NATIVE)
+            self._native()
         for client in clients:
             self._client(client, core_mtu)
+
+    def _native(self) -> None:
+        """What the native Internet is: a host, right behind the first Server."""
+        self.addHost("g", cls=Host, role="native", routes=[("default", one) for one in NATIVE_ROUTER.values()])
+        self._lan("s1", "native", "g", NATIVE_ROUTER, NATIVE)
 
     def _to_core(self, name: str, underlay: dict[str, str], mtu: int) -> None:
         self.addLink(

@@ -6,7 +6,7 @@ A policy judges a flow once; the forwarder remembers the verdict until the neigh
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Protocol
@@ -121,12 +121,15 @@ class ServerPolicy:
         self,
         cache: NeighborCache,
         own: Callable[[Inner], bool],
+        *,
+        native: bool = True,
         watch: Watch = lambda _client, _source, _destination, _next: None,
         departed: Departed = lambda _destination: False,
     ) -> None:
-        """`own` tells addresses of this node."""
+        """`own` tells addresses of this node; `native`: its kernel leads to the native Internet, not a Relay."""
         self._cache = cache
         self._own = own
+        self._native = native
         self._watch = watch
         self._departed = departed
 
@@ -149,10 +152,39 @@ class ServerPolicy:
                 return Verdict(Action.FORWARD, default)
             return drop("no_client", Problem.NO_ROUTE)
         if default is None:
-            return DELIVER
+            return DELIVER if self._native else drop("no_relay", Problem.NO_ROUTE)
         return Verdict(Action.FORWARD, default, use=self._watch(origin, source, destination, default))
 
     def from_kernel(self, source: Inner, destination: Inner) -> Verdict:
         """Packets of this node, or of the native network behind it, to its Clients."""
         neighbor = self._cache.route(destination)
         return Verdict(Action.SEND, neighbor) if neighbor else drop("no_client", Problem.NO_ROUTE)
+
+
+class RelayPolicy:
+    """An AERO Relay between Servers and the native Internet, which its kernel leads to (spec §1.4, RLY-1 to RLY-4)."""
+
+    def __init__(self, cache: NeighborCache, own: Callable[[Inner], bool], aggregates: Sequence[Prefix]) -> None:
+        """`own` tells addresses of this node; `aggregates` are all prefixes of the AERO link."""
+        self._cache = cache
+        self._own = own
+        self._aggregates = aggregates
+
+    def from_neighbor(self, origin: Neighbor, source: Inner, destination: Inner) -> Verdict:
+        """By longest match to the announcing Server; never out to where a default would bring it back."""
+        if self._own(destination):
+            return DELIVER
+        target = self._cache.owner(destination)
+        if target is origin:
+            return drop("hairpin", Problem.ADDRESS_UNREACHABLE)
+        if target:
+            return Verdict(Action.FORWARD, target)
+        return drop("no_route", Problem.NO_ROUTE) if self._inside(destination) else DELIVER
+
+    def from_kernel(self, source: Inner, destination: Inner) -> Verdict:
+        """From the native Internet to a Client, or what this node itself sends there."""
+        target = self._cache.owner(destination)
+        return Verdict(Action.SEND, target) if target else drop("no_route", Problem.NO_ROUTE)
+
+    def _inside(self, address: Inner) -> bool:
+        return any(address.version == prefix.version and address in prefix for prefix in self._aggregates)

@@ -113,6 +113,15 @@ class Solicitations:
         """Whether a solicitation to this link-layer address is outstanding."""
         return any(each.lladdr == lladdr for each in self._outstanding.values())
 
+    def hurry(self, lladdr: LinkLayerAddress, now: float) -> None:
+        """Whoever is there has just been heard: repeat what is outstanding at once, if it may be repeated at all.
+
+        A neighbor may learn of us only after it has dropped our first solicitation, e.g. one that overtook its lease.
+        """
+        for each in self._outstanding.values():
+            if each.lladdr == lladdr and each.sent < each.retries:
+                self._transmit(each, now)
+
     def match(self, nonce: bytes, lladdr: LinkLayerAddress, neighbor: Neighbor | None) -> Solicitation | None:
         """The solicitation that an advertisement from this link-layer address answers; it is settled.
 

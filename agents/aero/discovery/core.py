@@ -50,6 +50,8 @@ class Discovery:
         """AERO addresses that we answer for."""
         self.when_failed: Callable[[Neighbor, float], None] = lambda _neighbor, _now: None
         """A neighbor has no usable path any more."""
+        self.when_restored: Callable[[Neighbor, float], None] = lambda _neighbor, _now: None
+        """A failed path of a permanent neighbor is usable again."""
         self.when_observed: Callable[[Neighbor, Observed, float], None] = lambda _neighbor, _observed, _now: None
         """A neighbor told which link-layer address it sees us at (spec CLI-10)."""
 
@@ -91,9 +93,12 @@ class Discovery:
                 self._checks.set(address, now + (SOON if neighbor.path else KEEPALIVE_TIME))
 
     def _check(self, neighbor: Neighbor, watched: Watched, now: float) -> None:
-        for failed in neighbor.paths:
-            if failed.reachability is Reachability.FAILED and now - failed.last_received <= SOON:
-                self._hear(failed)
+        if neighbor.type is NeighborType.PERMANENT:
+            self._revive(neighbor, now)
+        else:
+            for failed in neighbor.paths:
+                if failed.reachability is Reachability.FAILED and now - failed.last_received <= SOON:
+                    self._hear(failed)
         path = neighbor.path
         if path is None:
             self._ask_again(neighbor, now)
@@ -103,19 +108,26 @@ class Discovery:
         if unanswered or (watched.interval is not None and silence >= watched.interval):
             self.solicit(neighbor, path, now)
 
+    def _revive(self, neighbor: Neighbor, now: float) -> None:
+        """Nobody attaches a permanent neighbor anew: its failed paths are asked until they answer (spec §5.1)."""
+        for path in neighbor.paths:
+            if path.reachability is Reachability.FAILED and not self.solicitations.waiting_for(path.lladdr):
+                self.solicitations.send(neighbor, path.lladdr, now, answered=partial(self._reached, path))
+
     def _reached(self, path: Path, solicitation: Solicitation, answer: Answer, now: float) -> None:
+        failed = path.reachability is Reachability.FAILED
         path.reachability = Reachability.REACHABLE
         path.last_received = now
+        if failed:
+            neighbor = solicitation.neighbor
+            self.cache.changed()
+            self.outbox.say("path-restored", neighbor=neighbor.address, lladdr=str(path.lladdr))
+            self.when_restored(neighbor, now)
 
     def _ask_again(self, neighbor: Neighbor, now: float) -> None:
         """A Client whose lease lives may come back any time; a Server has no other one to turn to."""
         for path in neighbor.paths if neighbor.type is NeighborType.STATIC and not neighbor.router else ():
-            answered = partial(self._back, path)
-            self.solicitations.send(neighbor, path.lladdr, now, answered=answered, retries=1)
-
-    def _back(self, path: Path, solicitation: Solicitation, answer: Answer, now: float) -> None:
-        if path in solicitation.neighbor.paths and path.reachability is Reachability.FAILED:
-            self._hear(path)
+            self.solicitations.send(neighbor, path.lladdr, now, answered=partial(self._reached, path), retries=1)
 
     def _hear(self, path: Path) -> None:
         """A path that had failed shows a sign of life: it is used, and watched, again."""
@@ -172,9 +184,10 @@ class Discovery:
             if not self.solicitations.waiting_for(control.lladdr):
                 self._prove(neighbor, control, inner, message, now)
                 return None
+            self.solicitations.hurry(control.lladdr, now)
         self._note_nat(neighbor, control, message)
         path = neighbor.path_at(control.lladdr)
-        if path and path.reachability is Reachability.FAILED and neighbor.type is not NeighborType.DYNAMIC:
+        if path and path.reachability is Reachability.FAILED and neighbor.type is NeighborType.STATIC:
             self._hear(path)
         self._advertise(control, inner, message, now)
         return None

@@ -1,5 +1,5 @@
 """Checks of an AERO link: attachment, NAT views, encapsulation, fragmentation, reachability."""
 
-from captures.checks.aero import attach, duplicates, encapsulation, fallback, fragments, nat, pings, tuning
+from captures.checks.aero import attach, bgp, duplicates, encapsulation, fallback, fragments, nat, pings, relays, tuning
 
-__all__ = ["attach", "duplicates", "encapsulation", "fallback", "fragments", "nat", "pings", "tuning"]
+__all__ = ["attach", "bgp", "duplicates", "encapsulation", "fallback", "fragments", "nat", "pings", "relays", "tuning"]

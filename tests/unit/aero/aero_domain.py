@@ -193,7 +193,7 @@ class Link:
         core = ServerCore(config)
         node = Node(core, ip, dhcp=dhcp or DhcpServer(b"server%d" % number))
         watch, departed = core.mediator.origination.watch, core.departures.covers
-        return self._plug(node, ServerPolicy(core.cache, lambda _address: False, watch, departed))
+        return self._plug(node, ServerPolicy(core.cache, lambda _address: False, watch=watch, departed=departed))
 
     def _plug(self, node: Node, policy) -> Node:
         node.plane = Forwarder(node.core.cache, policy, _Plane(self, node))
