@@ -58,6 +58,13 @@ class AddressesChanged:
 
 
 @dataclass(frozen=True)
+class ChangeServer:
+    """A Client is to attach at another Server of its list, and leave the present one (spec MOB-7)."""
+
+    number: int
+
+
+@dataclass(frozen=True)
 class TooBig:
     """The underlay said that a packet of ours to `ip` does not fit (spec §2.8)."""
 
@@ -123,6 +130,7 @@ Notice = (
     | PathWanted
     | FlowUsed
     | AddressesChanged
+    | ChangeServer
     | TooBig
     | Unreachable
     | DhcpAnswer

@@ -10,6 +10,7 @@ from typing import Any
 
 from agents.aero.addresses import PRE_ATTACH, Prefix, aero_address
 from agents.aero.client.delegation import IPV4_IAID, IPV6_IAID, Delegation, Phase
+from agents.aero.client.farewell import Farewell
 from agents.aero.client.models import plan
 from agents.aero.config import ClientConfig, OptimisationConfig
 from agents.aero.constants import (
@@ -29,6 +30,7 @@ from agents.aero.lladdr import Encapsulation, LinkLayerAddress, underlay_of
 from agents.aero.neighbors import Neighbor, NeighborCache, NeighborType, Path
 from agents.aero.notices import (
     AddressesChanged,
+    ChangeServer,
     Controlled,
     Install,
     Notice,
@@ -86,6 +88,8 @@ class ClientCore:
         self._choice: _Choice | None = None
         self._moving = False
         """We are elsewhere, and the Server has not confirmed that it knows."""
+        self._farewell: Farewell | None = None
+        """To the Server that we are leaving; until we are attached elsewhere it is still ours."""
         self._plan: Plan = {}
         self._answering = PRE_ATTACH
         """AERO address of the Server whose answer is being read."""
@@ -178,7 +182,8 @@ class ClientCore:
     @property
     def releasing(self) -> bool:
         """Whether a Release still waits for its answer."""
-        return any(each.phase is Phase.RELEASING for each in self._delegations)
+        leaving = self._farewell is not None and self._farewell.releasing
+        return leaving or any(each.phase is Phase.RELEASING for each in self._delegations)
 
     def receive(self, message: Notice, source: Any, now: float) -> None:
         """Take a control packet or a word of the underlay."""
@@ -191,6 +196,8 @@ class ClientCore:
                 self._discovery.too_big(message.ip, message.mtu, now)
             case Unreachable():
                 self._discovery.unusable(message.lladdr, now, protocol=message.protocol)
+            case ChangeServer():
+                self._change_server(message.number, now)
             case AddressesChanged():
                 self._addresses_changed(message, now)
             case _:
@@ -202,6 +209,9 @@ class ClientCore:
             due = each.next_timer()
             if due is not None and due <= now:
                 each.handle_timer(now)
+        if self._farewell and self._farewell.handle_timer(now):
+            self._drop_server(self._farewell.server)
+            self._farewell = None
         self._discovery.handle_timer(now)
         self.correspondence.handle_timer(now)
         if self._unanswered() >= PATIENCE and len(self._choices) > 1 and self._choice:
@@ -210,7 +220,7 @@ class ClientCore:
     def next_timer(self) -> float | None:
         """When `handle_timer` has something to do."""
         due = [*(each.next_timer() for each in self._delegations), self._discovery.next_timer()]
-        due.append(self.correspondence.next_timer())
+        due += [self.correspondence.next_timer(), self._farewell.next_timer() if self._farewell else None]
         return min((t for t in due if t is not None), default=None)
 
     def actions(self) -> Iterator[Any]:
@@ -251,6 +261,15 @@ class ClientCore:
         for each in self._delegations:
             each.attach(now)
 
+    def _change_server(self, number: int, now: float) -> None:
+        """Attach at another Server; the present one stays ours until that is done (spec MOB-7)."""
+        old = self._choice
+        if old and old.neighbor and self._farewell is None and number % len(self._choices) != old.number:
+            duid = bytes.fromhex(self.config.duid)
+            leases = [(each.iaid, each.lease) for each in self._delegations if each.lease.prefixes]
+            self._farewell = Farewell(old.neighbor, old.lladdr, duid, leases, self._send_to)
+            self._attach(number, now)
+
     def _unanswered(self) -> int:
         soliciting = [each.unanswered for each in self._delegations if each.phase is Phase.SOLICITING]
         return min(soliciting, default=0)
@@ -284,7 +303,10 @@ class ClientCore:
         known = self.cache.get(address)
         if known and self._choice.neighbor is known:
             return
-        for other in [each for each in self.cache if each.type is NeighborType.STATIC]:
+        leaving = self._farewell.server if self._farewell else None
+        if leaving and leaving.address == address:  # nobody else answered: we stay
+            self._farewell = leaving = None
+        for other in [each for each in self.cache if each.type is NeighborType.STATIC and each is not leaving]:
             self._drop_server(other)
         path = Path.to(self._choice.lladdr, self.links.mtu(self._choice.lladdr), last_received=now)
         server = Neighbor(address, NeighborType.STATIC, router=True, paths=[path])
@@ -306,14 +328,16 @@ class ClientCore:
     # --- DHCPv6
 
     def _send_dhcp(self, message: Message, now: float) -> None:
-        if self._choice is None:
-            return
+        if self._choice:
+            self._send_to(message, self._choice.lladdr, now)
+
+    def _send_to(self, message: Message, lladdr: LinkLayerAddress, now: float) -> None:
         if self.config.auth_key:
             message = sign(message, bytes.fromhex(self.config.auth_key), int(now * 65536))
         source = self.address or PRE_ATTACH
         payload = push_dhcpv6(message)
         packet = push_udp(source, ALL_DHCP_SERVERS, DHCP_CLIENT_PORT, DHCP_SERVER_PORT, payload)
-        self._outbox.do(SendControl(packet, self._choice.lladdr))
+        self._outbox.do(SendControl(packet, lladdr))
 
     def _receive_control(self, control: Control, now: float) -> None:
         try:
@@ -343,11 +367,14 @@ class ClientCore:
         datagram = pull_udp(inner)
         if datagram.destination_port != DHCP_CLIENT_PORT or self._choice is None:
             return "dhcp_port"
-        if control.lladdr != self._choice.lladdr:
+        old = self._farewell if self._farewell and control.lladdr == self._farewell.lladdr else None
+        if control.lladdr != self._choice.lladdr and old is None:
             return "dhcp_origin"
         message = pull_dhcpv6(datagram.payload)
         if not isinstance(message, Message):
             return "dhcp_type"
+        if old and control.lladdr != self._choice.lladdr:
+            return old.receive(message, now)
         self._answering = inner.source
         refusals = [each.receive(message, now) for each in self._delegations]
         return None if None in refusals else refusals[0]
@@ -363,6 +390,8 @@ class ClientCore:
             if new or self._moving:
                 self._watch(now)
             self._moving = False
+            if self._farewell and not self._farewell.begun and all(each.attached for each in self._delegations):
+                self._farewell.begin(now)
         self._outbox.say("prefixes", prefixes=[str(prefix) for prefix in self.prefixes], iaid=delegation.iaid)
         self.correspondence.prune(self.prefixes)
         self.cache.changed()
@@ -418,7 +447,7 @@ class ClientCore:
     # --- kernel
 
     def _reconcile(self, now: float) -> None:
-        attached = self._choice is not None and self._choice.neighbor is not None
+        attached = self.cache.default is not None
         new = plan(self.config, self.prefixes, attached=attached, now=now)
         install, remove = difference(self._plan, new)
         self._plan = new

@@ -178,6 +178,11 @@ class Delegation:
             self._gave_up(self, now)
 
     @property
+    def attached(self) -> bool:
+        """Whether the Server in use leased what is held."""
+        return self.phase in (Phase.BOUND, Phase.RENEWING, Phase.REBINDING)
+
+    @property
     def unanswered(self) -> int:
         """Transmissions of the present message without an answer."""
         return self._retransmission.sent if self._retransmission else 0

@@ -110,6 +110,7 @@ class Correspondence:
         """Our link-layer address is another."""
         for each in self.correspondents:  # what was asked from where we were is answered there
             self._discovery.solicitations.forget(each)
+        self._source.moved()
         self._moving.moved(now, router=self._client.router)
         for each in list(self.correspondents):
             self._confirm(each, now)

@@ -23,7 +23,7 @@ IN_USE = 60.0
 """A Redirect concerns a pair that data was sent for so lately (spec RO-11)."""
 TEST_TIME = MAX_RETRY * RETRANS_TIMER + 1.0
 """Until a test is over one way or the other."""
-HOLD_DOWN = 60.0
+HOLD_DOWN = 10.0
 """So long a path that did not answer is not tested again for the same link-layer addresses (spec §5.3)."""
 LOOK_AGAIN = 1.0
 """Until an idle pair is looked at again."""
@@ -218,6 +218,10 @@ class Source:
         self._correspondents.outbox.say("path-failed", neighbor=target.address, lladdr=str(path.lladdr))
         self._encapsulations.fall_back(target, path, now)
         self.lost(target, now)
+
+    def moved(self) -> None:
+        """From where we are now, what was silent may answer."""
+        self._held_down.clear()
 
     def seen(self, target: Correspondent, lladdr: LinkLayerAddress, now: float) -> None:
         """The target proved to be at a link-layer address that nobody told of: it is tested, too (spec RO-15)."""

@@ -12,11 +12,20 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from ipaddress import IPv6Address, IPv6Network, ip_address, ip_network
 
+from agents.aero.bgp.notices import ToBgp
 from agents.aero.client.core import ClientCore
-from agents.aero.config import ClientConfig, DataPlaneConfig, ServerChoice, ServerConfig, UnderlayLink
+from agents.aero.config import (
+    ClientConfig,
+    DataPlaneConfig,
+    PermanentNeighbor,
+    RelayConfig,
+    ServerChoice,
+    ServerConfig,
+    UnderlayLink,
+)
 from agents.aero.dataplane.encapsulation import Carrier
 from agents.aero.dataplane.forwarder import Forwarder
-from agents.aero.dataplane.policy import ClientPolicy, ServerPolicy
+from agents.aero.dataplane.policy import ClientPolicy, RelayPolicy, ServerPolicy
 from agents.aero.dataplane.sink import Control
 from agents.aero.dataplane.sockaddr import pull_sockaddr, push_sockaddr
 from agents.aero.lladdr import Encapsulation, LinkLayerAddress
@@ -30,6 +39,7 @@ from agents.aero.notices import (
     Stranger,
     ToDhcpServer,
 )
+from agents.aero.relay.core import RelayCore
 from agents.aero.server.core import ServerCore
 from agents.wire.dhcpv6 import Message, MessageType, RelayedMessage, pull_dhcpv6, push_dhcpv6
 from agents.wire.dhcpv6_options import (
@@ -58,10 +68,10 @@ class DhcpServer:
         self.valid = valid
         self.silent = False
         self.rapid = True
-        self._numbers: dict[bytes, int] = {}
+        self.numbers: dict[bytes, int] = {}
 
     def prefix(self, duid: bytes, iaid: int) -> IPv6Network:
-        number = self._numbers.setdefault(duid, len(self._numbers) + 0x20)
+        number = self.numbers.setdefault(duid, len(self.numbers) + 0x20)
         if iaid == 4:
             return IPv6Network(f"::ffff:192.0.2.{(number - 0x1F) * 16}/124")
         return IPv6Network((int(IPv6Address("2001:db8:1000::")) + (number << 72), 56))
@@ -121,7 +131,7 @@ class Nat:
 
 @dataclass(eq=False)
 class Node:
-    core: ClientCore | ServerCore
+    core: ClientCore | ServerCore | RelayCore
     ip: str
     nat: Nat | None = None
     dhcp: DhcpServer | None = None
@@ -133,6 +143,28 @@ class Node:
     forwarded: int = 0
     """Data packets sent on the underlay."""
     items: dict = field(default_factory=dict)
+
+
+RELAY = IPv6Address("fe80::ff01"), "203.0.113.9"
+
+
+def permanent(name: str, address: IPv6Address, ip: str) -> PermanentNeighbor:
+    """A Relay to its Servers, or a Server to its Relay."""
+    return PermanentNeighbor(name, address, (ip_address(ip),), 65000, ip_address(ip))
+
+
+def with_relay(link: Link, count: int) -> tuple[Node, ...]:
+    """Servers that have the same reservations, with a Relay between them."""
+    servers = []
+    for number in range(1, count + 1):
+        dhcp = DhcpServer(b"server%d" % number)
+        if servers:
+            dhcp.numbers = servers[0].dhcp.numbers
+        servers.append(link.add_server(number, dhcp, relays=(permanent("r1", *RELAY),)))
+    link.add_relay(servers)
+    for server in servers:
+        link.start(server)
+    return tuple(servers)
 
 
 @dataclass
@@ -176,6 +208,9 @@ class Link:
         self.lose: Callable[[Node, Node, bytes], bool] = lambda _sender, _receiver, _packet: False
         self.passes: Callable[[Node, Node, LinkLayerAddress], bool] = lambda _sender, _receiver, _lladdr: True
         self.mtu = 1500
+        self.relay: Node | None = None
+        self._routes: dict = {}
+        self._newest: dict = {}
         self._queue: list = []
         self._order = itertools.count()
 
@@ -194,6 +229,35 @@ class Link:
         node = Node(core, ip, dhcp=dhcp or DhcpServer(b"server%d" % number))
         watch, departed = core.mediator.origination.watch, core.departures.covers
         return self._plug(node, ServerPolicy(core.cache, lambda _address: False, watch=watch, departed=departed))
+
+    def add_relay(self, servers: list[Node]) -> Node:
+        """A Relay that learns routes from these Servers at once, the newest attachment first."""
+        peers = tuple(permanent(s.core.config.name, s.core.address, s.ip) for s in servers)
+        config = RelayConfig(
+            role="relay",
+            name="r1",
+            address=RELAY[0],
+            links=(UnderlayLink("eth0", (ip_address(RELAY[1]),)),),
+            control="",
+            bgp="",
+            servers=peers,
+            aggregates=AGGREGATES,
+        )
+        core = RelayCore(config)
+        node = self._plug(Node(core, RELAY[1]), RelayPolicy(core.cache, lambda _address: False, AGGREGATES))
+        self.relay = node
+        self.start(node)
+        return node
+
+    def _announce(self, server: Node) -> None:
+        """In place of BGP: what a Server's core says of its Clients is known to the Relay at once."""
+        known = self._routes.setdefault(server.core.address, set())
+        present = {prefix for each in server.core.cache if each.duid for prefix in each.prefixes}
+        for prefix in known ^ present:
+            others = [address for address in self._newest.get(prefix, []) if address != server.core.address]
+            self._newest[prefix] = [server.core.address, *others] if prefix in present else others
+            self.relay.core._routed([(prefix, self._newest[prefix])], self.now)
+        self._routes[server.core.address] = present
 
     def _plug(self, node: Node, policy) -> Node:
         node.plane = Forwarder(node.core.cache, policy, _Plane(self, node))
@@ -266,6 +330,8 @@ class Link:
             if isinstance(action, SendControl):
                 node.sent.append(action)
                 self._transmit(node, action)
+            elif isinstance(action, ToBgp):
+                pass
             elif isinstance(action, ToDhcpServer):
                 answer = node.dhcp.answer(action.data)
                 if answer:
@@ -276,6 +342,8 @@ class Link:
                         node.items[item.key] = item
                     else:
                         del node.items[item.key]
+        if self.relay and node.dhcp:
+            self._announce(node)
         for event in node.core.events():
             self.events.append((self.now, node.core.config.name, event.name, event.fields))
 
