@@ -18,7 +18,17 @@ from agents.aero.interface import MARK, Kernel, advertiser
 from agents.aero.items import Item
 from agents.aero.lladdr import Encapsulation, LinkLayerAddress
 from agents.aero.neighbors import Inner, Neighbor, NeighborCache, Path
-from agents.aero.notices import Controlled, FlowUsed, Install, PathWanted, Remove, SendControl, Stranger, TooBig
+from agents.aero.notices import (
+    AddressesChanged,
+    Controlled,
+    FlowUsed,
+    Install,
+    PathWanted,
+    Remove,
+    SendControl,
+    Stranger,
+    TooBig,
+)
 from agents.aero.underlay import Underlay
 from agents.aero.underlay_errors import UnderlayErrors
 from agents.aero.underlay_links import UnderlayLinks
@@ -86,6 +96,8 @@ class Node:
         self.addresses: set[IPv4Address | IPv6Address] = set()
         """Of this namespace."""
         self._netlink = Netlink()
+        self._underlay_addresses = {name: links.usable_addresses(self._netlink, name) for name in self._mtus}
+        """What there is when we start is what the configuration is about: only changes are news."""
         self._watch = Netlink(groups=(rtnl.RTNLGRP_LINK, rtnl.RTNLGRP_IPV4_IFADDR, rtnl.RTNLGRP_IPV6_IFADDR))
         self.underlay = Underlay(addresses, MARK)
         self._errors = UnderlayErrors(addresses)
@@ -211,6 +223,23 @@ class Node:
 
     def _learn_addresses(self) -> None:
         self.addresses = links.own_addresses(self._netlink)
+        if isinstance(self._config, ClientConfig):
+            for interface, known in list(self._underlay_addresses.items()):
+                present = links.usable_addresses(self._netlink, interface)
+                if set(present) != set(known):
+                    self._move(interface, present)
+
+    def _move(self, interface: str, addresses: tuple[IPv4Address | IPv6Address, ...]) -> None:
+        """The underlay gave this node other addresses (spec MOB-1)."""
+        self._underlay_addresses[interface] = addresses
+        own = [address for each in self._underlay_addresses.values() for address in each]
+        self.underlay.learn_own(own)
+        self._errors.learn_own(own)
+        try:
+            self.kernel.learn_underlay(own)
+        except KernelError as error:
+            announce("kernel-refused", self.shell.clock.now(), item="underlay", reason=str(error))
+        self._soon(AddressesChanged(interface, addresses))
 
 
 def _advertiser(config: NodeConfig) -> Any:

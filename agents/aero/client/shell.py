@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 from agents.aero.client.core import ClientCore
 from agents.aero.config import ClientConfig
 from agents.aero.dataplane.policy import ClientPolicy, Inner
 from agents.aero.node import Node
+from agents.aero.notices import ChangeServer
+from agents.plain import PlainError
 
 FAREWELL = 2.0
 """Seconds that the Server has to confirm the Releases of an orderly stop: two transmissions (RFC 8415 §7.6)."""
@@ -19,15 +22,25 @@ class ClientShell:
     """Wires one Client core to its node."""
 
     def __init__(self, config: ClientConfig) -> None:
+        self._config = config
         self._core = core = ClientCore(config)
         policy = ClientPolicy(core.cache, lambda: tuple(core.prefixes), core.correspondence.correspondents)
         self._node = Node(config, core, policy, self._own)
         self._shell = self._node.shell
+        self._shell.on_request("change-server", self._change_server)
         self._shell.before_stop(self._release)
 
     def run(self) -> None:
         """Attach, serve until SIGTERM, give everything back."""
         self._node.run(lambda: self._core.start(self._shell.clock.now()))
+
+    def _change_server(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Attach at another Server of the list, named by its `server` (PlainError)."""
+        names = [server.name for server in self._config.servers]
+        if request.get("server") not in names:
+            raise PlainError(f"server: {request.get('server')!r} is not one of {', '.join(names)}")
+        self._shell.feed(ChangeServer(names.index(request["server"])))
+        return {}
 
     def _own(self, version: int) -> Inner | None:
         """A delegated address that this node has."""
