@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from ipaddress import IPv4Address, IPv6Address, IPv6Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
 Address = IPv4Address | IPv6Address
 
@@ -104,11 +104,44 @@ class Discovery:
     router: bool = False
     checksum_good: bool = True
     code: int = 0
+    auth: int | None = None
+    """Key id of the AUTH option."""
 
     @property
     def name(self) -> str:
         """ "NS" or "NA"."""
         return "NS" if self.type == SOLICITATION else "NA"
+
+
+@dataclass(frozen=True, slots=True)
+class Mediation:
+    """A Predirect or Redirect (spec §6.6)."""
+
+    predirect: bool
+    framing: str
+    """ "nd" or "rfc6706"."""
+    target: IPv6Address
+    destination: IPv6Address
+    prefix: IPv4Network | IPv6Network | None
+    """RIO; None in a NULL Redirect."""
+    lifetime: int
+    lladdrs: tuple[LinkLayer, ...]
+    token: tuple[int, bytes] | None
+    """(key id, octets)."""
+    quoted: Ip | None
+    """Start of the packet that it is about."""
+    rest: bytes
+    """All that a router on the way must leave as it is: the message without its checksum and link-layer addresses."""
+    checksum_good: bool = True
+    auth: int | None = None
+    """Key id of the AUTH option."""
+
+    @property
+    def name(self) -> str:
+        """As the sheet calls it."""
+        if self.predirect:
+            return "Predirect"
+        return "Redirect" if self.prefix else "NULL Redirect"
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +210,7 @@ class Frame:
     """Octets of the inner packet here, padding included."""
     discovery: Discovery | None = None
     dhcp: Dhcp | None = None
+    mediation: Mediation | None = None
     echo: tuple[str, int, int] | None = None
     """("request" or "reply", identifier, sequence) of the innermost packet."""
     icmp: tuple[int, int, int] | None = None

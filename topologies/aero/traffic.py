@@ -124,3 +124,9 @@ def encapsulated(run: Run, nodes: Iterable[str], encapsulation: str, *, fragment
 def first_address(prefix: str) -> str:
     """The first address of a prefix that a Client puts on its AERO interface."""
     return str(ip_network(prefix)[1])
+
+
+def is_direct(now: State) -> bool:
+    """Whether a Client sends to every correspondent directly."""
+    stages = [pair["stage"] for one in now["neighbors"] for pair in one.get("forward", {}).values()]
+    return bool(stages) and set(stages) == {"forwarding"}

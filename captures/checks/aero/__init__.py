@@ -1,5 +1,31 @@
-"""Checks of an AERO link: attachment, NAT views, encapsulation, fragmentation, reachability."""
+"""Checks of an AERO link: attachment, NAT views, encapsulation, fragmentation, reachability, direct paths."""
 
-from captures.checks.aero import attach, bgp, duplicates, encapsulation, fallback, fragments, nat, pings, relays, tuning
+from captures.checks.aero import (
+    attach,
+    bgp,
+    duplicates,
+    encapsulation,
+    fallback,
+    fragments,
+    mediation,
+    nat,
+    paths,
+    pings,
+    relays,
+    tuning,
+)
 
-__all__ = ["attach", "bgp", "duplicates", "encapsulation", "fallback", "fragments", "nat", "pings", "relays", "tuning"]
+__all__ = [
+    "attach",
+    "bgp",
+    "duplicates",
+    "encapsulation",
+    "fallback",
+    "fragments",
+    "mediation",
+    "nat",
+    "paths",
+    "pings",
+    "relays",
+    "tuning",
+]
