@@ -221,6 +221,11 @@ class Frame:
     """First octets behind the outer IP header."""
 
     @property
+    def control(self) -> bool:
+        """Of the AERO link itself: Neighbor Discovery, route optimisation, DHCPv6 (spec §6)."""
+        return self.discovery is not None or self.mediation is not None or self.dhcp is not None
+
+    @property
     def padding(self) -> int:
         """Octets behind the inner packet (spec §3.6)."""
         return self.carried - self.inner.size if self.inner and self.fragment is None else 0

@@ -29,7 +29,7 @@ def _fallback(link: AeroLink, node: Server | Client, begin: float | None, bound_
     )
     if begin is None:
         return tally.result(nothing="the script has no such step")
-    data = [one for one in link.sent(node) if not one.discovery and not one.dhcp]
+    data = [one for one in link.sent(node) if not one.control]
     before = [one for one in data if one.time < begin and one.code == "1"]
     minimal = [one for one in data if one.time >= begin and one.code.startswith("1")]
     udp = [one for one in data if one.time >= begin and one.code.startswith("0")]

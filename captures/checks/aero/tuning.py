@@ -55,7 +55,7 @@ def _tuning(run: Run, node: Server | Client) -> Result:
             _learn(paths, node, frame)
             continue
         first = parts[0].inner
-        if first is None or not WHOLE < first.size <= GUARANTEED or frame.discovery or frame.dhcp:
+        if first is None or not WHOLE < first.size <= GUARANTEED or frame.control:
             continue
         path = paths.setdefault(_where(frame), _Path())
         if frame.time - path.since < TURN and path.since:
