@@ -48,6 +48,7 @@ GROUPS = {
     "aero-pings": "Reachability",
     "aero-mediation": "Predirects and Redirects",
     "aero-path-switch": "The switch to the direct path",
+    "aero-move": "A Client moves",
     "aero-path-loss": "The loss of the direct path",
     "protection": "Protection of signalling",
     "intruder": "Attacks on signalling",
