@@ -40,7 +40,6 @@ _ENVIRONMENT = {
     "exabgp_daemon_user": "root",  # what it may reach ends at its sandbox
     "exabgp_api_cli": "false",  # its named pipes are common to all of a machine
     "exabgp_api_respawn": "false",
-    "exabgp_api_terminate": "true",  # without its program it must not go on announcing
     "exabgp_log_destination": "stdout",
 }
 

@@ -34,6 +34,7 @@ FAMILIES = {
     ),
     "aero": (
         "aero-nat",
+        "aero-models",
         "aero-mtu",
         "aero-combinations",
         "aero-minimal",

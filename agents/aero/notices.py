@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from ipaddress import IPv6Address
 
-from agents.aero.bgp.notices import BgpConnected, BgpGone, BgpNews
+from agents.aero.bgp.notices import BgpNotice
 from agents.aero.dataplane.sink import Control
 from agents.aero.dataplane.usage import Use
 from agents.aero.items import Item
@@ -74,6 +74,15 @@ class TooBig:
 
 
 @dataclass(frozen=True)
+class LinkChanged:
+    """An underlay interface has another MTU."""
+
+    interface: str
+    mtu: int
+    """Octets."""
+
+
+@dataclass(frozen=True)
 class Unreachable:
     """The underlay said that a packet of ours to `lladdr` did not arrive (spec §2.8)."""
 
@@ -132,9 +141,8 @@ Notice = (
     | AddressesChanged
     | ChangeServer
     | TooBig
+    | LinkChanged
     | Unreachable
     | DhcpAnswer
-    | BgpConnected
-    | BgpGone
-    | BgpNews
+    | BgpNotice
 )

@@ -9,9 +9,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from captures.aero.control import read_dhcp, read_discovery, read_mediation
+from captures.aero.control import read_advertisement, read_dhcp, read_discovery, read_mediation
 from captures.aero.ip import ones_complement_sum, read_ip
 from captures.aero.records import (
+    ADVERTISEMENT,
     AERO_PORT,
     DHCP_CLIENT,
     DHCP_SERVER,
@@ -21,6 +22,9 @@ from captures.aero.records import (
     ICMPV6,
     IPIP,
     IPV6,
+    REDIRECT,
+    ROUTER_ADVERTISEMENT,
+    SOLICITATION,
     UDP,
     FragmentHeader,
     Frame,
@@ -151,9 +155,11 @@ def _icmp(ip: Ip, content: bytes) -> dict[str, Any]:
     if kind in ICMP_ERRORS[ip.version]:
         number = sequence if ip.version == 4 else ident << 16 | sequence
         return {"icmp": (kind, code, number), "quoted": read_ip(content[8:])}
-    if ip.version == 6 and kind in (135, 136, 137):
+    if ip.version == 6 and kind == ROUTER_ADVERTISEMENT:
+        return {"advertisement": read_advertisement(content)}
+    if ip.version == 6 and kind in (SOLICITATION, ADVERTISEMENT, REDIRECT):
         good = ones_complement_sum(_pseudo(ip, len(content)) + content) == 0xFFFF
-        if kind == 137:
+        if kind == REDIRECT:
             return {"mediation": read_mediation(content, "nd", good)}
         return {"discovery": read_discovery(content, good)}
     return {}

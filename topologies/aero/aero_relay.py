@@ -12,15 +12,17 @@ from typing import Any, ClassVar
 from testbed.waiting import wait_until
 from topologies import traffic as hosts
 from topologies.aero import traffic
-from topologies.aero.plan import AGGREGATES, NATIVE, AeroOptions, Client
+from topologies.aero.members import AGGREGATES, NATIVE, Client
+from topologies.aero.plan import AeroOptions
 from topologies.aero.relays import NATIVE_NODE, RelayLab, RelayPlan
 from topologies.lab import option
 from topologies.runner import Run
 
 NOWHERE = {"ipv6": "2001:db8:1000:c000::1", "ipv4": "192.0.2.200"}
 """Inside the aggregates, nobody's."""
-CODES = {"udp": "0", "minimal": "1", "gue": "2", "gue1": "3"}
-"""Option `encapsulation` -> code that data must go by."""
+NATIVE_MTU = 1400
+CODES = {"udp": ["0", "0F"], "minimal": ["1", "1F"], "gue": ["2", "2F"], "gue1": ["3", "2F"]}
+"""Option `encapsulation` -> codes that data must go by, whole and in parts."""
 PASSED = {"1-2": 3, "1-g": 3, "g-2": 3, "1-2-after": 3, "g-2-after": 3, "2-1-back": 3}
 """Nodes that forward between the Clients: s1, r, s2; s1, r, i (spec §2.4)."""
 
@@ -43,15 +45,17 @@ class RelaysLab(RelayLab):
     def plan(self, options: Any) -> RelayPlan:
         """A Client at each Server: routers with a host; for IPv4, hosts with both families."""
         if options.inner == "ipv6":
-            return RelayPlan(options, (Client(1), Client(2)))
-        return RelayPlan(options, tuple(Client(n, "host", families=("ipv6", "ipv4")) for n in (1, 2)))
+            return RelayPlan(options, (Client(1), Client(2)), native_mtu=NATIVE_MTU)
+        return RelayPlan(
+            options, tuple(Client(n, "host", families=("ipv6", "ipv4")) for n in (1, 2)), native_mtu=NATIVE_MTU
+        )
 
     def steps(self, options: Any) -> list[str]:
         """The script in words."""
         return [
             "c1 attaches at s1, c2 at s2",
             "the Clients' hosts and g ping each other",
-            "an address that nobody has",
+            "an address that nobody has, and more than the native link takes",
             "r1's ExaBGP dies",
             "they ping on, over r2",
             "r1's ExaBGP is back",
@@ -72,8 +76,9 @@ class RelaysLab(RelayLab):
         traffic.pings(run, "1-2", one, at1, two, at2)
         traffic.pings(run, "1-g", one, at1, "g", g)
         traffic.pings(run, "g-2", "g", g, two, at2)
-        run.step("an address that nobody has")
+        run.step("an address that nobody has, and more than the native link takes")
         traffic.pings(run, "nowhere", one, at1, "g", NOWHERE[options.inner], expect="none", patience=0.2)
+        traffic.pings(run, "too-big", one, at1, "g", g, size=NATIVE_MTU + 50, expect="none", patience=0.2)
         run.step("r1's ExaBGP dies")
         run.events.record("killed", node="r1", what="exabgp")
         run.exabgps["r1"].kill()
@@ -100,9 +105,9 @@ class RelaysLab(RelayLab):
         ttl = {name: 64 - passed - sum(name.count(end) for end in ends) for name, passed in PASSED.items()}
         return [
             {"check": "aero-attach", "bound_ms": 1000 * slowness},
-            {"check": "aero-encapsulation", "data": [CODES[options.encapsulation]]},
+            {"check": "aero-encapsulation", "data": CODES[options.encapsulation]},
             {"check": "aero-bgp", "bound_ms": 250 * slowness},
-            {"check": "aero-relays", "bound_ms": 300 * slowness},
+            {"check": "aero-relays", "bound_ms": 300 * slowness, "native_mtu": NATIVE_MTU},
             {"check": "aero-pings", "requirement": "RLY-2", "ttl": ttl},
         ]
 

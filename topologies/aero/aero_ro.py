@@ -12,7 +12,8 @@ from typing import Any, ClassVar
 from topologies import traffic as hosts
 from topologies.aero import traffic
 from topologies.aero.lab import AeroLab
-from topologies.aero.plan import NAT_OUTSIDE, AeroOptions, AeroPlan, Client
+from topologies.aero.members import NAT_OUTSIDE, Client
+from topologies.aero.plan import AeroOptions, AeroPlan
 from topologies.lab import option
 from topologies.runner import Run
 

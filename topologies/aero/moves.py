@@ -12,7 +12,9 @@ from typing import Any, ClassVar
 from topologies import traffic as hosts
 from topologies.aero import traffic
 from topologies.aero.lab import AeroLab
-from topologies.aero.plan import AeroOptions, AeroPlan, Client, masked, opposite
+from topologies.aero.members import Client
+from topologies.aero.network import masked, opposite
+from topologies.aero.plan import AeroOptions, AeroPlan
 from topologies.lab import option
 from topologies.runner import Run
 

@@ -17,16 +17,9 @@ from typing import Any
 from testbed.exabgp import BgpPeer, BgpSpeaker
 from testbed.nodes import Host, Router
 from topologies.aero.lab import AeroLab
-from topologies.aero.plan import (
-    AGGREGATES,
-    NATIVE,
-    NATIVE_ROUTER,
-    AeroPlan,
-    AeroTopo,
-    Client,
-    Server,
-    opposite,
-)
+from topologies.aero.members import AGGREGATES, NATIVE, NATIVE_ROUTER, Client, Server
+from topologies.aero.network import AeroTopo, opposite
+from topologies.aero.plan import AeroPlan
 from topologies.lab import RUNTIME, AgentSpec, BirdSpec, ExaBgpSpec
 
 RELAY_ASN, NATIVE_ASN, SERVER_ASNS = 65000, 64900, 4200000000
@@ -74,9 +67,12 @@ def server_asn(server: Server) -> int:
 class RelayTopo(AeroTopo):
     """Relays between core and native Internet."""
 
-    def build(self, *, relays: tuple[Relay, ...] = (), **opts: Any) -> None:  # type: ignore[override]
+    def build(  # type: ignore[override]
+        self, *, relays: tuple[Relay, ...] = (), native_mtu: int = 1500, **opts: Any
+    ) -> None:
         """Names, addresses and links; nothing else."""
         self._relays = relays
+        self._native_mtu = native_mtu
         super().build(**opts)
 
     def _native(self) -> None:
@@ -88,10 +84,18 @@ class RelayTopo(AeroTopo):
             routes += list(zip(NATIVE_NETS, relay.neighbor.values(), strict=True))
             self.addHost(relay.name, cls=Router, role="relay", routes=routes)
             self._to_core(relay.name, relay.underlay, 1500)
-            self._segment(NATIVE_NODE, relay.name, relay.neighbor, relay.name, "native", relay.native)
+            ends = (NATIVE_NODE, relay.name, relay.neighbor, relay.name, "native", relay.native)
+            self._segment(*ends, mtu=self._native_mtu)
 
     def _segment(
-        self, one: str, interface: str, ours: dict[str, str], other: str, far: str, theirs: dict[str, str]
+        self,
+        one: str,
+        interface: str,
+        ours: dict[str, str],
+        other: str,
+        far: str,
+        theirs: dict[str, str],
+        mtu: int = 1500,
     ) -> None:
         lengths = {"ipv6": 64, "ipv4": 24}
         self.addLink(
@@ -101,6 +105,7 @@ class RelayTopo(AeroTopo):
             intfName2=far,
             params1={"addresses": [f"{address}/{lengths[family]}" for family, address in ours.items()]},
             params2={"addresses": [f"{address}/{lengths[family]}" for family, address in theirs.items()]},
+            mtu=mtu,
         )
 
 
@@ -110,6 +115,8 @@ class RelayPlan(AeroPlan):
 
     servers: int = 2
     relays: int = 2
+    native_mtu: int = 1500
+    """Of the links between Relays and the native Internet."""
 
     @property
     def relay_list(self) -> tuple[Relay, ...]:
@@ -118,7 +125,13 @@ class RelayPlan(AeroPlan):
 
     def topo(self) -> RelayTopo:
         """The topology."""
-        return RelayTopo(relays=self.relay_list, servers=self.server_list, clients=self.clients, core_mtu=self.core_mtu)
+        return RelayTopo(
+            relays=self.relay_list,
+            native_mtu=self.native_mtu,
+            servers=self.server_list,
+            clients=self.clients,
+            core_mtu=self.core_mtu,
+        )
 
     # --- BGP
 

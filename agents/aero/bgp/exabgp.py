@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Any
@@ -106,7 +106,7 @@ def _update(neighbor: dict[str, Any]) -> Update:
     for family in UNICAST:
         for next_hop, prefixes in update.get("announce", {}).get(family, {}).items():
             for each in prefixes:
-                announced.setdefault(ip_network(each["nlri"]), []).append(ip_address(next_hop))
+                announced.setdefault(ip_network(each["nlri"]), []).append(_unmapped(ip_address(next_hop)))
     withdrawn = [ip_network(each["nlri"]) for family in UNICAST for each in update.get("withdraw", {}).get(family, [])]
     return Update(
         peer,
@@ -115,6 +115,21 @@ def _update(neighbor: dict[str, Any]) -> Update:
         int(attributes.get("med", 0)),
         _as_path(attributes.get("as-path", {})),
     )
+
+
+def next_hop(addresses: Sequence[Underlay], version: int) -> Underlay | None:
+    """Of a node's addresses the one that a prefix of an IP version is reached at, None when there is none.
+
+    An IPv6 prefix over an IPv4-only underlay has the IPv4 address, mapped (spec §8).
+    """
+    same = next((each for each in addresses if each.version == version), None)
+    if same or version == 4 or not addresses:
+        return same
+    return IPv6Address(0xFFFF << 32 | int(addresses[0]))
+
+
+def _unmapped(address: Underlay) -> Underlay:
+    return (address.ipv4_mapped or address) if isinstance(address, IPv6Address) else address
 
 
 def _link_local(address: Underlay) -> bool:

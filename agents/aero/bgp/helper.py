@@ -76,6 +76,8 @@ class Helper:
         self._changed: dict[Key, None] = {}
         self._flight: deque[tuple[Key, Route | None]] = deque()
         """Commands not answered yet; None: a withdrawal."""
+        self._results: dict[str, list[str]] = {}
+        """Answers of ExaBGP that the agent has not been told yet."""
         self._actions: list[Action] = []
 
     # --- ExaBGP's side
@@ -97,6 +99,7 @@ class Helper:
                 case Update():
                     touched |= dict.fromkeys(self.rib.take(said))
         self._tell_routes(touched)
+        self._tell_results()
         self._tell_counters()
         self._pump()
 
@@ -124,7 +127,7 @@ class Helper:
             if self._held.get(key) == route:
                 del self._held[key]
         if self._wanted.get(key) == route:
-            self._tell({"confirmed" if done else "refused": [str(route.prefix)]})
+            self._results.setdefault("confirmed" if done else "refused", []).append(str(route.prefix))
 
     # --- the agent's side
 
@@ -155,12 +158,13 @@ class Helper:
             key = (route.prefix, route.peers)
             self._wanted[key] = route
             if self._held.get(key) == route and not any(each == key for each, _route in self._flight):
-                self._tell({"confirmed": [str(route.prefix)]})
+                self._results.setdefault("confirmed", []).append(str(route.prefix))
             else:
                 self._changed[key] = None
         for route in withdraw:
             self._wanted.pop((route.prefix, route.peers), None)
             self._changed[route.prefix, route.peers] = None
+        self._tell_results()
         self._pump()
 
     def _start(self, policy: Policy) -> None:
@@ -204,6 +208,11 @@ class Helper:
         for start in range(0, len(whole), BATCH):
             part = whole[start : start + BATCH]
             self._tell({"routes": [[str(prefix), plain(self.rib.choices(prefix))] for prefix in part]})
+
+    def _tell_results(self) -> None:
+        results, self._results = self._results, {}
+        if results:
+            self._tell(results)
 
     def _tell_counters(self) -> None:
         now = dict(self.counters + self.rib.counters)

@@ -6,7 +6,7 @@ everything, since they know nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from ipaddress import IPv6Address
 from typing import Any
 
@@ -30,7 +30,8 @@ class Speaker:
         """Of the program that reads what peers say."""
         self._policy = policy
         self._outbox = outbox
-        self._routes: dict[tuple[Prefix, tuple[Underlay, ...]], Route] = {}
+        self._routes: dict[Prefix, dict[tuple[Underlay, ...], Route]] = {}
+        """By prefix, and by whom they are for."""
         self._unconfirmed: set[Prefix] = set()
         self._up: dict[Underlay, bool] = {}
         self.when_confirmed: Callable[[Prefix, float], None] = lambda _prefix, _now: None
@@ -44,22 +45,22 @@ class Speaker:
     def announce(self, *routes: Route) -> None:
         """Announce routes, or announce them anew with other attributes."""
         for route in routes:
-            self._routes[route.prefix, route.peers] = route
+            self._routes.setdefault(route.prefix, {})[route.peers] = route
             self._unconfirmed.add(route.prefix)
             self._outbox.say("route-announced", prefix=route.prefix, next_hop=route.next_hop, med=route.med)
         self._tell("announce", routes)
 
     def withdraw(self, prefix: Prefix) -> None:
         """Withdraw whatever is announced of a prefix."""
-        gone = [self._routes.pop(key) for key in list(self._routes) if key[0] == prefix]
+        gone = self._routes.pop(prefix, {})
         self._unconfirmed.discard(prefix)
         if gone:
             self._outbox.say("route-withdrawn", prefix=prefix)
-            self._tell("withdraw", gone)
+            self._tell("withdraw", gone.values())
 
     def announced(self, prefix: Prefix) -> bool:
         """Whether a prefix is announced."""
-        return any(key[0] == prefix for key in self._routes)
+        return prefix in self._routes
 
     @property
     def in_session(self) -> bool:
@@ -84,12 +85,15 @@ class Speaker:
                 self.connected = True
                 self._outbox.say("bgp-speaker", connected=True)
                 self._outbox.do(ToBgp({"policy": plain(self._policy)}))
-                self._unconfirmed = {prefix for prefix, _peers in self._routes}
-                self._tell("announce", self._routes.values())
+                self._unconfirmed = set(self._routes)
+                self._tell("announce", self._all())
             case BgpGone():
                 self._gone(now)
             case BgpNews():
                 self._news(notice, now)
+
+    def _all(self) -> Iterator[Route]:
+        return (route for of_prefix in self._routes.values() for route in of_prefix.values())
 
     def _gone(self, now: float) -> None:
         self.connected = False
@@ -125,6 +129,6 @@ class Speaker:
         return {
             "connected": self.connected,
             "sessions": {str(source.neighbor): self._up.get(source.peer, False) for source in self._policy.sources},
-            "announced": {str(prefix): route.med for (prefix, _peers), route in self._routes.items()},
+            "announced": {str(route.prefix): route.med for route in self._all()},
             "counters": self.counters,
         }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from ipaddress import IPv6Address
@@ -14,6 +15,7 @@ from agents.aero.lladdr import LinkLayerAddress
 from agents.aero.neighbors import Neighbor, NeighborCache, NeighborType, Path
 from agents.aero.notices import SendControl
 from agents.core import Outbox
+from agents.timers import Timers
 from agents.wire.nd import NdMessage, NeighborSolicitation
 from agents.wire.nd_options import LinkLayerOption, Nonce, Observed, Option
 
@@ -69,6 +71,11 @@ class Solicitation:
     sent: int = 0
     due: float = 0.0
 
+    @property
+    def decides(self) -> bool:
+        """Its loss tells of the link-layer address: no probe of a size, nor of a Fragment Header."""
+        return self.retries > 1 and not self.atomic
+
 
 class Solicitations:
     """All outstanding solicitations of a node."""
@@ -78,6 +85,10 @@ class Solicitations:
         self.outbox = outbox
         self.self = self_
         self._outstanding: dict[bytes, Solicitation] = {}
+        """By nonce."""
+        self._timers: Timers[bytes] = Timers()
+        self._asked: Counter[LinkLayerAddress] = Counter()
+        """How many that decide are outstanding to a link-layer address."""
         self.own: Callable[[Neighbor], IPv6Address | None] = lambda _neighbor: self_.address
         """The AERO address of ours that a neighbor knows us by."""
         self.sealed: Sealed = lambda message, _source, _destination, _now: message
@@ -106,19 +117,21 @@ class Solicitations:
             self.give_up(next(iter(self._outstanding.values())))
         made = Solicitation(neighbor, lladdr, os.urandom(6), answered, lost, retries, atomic, own, size, due=now)
         self._outstanding[made.nonce] = made
+        if made.decides:
+            self._asked[lladdr] += 1
         self._transmit(made, now)
         return made
 
     def waiting_for(self, lladdr: LinkLayerAddress) -> bool:
-        """Whether a solicitation to this link-layer address is outstanding."""
-        return any(each.lladdr == lladdr for each in self._outstanding.values())
+        """Whether a solicitation is outstanding whose loss will tell that this link-layer address is gone."""
+        return lladdr in self._asked
 
     def hurry(self, lladdr: LinkLayerAddress, now: float) -> None:
         """Whoever is there has just been heard: repeat what is outstanding at once, if it may be repeated at all.
 
         A neighbor may learn of us only after it has dropped our first solicitation, e.g. one that overtook its lease.
         """
-        for each in self._outstanding.values():
+        for each in list(self._outstanding.values()):
             if each.lladdr == lladdr and each.sent < each.retries:
                 self._transmit(each, now)
 
@@ -133,12 +146,18 @@ class Solicitations:
         elsewhere = found.neighbor is neighbor and found.neighbor.type is NeighborType.DYNAMIC
         if found.lladdr != lladdr and not elsewhere:
             return None
-        del self._outstanding[nonce]
+        self.give_up(found)
         return found
 
     def give_up(self, solicitation: Solicitation) -> None:
         """Forget a solicitation."""
-        self._outstanding.pop(solicitation.nonce, None)
+        if self._outstanding.pop(solicitation.nonce, None) is None:
+            return
+        self._timers.cancel(solicitation.nonce)
+        if solicitation.decides:
+            self._asked[solicitation.lladdr] -= 1
+            if not self._asked[solicitation.lladdr]:
+                del self._asked[solicitation.lladdr]
 
     def forget(self, neighbor: Neighbor, path: Path | None = None) -> None:
         """Forget those to a neighbor, or to one of its paths."""
@@ -148,11 +167,14 @@ class Solicitations:
 
     def next_timer(self) -> float | None:
         """When one is to be repeated or given up."""
-        return min((each.due for each in self._outstanding.values()), default=None)
+        return self._timers.next()
 
     def handle_timer(self, now: float) -> None:
         """Repeat what was not answered; tell of what was lost."""
-        for each in [each for each in self._outstanding.values() if each.due <= now]:
+        for nonce in list(self._timers.take(now)):
+            each = self._outstanding.get(nonce)
+            if each is None:
+                continue
             if each.sent < each.retries:
                 self._transmit(each, now)
             else:
@@ -160,8 +182,11 @@ class Solicitations:
                 each.lost(each, now)
 
     def _transmit(self, solicitation: Solicitation, now: float) -> None:
-        own, target = solicitation.own, solicitation.neighbor.address
-        assert own
+        own = solicitation.own
+        if own is None or self.self.address is None:  # what we asked from is no longer ours
+            self.give_up(solicitation)
+            return
+        target = solicitation.neighbor.address
         options: tuple[Option, ...] = (*self.self.lladdrs(solicitation.lladdr, target=False), Nonce(solicitation.nonce))
         message = self.sealed(NeighborSolicitation(target, options), own, target, now)
         packet = push_discovery(message, own, target)
@@ -169,4 +194,5 @@ class Solicitations:
         sending = SendControl(packet, solicitation.lladdr, bool(solicitation.size), pad, solicitation.atomic)
         self.outbox.do(sending)
         solicitation.sent += 1
-        solicitation.due = now + RETRANS_TIMER
+        solicitation.due += RETRANS_TIMER  # of the time it was due: what is late now does not make the end later
+        self._timers.set(solicitation.nonce, solicitation.due)

@@ -9,7 +9,7 @@ from math import inf
 from typing import Any
 
 from agents.aero.addresses import Prefix
-from agents.aero.bgp.exabgp import Route, Underlay
+from agents.aero.bgp.exabgp import Route, next_hop
 from agents.aero.bgp.notices import BgpConnected, BgpGone, BgpNews
 from agents.aero.bgp.rib import Policy
 from agents.aero.bgp.speaker import Speaker
@@ -72,10 +72,13 @@ class RelayCore:
         own = [address for link in self.config.links for address in link.addresses]
         servers = tuple(server.peer for server in self.config.servers)
         for prefix in DEFAULTS if servers else ():
-            yield from _route(prefix, own, servers)
+            hop = next_hop(own, prefix.version)
+            if hop:
+                yield Route(prefix, hop, peers=servers)
         for native in self.config.natives:
             for prefix in self.config.aggregates:
-                yield from _route(prefix, native.next_hops, (native.peer,))
+                hops = [each for each in native.next_hops if each.version == prefix.version]
+                yield from (Route(prefix, hop, peers=(native.peer,)) for hop in hops[:1])
 
     def receive(self, message: Notice, source: Any, now: float) -> None:
         """Take a control packet, a word of the underlay, or of BGP."""
@@ -176,9 +179,3 @@ class RelayCore:
         self.counters[counter] += 1
         if self.counters[counter] <= 3:  # the counters tell the rest: a flood must not fill the log
             self._outbox.say("dropped", reason=counter, lladdr=str(lladdr))
-
-
-def _route(prefix: Prefix, own: list[Underlay] | tuple[Underlay, ...], peers: tuple[Underlay, ...]) -> Iterator[Route]:
-    hop = next((address for address in own if address.version == prefix.version), None)
-    if hop:
-        yield Route(prefix, hop, peers=peers)

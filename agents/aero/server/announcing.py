@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Address
 
 from agents.aero.addresses import Prefix
-from agents.aero.bgp.exabgp import Route
+from agents.aero.bgp.exabgp import Route, next_hop
 from agents.aero.bgp.speaker import Speaker
 from agents.aero.config import ServerConfig
 from agents.aero.notices import SendControl
@@ -36,23 +35,20 @@ class Announcing:
         self._outbox = outbox
         self._held: list[Held] = []
         self._last: dict[Prefix, int] = {}
-        self._lowest = MED_BASE
-        """Of all MEDs used here before this start: a clock that stepped back must not make us older."""
+        self._before = MED_BASE
+        """The lowest MED used before this start: a clock that stepped back must not make us older."""
+        self.lowest = MED_BASE
+        """Of all MEDs ever used here."""
         speaker.when_confirmed = lambda _prefix, now: self._release(now)
-
-    @property
-    def lowest(self) -> int:
-        """The lowest MED ever used here."""
-        return min([self._lowest, *self._last.values()])
 
     def restore(self, lowest: int) -> None:
         """Remember what was used before."""
-        self._lowest = lowest
+        self._before = self.lowest = lowest
 
     def granted(self, prefixes: Iterable[Prefix], *, attached: bool, now: float) -> None:
         """A Reply gives prefixes: announce them anew if it answers an attachment, else those that are not announced."""
         for prefix in prefixes:
-            hop = _next_hop(self._addresses, prefix.version)
+            hop = next_hop(self._addresses, prefix.version)
             if hop and (attached or not self._speaker.announced(prefix)):
                 self._speaker.announce(Route(prefix, hop, self._med(prefix, now)))
 
@@ -62,9 +58,10 @@ class Announcing:
 
     def _med(self, prefix: Prefix, now: float) -> int:
         """The newest attachment has the lowest MED; never one that was used before (spec §11, clock)."""
-        med = min(MED_BASE - int(now), self._last.get(prefix, self._lowest) - 1)
-        self._last[prefix] = max(0, med)
-        return self._last[prefix]
+        med = max(0, min(MED_BASE - int(now), self._last.get(prefix, self._before) - 1))
+        self._last[prefix] = med
+        self.lowest = min(self.lowest, med)
+        return med
 
     # --- Replies
 
@@ -88,11 +85,3 @@ class Announcing:
         ready = [each for each in self._held if each.due <= now or not self._speaker.waiting(each.prefixes)]
         self._held = [each for each in self._held if each not in ready]
         self._outbox.do(*(each.reply for each in ready))
-
-
-def _next_hop(addresses: list[IPv4Address | IPv6Address], version: int) -> IPv4Address | IPv6Address | None:
-    """Our underlay address of a prefix's version; for IPv6 over an IPv4-only underlay, our IPv4 one, mapped."""
-    same = next((each for each in addresses if each.version == version), None)
-    if same or version == 4 or not addresses:
-        return same
-    return IPv6Address(0xFFFF << 32 | int(addresses[0]))

@@ -26,6 +26,7 @@ from agents.aero.notices import (
     Controlled,
     DhcpAnswer,
     FlowUsed,
+    LinkChanged,
     Notice,
     PathWanted,
     SendControl,
@@ -83,7 +84,7 @@ class ServerCore:
         self._discovery = Discovery(self.cache, self._outbox, self, wanted)
         self._secret = os.urandom(SECRET_OCTETS)
         self._ldra = Ldra(config.dhcp, self._secret)
-        self._leases = Leases(self.cache, self._outbox, self.links.mtu)
+        self._leases = Leases(self.cache, self._outbox, self.links.mtu, self.links.addresses)
         self._leases.when_added = self._client_added
         self._leases.when_removed = self._client_removed
         self.departures = Departures()
@@ -135,6 +136,9 @@ class ServerCore:
                 self._discovery.sizes.wanted(message.neighbor, message.path, now)
             case TooBig():
                 self._discovery.too_big(message.ip, message.mtu, now)
+            case LinkChanged():
+                self.links.learn_mtu(message.interface, message.mtu)
+                self._discovery.egress_changed(self.links, now)
             case Unreachable():
                 self._discovery.unusable(message.lladdr, now, protocol=message.protocol)
             case BgpConnected() | BgpGone() | BgpNews():
@@ -222,6 +226,10 @@ class ServerCore:
         message = client_message(datagram.payload)
         if message:
             self._admit(message, control.lladdr)
+        elif self.config.auth_keys:  # what cannot be read has no Auth that was checked (spec SRV-13)
+            raise Refused("auth_missing")
+        elif datagram.payload[0] == MessageType.RELEASE:  # whose, nobody can tell
+            raise Refused("release_origin")
         self._outbox.do(ToDhcpServer(forward))
 
     def _admit(self, message: Message, lladdr: LinkLayerAddress) -> None:
@@ -232,6 +240,8 @@ class ServerCore:
         client = message.first(ClientId)
         if client is None:
             return
+        if len(message.every(ClientId)) != 1:  # which of them the DHCPv6 server takes, we cannot know
+            raise Refused("dhcp_client_id")
         entry = self._leases.of(client.duid)
         foreign = entry is not None and entry.path_at(lladdr) is None
         if message.type == MessageType.RELEASE and foreign and not self.config.auth_keys:

@@ -1,6 +1,6 @@
 """Check "aero-relays": what Relays carry, and to whom; what they refuse; who takes over from one that failed.
 
-Sources: spec AERO §1.4, RLY-2, RLY-4, RLY-8; RFC 4443 §3.1.
+Sources: spec AERO §1.4, RLY-2, RLY-4, RLY-7, RLY-8; RFC 4443 §3.1, §3.2.
 """
 
 from __future__ import annotations
@@ -16,14 +16,21 @@ SETTLING = 0.05
 """Seconds in which a Relay may still use the route that was the best before an update."""
 UNREACHABLE = {4: 3, 6: 1}
 """ICMP type, by IP version."""
+TOO_BIG = ((2, 0), (3, 4))
+"""Type and code: ICMPv6, ICMP."""
 
 
 @check("aero-relays")
-def aero_relays(run: Run, bound_ms: float = 300.0) -> list[Result]:
-    """Judge every data packet at the Relays; `bound_ms`: from a session's end until its Server uses another Relay."""
+def aero_relays(run: Run, bound_ms: float = 300.0, native_mtu: int | None = None) -> list[Result]:
+    """Judge every data packet at the Relays.
+
+    `bound_ms`: from a session's end until its Server uses another Relay; `native_mtu`: of the native links, octets,
+    where the script sends what does not fit there.
+    """
     link = run.aero
     assert link
-    return [_carried(link), _nowhere(link), _taken_over(link, bound_ms / 1000)]
+    found = [_carried(link), _nowhere(link), _taken_over(link, bound_ms / 1000)]
+    return [*found, _native_mtu(link, native_mtu)] if native_mtu else found
 
 
 def _carried(link: AeroLink) -> Result:
@@ -100,6 +107,25 @@ def _taken_over(link: AeroLink, bound: float) -> Result:
         f"{plural(len(tally.seen), 'frame')}, the last to the old Relay after {milliseconds(max(times, default=0.0))}"
     )
     return tally.result(text, "no Server sent anything after the end of a session")
+
+
+def _native_mtu(link: AeroLink, mtu: int) -> Result:
+    tally = Tally(
+        "aero-relays.mtu",
+        "RLY-7",
+        "Who sends more than a native link takes is told so",
+        f"Packet Too Big or Fragmentation Needed with MTU {mtu} at the sender",
+    )
+    for ping in link.pings:
+        if ping.size <= mtu:
+            continue
+        frames = [frame for (node, _name), of_node in link.captures.items() if node == ping.node for frame in of_node]
+        for frame in frames:
+            about = frame.quoted and (frame.quoted.source, frame.quoted.destination)
+            if frame.icmp and about == (ping.source, ping.destination) and frame.icmp[:2] in TOO_BIG:
+                tally.see(frame)
+                tally.demand(frame.icmp[2] == mtu, f"{ping.node} is told MTU {frame.icmp[2]}", frame)
+    return tally.result(f"{plural(len(tally.seen), 'message')}", "nobody was told")
 
 
 def _data(link: AeroLink, frames: list[Frame]) -> list[Frame]:
