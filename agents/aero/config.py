@@ -42,6 +42,22 @@ class DataPlaneConfig:
 
 
 @dataclass(frozen=True)
+class OptimisationConfig:
+    """How a node takes part in route optimisation (spec RO-*)."""
+
+    originate: bool = True
+    """Server: start it for its Clients."""
+    tokens: bool = True
+    """Server: give both Clients a key to prove to each other who they are."""
+    target: bool = True
+    """Client: let others send to it directly (spec RO-6 `ro_target`)."""
+    probe: bool = True
+    """Client: test a direct path before it is used (spec RO-12 `ro_probe`)."""
+    framing: Literal["nd", "rfc6706"] = "nd"
+    """How Predirects and Redirects are sent (spec §6.6 `redirect_framing`); both are understood."""
+
+
+@dataclass(frozen=True)
 class DownstreamLink:
     """A router or hybrid Client's link to its own nodes."""
 
@@ -85,6 +101,7 @@ class ClientConfig:
     radvd_config: str = ""
     radvd_pid_file: str = ""
     dataplane: DataPlaneConfig = field(default_factory=DataPlaneConfig)
+    optimisation: OptimisationConfig = field(default_factory=OptimisationConfig)
     interface: str = "aero0"
 
 
@@ -147,6 +164,7 @@ class ServerConfig:
     bgp: str = ""
     """Socket at which the program of this node's ExaBGP is waited for; empty: nothing is announced."""
     dataplane: DataPlaneConfig = field(default_factory=DataPlaneConfig)
+    optimisation: OptimisationConfig = field(default_factory=OptimisationConfig)
     interface: str = "aero0"
 
 

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 
-from captures.aero.decode import ETHERNET, ETHERTYPES, address, read_ip
+from captures.aero.decode import ETHERNET, ETHERTYPES
+from captures.aero.ip import address, read_ip
 from captures.aero.records import Address
 from captures.pcapng import CaptureError, Frames
 

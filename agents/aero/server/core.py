@@ -25,6 +25,7 @@ from agents.aero.neighbors import Neighbor, NeighborCache, NeighborType
 from agents.aero.notices import (
     Controlled,
     DhcpAnswer,
+    FlowUsed,
     LinkChanged,
     Notice,
     PathWanted,
@@ -34,8 +35,12 @@ from agents.aero.notices import (
     TooBig,
     Unreachable,
 )
+from agents.aero.optimisation.messages import read_mediation
+from agents.aero.optimisation.server import Mediator
+from agents.aero.optimisation.transit import Refused as NotPassed
 from agents.aero.permanent import source_of, take_up
 from agents.aero.server.announcing import MED_BASE, Announcing
+from agents.aero.server.departures import Departures
 from agents.aero.server.ldra import Ldra, Refused, client_message
 from agents.aero.server.leases import Conflict, Leases
 from agents.aero.server.limits import Limits
@@ -81,10 +86,15 @@ class ServerCore:
         self._ldra = Ldra(config.dhcp, self._secret)
         self._leases = Leases(self.cache, self._outbox, self.links.mtu, self.links.addresses)
         self._leases.when_added = self._client_added
-        self._leases.when_removed = self._discovery.forget
+        self._leases.when_removed = self._client_removed
+        self.departures = Departures()
+        self._leases.when_gained = lambda _client, prefix, _now: self.departures.returned(prefix)
+        self._leases.when_lost = self._prefix_lost
+        self.mediator = Mediator(
+            self.cache, config.address, config.aggregates, config.optimisation, self._outbox, self.departures.covers
+        )
         self._speaker = Speaker(Policy("defaults", tuple(map(source_of, config.relays))), self._outbox)
         self._announcing = Announcing(config, self._speaker, self._outbox)
-        self._leases.when_lost = lambda _client, prefix, _now: self._announcing.lost(prefix)
         self._relays = Relays(config.relays, self.cache, self._speaker, self._outbox)
         self._speaker.when_peer = self._relay_session
         self._discovery.when_failed = self._discovery.when_restored = lambda _neighbor, _now: self._relays.choose()
@@ -120,6 +130,8 @@ class ServerCore:
                 self._receive_answer(message, now)
             case Stranger():
                 self._hint(message.lladdr, self.cache.owner(message.source), message.size, now)
+            case FlowUsed():
+                self.mediator.origination.used(message.use, message.packet, message.idle, now)
             case PathWanted():
                 self._discovery.sizes.wanted(message.neighbor, message.path, now)
             case TooBig():
@@ -138,12 +150,15 @@ class ServerCore:
     def handle_timer(self, now: float) -> None:
         """Leases, Replies that wait, solicitations, probes."""
         self._leases.handle_timer(now)
+        if self.departures.handle_timer(now):
+            self.cache.changed()
         self._announcing.handle_timer(now)
         self._discovery.handle_timer(now)
 
     def next_timer(self) -> float | None:
         """When `handle_timer` has something to do."""
-        due = (self._leases.next_timer(), self._announcing.next_timer(), self._discovery.next_timer())
+        parts = (self._leases, self._announcing, self.departures, self._discovery)
+        due = (part.next_timer() for part in parts)
         return min((t for t in due if t is not None), default=None)
 
     def actions(self) -> Iterator[Any]:
@@ -184,7 +199,9 @@ class ServerCore:
     def _receive_control(self, control: Control, now: float) -> None:
         try:
             inner = pull_inner(control.packet)
-            if inner.next_header == UDP and inner.destination == ALL_DHCP_SERVERS:
+            if mediation := read_mediation(inner):
+                self.mediator.pass_on(control, mediation, now)
+            elif inner.next_header == UDP and inner.destination == ALL_DHCP_SERVERS:
                 self._relay(control, inner, now)
             elif inner.next_header == ICMPV6 and (message := pull_discovery(inner)):
                 dropped = self._discovery.receive(control, inner, message, now)
@@ -196,7 +213,7 @@ class ServerCore:
                 self._drop("control_unexpected", control.lladdr)
         except DecodeError:
             self._drop("control_malformed", control.lladdr)
-        except Refused as refused:
+        except (Refused, NotPassed) as refused:
             self._drop(str(refused), control.lladdr)
 
     def _relay(self, control: Control, inner: Inner, now: float) -> None:
@@ -269,8 +286,19 @@ class ServerCore:
     def _client_added(self, client: Neighbor, now: float) -> None:
         path = client.path
         if path:
+            self.mediator.origination.moved(client)
             self._discovery.watch(client, None, now)
             self._discovery.encapsulations.improve(client, now)
+
+    def _client_removed(self, client: Neighbor) -> None:
+        self.mediator.origination.removed(client)
+        self._discovery.forget(client)
+
+    def _prefix_lost(self, client: Neighbor, prefix: Prefix, now: float) -> None:
+        """What is still under way to it goes to a Relay, which may know better (spec MOB-9)."""
+        self._announcing.lost(prefix)
+        self.departures.left(prefix, now)
+        self.cache.changed()
 
     def _relay_session(self, relay: IPv6Address, up: bool, now: float) -> None:
         """A Relay that has just come up may be reached by other ways than before."""

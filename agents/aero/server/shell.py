@@ -32,9 +32,14 @@ class ServerShell:
         self._core = ServerCore(config)
         self._state = StateFile(Path(config.state))
         self._dhcp = _dhcp_socket(config.dhcp)
+        core = self._core
         self._missed = False
         policy = ServerPolicy(
-            self._core.cache, lambda address: address in self._node.addresses, native=not config.relays
+            core.cache,
+            lambda address: address in self._node.addresses,
+            native=not config.relays,
+            watch=core.mediator.origination.watch,
+            departed=core.departures.covers,
         )
         self._node = Node(config, self._core, policy, self._own, self._perform)
         self._shell = self._node.shell

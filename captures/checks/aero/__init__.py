@@ -1,4 +1,4 @@
-"""Checks of an AERO link: attachment, NAT views, encapsulation, fragmentation, reachability, Client models."""
+"""Checks of an AERO link: attachment, NATs, encapsulation, fragmentation, reachability, models, direct paths."""
 
 from captures.checks.aero import (
     attach,
@@ -10,8 +10,11 @@ from captures.checks.aero import (
     fallback,
     fragments,
     identifications,
+    mediation,
     models,
+    moves,
     nat,
+    paths,
     pings,
     relays,
     sweep,
@@ -31,8 +34,11 @@ __all__ = [
     "fallback",
     "fragments",
     "identifications",
+    "mediation",
     "models",
+    "moves",
     "nat",
+    "paths",
     "pings",
     "relays",
     "sweep",

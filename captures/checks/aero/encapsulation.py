@@ -146,7 +146,7 @@ def _codes(link: AeroLink, sent: Sent, data: Sequence[str], outer: Sequence[int]
 
 
 def _of_data(sent: Sent) -> Iterable[tuple[Server | Client, Frame]]:
-    return ((node, one) for node, one in sent if one.discovery is None and one.dhcp is None)
+    return ((node, one) for node, one in sent if not one.control)
 
 
 def _no_recursion(link: AeroLink, sent: Sent) -> Result:
