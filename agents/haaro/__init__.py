@@ -1,1 +1,1 @@
-"""HAARO: Mobile IPv4 networks that find the direct path (RFC 6521)."""
+"""HAARO, home agent assisted route optimisation of mobile networks (RFC 6521): sans-IO cores, shells, data plane."""
