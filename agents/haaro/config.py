@@ -71,6 +71,8 @@ class HaConfig:
     """Seconds that clocks may differ; more than 3 (spec §3.2)."""
     require_reverse_tunnel: bool = False
     compress: bool = True
+    grace: float = 10.0
+    """Seconds that packets from a router's last care-of address are still taken after it moved (spec 7.1)."""
     max_bindings: int = 65536
     max_advertisement: int = 65507 - 1024
     """Octets of prefix information in one reply (spec A-44)."""

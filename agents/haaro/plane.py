@@ -223,9 +223,7 @@ class Plane:
             known = tunnel is not None and tunnel.peer != self._ends.home_agent
             if not echo.request or tunnel is None or known:
                 self._sink.notice(
-                    Echo(
-                        echo.request, source, echo.identifier, echo.sequence, echo.data, local, remote, port, how
-                    )
+                    Echo(echo.request, source, echo.identifier, echo.sequence, echo.data, local, remote, port, how)
                 )
                 return
         if tunnel is None:

@@ -10,11 +10,11 @@ from typing import Any
 from agents.core import Event, Outbox
 from agents.haaro.config import HaConfig, Router
 from agents.haaro.ha import advertising
-from agents.haaro.ha.plan import binding_items
+from agents.haaro.ha.plan import binding_items, tunnel_of
 from agents.haaro.ha.registration import Granted, Refused, ends, judge
 from agents.haaro.ha.state import Binding, overlapping
 from agents.haaro.identification import ReplayGuard
-from agents.haaro.items import Plan, difference, plan_of
+from agents.haaro.items import Plan, Tunnel, difference, plan_of
 from agents.haaro.keys import genuine_home, sign_home
 from agents.haaro.notices import Datagram, Install, Notice, Remove, Send
 from agents.plain import PlainError
@@ -43,7 +43,10 @@ class HaCore:
         self._associations = {(router.spi, router.home_address): router for router in config.routers}
         self._guard = ReplayGuard(config.tolerance)
         self._plans: dict[IPv4Address, Plan] = {}
-        self._timers: Timers[IPv4Address] = Timers()
+        self._timers: Timers[tuple[str, IPv4Address]] = Timers()
+        """(what ends, home address)"""
+        self._former: dict[IPv4Address, Tunnel] = {}
+        """The tunnel a router came by until it moved: what is under way still comes out of it (spec 7.1)."""
         self._outbox = Outbox()
 
     # --- doors
@@ -64,9 +67,13 @@ class HaCore:
 
     def handle_timer(self, now: float) -> None:
         """Bindings end in silence (spec HA-2, HA-19)."""
-        for home_address in self._timers.take(now):
-            self._outbox.say("binding-expired", home_address=home_address)
-            self._forget(home_address)
+        for what, home_address in self._timers.take(now):
+            if what == "binding":
+                self._outbox.say("binding-expired", home_address=home_address)
+                self._forget(home_address)
+            else:
+                self._former.pop(home_address, None)
+                self._reconcile(home_address)
 
     def next_timer(self) -> float | None:
         """When the next binding ends."""
@@ -147,9 +154,11 @@ class HaCore:
         before = self.bindings.get(home_address)
         self.bindings[home_address] = binding
         if binding.expires is None:
-            self._timers.cancel(home_address)
+            self._timers.cancel(("binding", home_address))
         else:
-            self._timers.set(home_address, binding.expires)
+            self._timers.set(("binding", home_address), binding.expires)
+        if before:
+            self._remember_former(before, binding, now)
         self._outbox.say(
             "binding-updated" if before else "binding-accepted",
             home_address=home_address,
@@ -163,6 +172,13 @@ class HaCore:
         )
         self._reconcile(home_address)
 
+    def _remember_former(self, before: Binding, binding: Binding, now: float) -> None:
+        """Packets that the router sent from its last address before it heard of our consent are its packets still."""
+        old, new = tunnel_of(before, self.config), tunnel_of(binding, self.config)
+        if old.name != new.name:
+            self._former[before.home_address] = old
+            self._timers.set(("former", before.home_address), now + self.config.grace)
+
     def _deregister(self, request: RegistrationRequest) -> None:
         """The home address as care-of address means all bindings, another only its own (spec HA-18)."""
         binding = self.bindings.get(request.home_address)
@@ -172,13 +188,17 @@ class HaCore:
 
     def _forget(self, home_address: IPv4Address) -> None:
         self.bindings.pop(home_address, None)
-        self._timers.cancel(home_address)
+        self._former.pop(home_address, None)
+        for what in ("binding", "former"):
+            self._timers.cancel((what, home_address))
         self._reconcile(home_address)
 
     def _reconcile(self, home_address: IPv4Address) -> None:
         """Forwarding of this binding alone: the others did not change."""
         binding = self.bindings.get(home_address)
-        new = plan_of(*binding_items(binding, self.config)) if binding else {}
+        former = self._former.get(home_address)
+        items = [*([former] if former else []), *(binding_items(binding, self.config) if binding else [])]
+        new = plan_of(*items)
         old = self._plans.pop(home_address, {})
         if new:
             self._plans[home_address] = new
@@ -190,9 +210,7 @@ class HaCore:
 
     # --- answers
 
-    def _accept(
-        self, request: RegistrationRequest, datagram: Datagram, router: Router, granted: Granted
-    ) -> None:
+    def _accept(self, request: RegistrationRequest, datagram: Datagram, router: Router, granted: Granted) -> None:
         extensions: list[AnyExtension] = [*granted.acks]
         if granted.udp_reply:
             extensions.append(granted.udp_reply)

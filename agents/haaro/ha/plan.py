@@ -10,19 +10,23 @@ from agents.haaro.ha.state import Binding
 from agents.haaro.items import TUNNEL_PORT, Item, Tunnel, TunnelRoute
 
 
-def binding_items(binding: Binding, config: HaConfig) -> Iterator[Item]:
-    """One tunnel, the home address and every network of the router through it."""
-    home = IPv4Network(binding.home_address)
-    networks = binding.networks
-    tunnel = Tunnel(
+def tunnel_of(binding: Binding, config: HaConfig) -> Tunnel:
+    """Where packets for the router go, and whose packets it may send (spec HA-16)."""
+    udp = binding.encapsulation == "udp"
+    return Tunnel(
         peer=binding.home_address,
         local=config.address,
-        remote=binding.source if binding.encapsulation == "udp" else binding.careof,
+        remote=binding.source if udp else binding.careof,
         encapsulation=binding.encapsulation,
-        port=binding.port if binding.encapsulation == "udp" else TUNNEL_PORT,
-        sources=(home, *(owned.prefix for owned in networks)),
+        port=binding.port if udp else TUNNEL_PORT,
+        sources=(IPv4Network(binding.home_address), *(owned.prefix for owned in binding.networks)),
     )
+
+
+def binding_items(binding: Binding, config: HaConfig) -> Iterator[Item]:
+    """One tunnel, the home address and every network of the router through it."""
+    tunnel = tunnel_of(binding, config)
     yield tunnel
-    yield TunnelRoute(home, tunnel.name)
-    for owned in networks:
+    yield TunnelRoute(IPv4Network(binding.home_address), tunnel.name)
+    for owned in binding.networks:
         yield TunnelRoute(owned.prefix, tunnel.name, owned.realm)
