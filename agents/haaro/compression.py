@@ -59,6 +59,8 @@ def encode_advertisement(owners: Iterable[Owner], *, limit: int = MAXIMUM_OCTETS
     for octets in _structures(owners, compress):
         size += len(octets)
         if size > limit:
+            if made and not octets[0] & OWNER and made[-1][0] & OWNER:
+                made.pop()  # an owner who would seem to have no networks
             break
         made.append(octets)
     return b"".join(made)

@@ -74,6 +74,10 @@ class Nonces:
             return Code.EXPIRED_HOME_NONCE
         return correspondent_key(home_token(nonce.kcr, home_address, nonce.value))
 
+    def size(self) -> int:
+        """Nonces kept: all the memory that test messages can cost."""
+        return len(self._ring)
+
     def _find(self, index: int, now: float) -> Nonce | None:
         return next((n for n in self._ring if n.index == index and now - n.first_used <= MAX_NONCE_LIFETIME), None)
 
