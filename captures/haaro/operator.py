@@ -48,6 +48,11 @@ class MobileRouter:
         return tuple(line.address for line in self.lines)
 
     @property
+    def own(self) -> tuple[IPv4Address, ...]:
+        """All its addresses toward the world; packets from the home address should be in a tunnel."""
+        return (*self.careof, self.home_address)
+
+    @property
     def seen(self) -> frozenset[IPv4Address]:
         """Its addresses on the lines, and what NATs make of them."""
         return frozenset(address for line in self.lines for address in (line.address, line.public))
@@ -95,11 +100,11 @@ class Operator:
 
     def sent(self, router: MobileRouter) -> list[Frame]:
         """What a router put on its lines."""
-        return [one for one in self.at_router(router) if one.outer.source in router.careof]
+        return [one for one in self.at_router(router) if one.outer.source in router.own]
 
     def received(self, router: MobileRouter) -> list[Frame]:
         """What it took from them."""
-        return [one for one in self.at_router(router) if one.outer.destination in router.careof]
+        return [one for one in self.at_router(router) if one.outer.destination in router.own]
 
     def router_at(self, home_address: Address | None) -> MobileRouter | None:
         """Whose home address this is."""
