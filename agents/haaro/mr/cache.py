@@ -128,7 +128,9 @@ class Correspondent:
     """Its successor, probed while the present one works (spec 7.1)."""
     draining: list[PeerTunnel] = field(default_factory=list)
     unreachable: set[tuple[IPv4Address, IPv4Address]] = field(default_factory=set)
-    """Pairs of care-of addresses whose keepalives failed since the last registration."""
+    """Pairs of care-of addresses whose keepalives failed since something last worked, or began."""
+    detours: int = 0
+    """Other lines tried since then."""
     line: str | None = None
     """Interface to use toward it, because the usual one failed."""
 

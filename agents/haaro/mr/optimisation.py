@@ -58,12 +58,17 @@ class Optimisation:
         """Begin, unless something forbids it or it has begun."""
         base = self._base
         line = base.lines.toward(peer)
-        if line is None or not base.optimising or peer.holds(now) or peer.outgoing is not None:
+        if line is None or not base.optimising or peer.outgoing is not None:
+            return
+        if peer.holds(now):
+            base.timers.set(("mutual", peer.home), peer.hold_until)  # if it has registered by then
             return
         if base.lines.behind_nat(line.address) and peer.outbound_only and not base.config.probe_same_nat:
             return  # nobody can open a tunnel (spec §6)
         base.outbox.say("optimising", peer=peer.home, careof=line.address)
         peer.outgoing = Outgoing(line.address)
+        peer.unreachable.clear()
+        peer.detours = 0
         self.advance(peer, now)
 
     def mutual(self, peer: Correspondent, now: float) -> None:
@@ -175,12 +180,16 @@ class Optimisation:
         elif peer.outgoing and peer.outgoing.ending:
             self._end(peer, now)
 
-    def _end(self, peer: Correspondent, now: float, *, keep: bool = False) -> None:
-        """Our registration is over; `keep`: the correspondent's stands, and its tunnel."""
+    def drop(self, peer: Correspondent) -> None:
+        """Our registration is no more, and nothing of it is under way."""
         peer.outgoing = None
         self._routability.abandon(peer)
         for what in ("rrq", "refresh", "outgoing-expiry", "held"):
             self._base.timers.cancel((what, peer.home))
+
+    def _end(self, peer: Correspondent, now: float, *, keep: bool = False) -> None:
+        """Our registration is over; `keep`: the correspondent's stands, and its tunnel."""
+        self.drop(peer)
         if peer.incoming and peer.incoming.held:
             peer.incoming.held = False  # it need not wait for ours any more (spec 7.5)
             self._tunnels.agree(peer, now)

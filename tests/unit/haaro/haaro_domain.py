@@ -403,7 +403,9 @@ class Domain:
 
     def _router_of(self, host):
         for letter, node in self.nodes.items():
-            if letter != "HA" and any(host in network for network in node.core.config.prefixes):
+            if letter != "HA" and (
+                host == node.core.config.home_address or any(host in network for network in node.core.config.prefixes)
+            ):
                 return node
         raise KeyError(host)
 
