@@ -77,6 +77,8 @@ class Outgoing:
     careofs: tuple[IPv4Address, ...] = ()
     """Addresses the correspondent can be reached at, best first."""
     udp: bool = True
+    moved: bool = False
+    """The correspondent has not accepted this address yet, but another one."""
     held: bool = False
     """Answered with code 2: its registration comes first (spec 7.5)."""
 

@@ -58,10 +58,7 @@ class Optimisation:
         """Begin, unless something forbids it or it has begun."""
         base = self._base
         line = base.lines.toward(peer)
-        if line is None or not base.optimising or peer.outgoing is not None:
-            return
-        if peer.holds(now):
-            base.timers.set(("mutual", peer.home), peer.hold_until)  # if it has registered by then
+        if line is None or not base.optimising or peer.holds(now) or peer.outgoing is not None:
             return
         if base.lines.behind_nat(line.address) and peer.outbound_only and not base.config.probe_same_nat:
             return  # nobody can open a tunnel (spec §6)
@@ -73,6 +70,8 @@ class Optimisation:
 
     def mutual(self, peer: Correspondent, now: float) -> None:
         """The tunnel works, and the correspondent has registered: so do we (spec CR-20)."""
+        if peer.outgoing and peer.outgoing.ending and not self._base.leaving:
+            self.drop(peer)  # it was given up for the want of a tunnel
         if peer.registered and peer.outgoing is None:
             self.start(peer, now)
 
@@ -89,7 +88,7 @@ class Optimisation:
         if peer.outgoing.careof != line.address:
             self._routability.abandon(peer)
             old = peer.outgoing
-            peer.outgoing = Outgoing(line.address, expires=old.expires, careofs=old.careofs, udp=old.udp)
+            peer.outgoing = Outgoing(line.address, expires=old.expires, careofs=old.careofs, udp=old.udp, moved=True)
         peer.outgoing.tries = 0
         self.advance(peer, now)
 
@@ -170,7 +169,8 @@ class Optimisation:
         self._base.outbox.say("correspondent-silent", peer=peer.home, leaving=ending)
         if not ending:
             self._base.hold(peer, now)
-        self._end(peer, now)
+        works = peer.registered and peer.tunnel is not None and peer.tunnel.up
+        self._end(peer, now, keep=ending and works)
 
     def _unproved(self, peer: Correspondent, now: float) -> None:
         """Return routability failed; what stands is left standing until its time ends (spec S8)."""
@@ -268,7 +268,8 @@ class Optimisation:
         if out.held:  # its own registration comes first (spec MR-20)
             base.timers.set(("held", peer.home), now + base.timing.held)
         else:
-            self._tunnels.agree(peer, now)
+            self._tunnels.agree(peer, now, moved=out.moved)
+            out.moved = False
         if peer.incoming and peer.incoming.held:
             self._release_held(peer, now)
         base.reconcile()

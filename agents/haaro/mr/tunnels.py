@@ -44,7 +44,8 @@ class Tunnels:
         if not pairs:
             return
         tunnel = peer.tunnel
-        if tunnel and tunnel.pair in (pairs if not moved else pairs[:1]):
+        works = tunnel is not None and tunnel.up and tunnel.remote in peer.addresses()
+        if tunnel and (tunnel.pair in (pairs if not moved else pairs[:1]) or (works and not moved)):
             self._drop(peer, peer.candidate, now)
             self._base.reconcile()
             return
