@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from haaro_domain import Domain, NatBox, address, home_of
 
@@ -167,7 +169,7 @@ def test_keepalives_hold_the_way_to_the_home_agent():
     domain.run(105.0)
     knocks = [t for t, word in domain.talked if word == "A>HA echo" and t > begin]
     assert len(knocks) == 5
-    assert all(19.9 <= later - sooner <= 21.1 for sooner, later in zip(knocks, knocks[1:], strict=False))
+    assert all(19.9 <= later - sooner <= 21.1 for sooner, later in pairwise(knocks))
     domain.lose = lambda node, packet: node.name == "HA" and packet[28] == 4
     again = domain.now
     domain.run(60.0)

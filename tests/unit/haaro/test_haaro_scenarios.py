@@ -182,7 +182,10 @@ def test_eager_does_not_wait():
 @pytest.mark.requirement("SC-S6", "RR-1", "CR-3")
 def test_s6_static_keys_need_no_tests():
     key = bytes(range(20))
-    keys = {"a": {"static_keys": (StaticKey(home_of("c"), key),)}, "c": {"static_keys": (StaticKey(home_of("a"), key),)}}
+    keys = {
+        "a": {"static_keys": (StaticKey(home_of("c"), key),)},
+        "c": {"static_keys": (StaticKey(home_of("a"), key),)},
+    }
     domain = Domain(changes=keys)
     domain.start()
     begin = domain.now
@@ -377,7 +380,7 @@ def test_who_falls_silent_loses_its_routes_when_its_time_ends():
     node = domain.nodes["c"]
 
     def signalling_only(sender, packet):
-        return sender is node and b"\x04\x04\x00\x00" != packet[28:32]
+        return sender is node and packet[28:32] != b"\x04\x04\x00\x00"
 
     domain.lose = signalling_only
     domain.run(70.0)
@@ -420,7 +423,9 @@ def test_another_line_is_tried_when_the_path_fails():
     domain.run(20.0)
     assert domain.direct("a", "c")
     assert domain.direct("c", "a")
-    assert "198.51.100.30" != domain.routes("a")["10.10.3.0/24"] or "198.51.100.10" != domain.routes("c")["10.10.1.0/24"]
+    assert (
+        domain.routes("a")["10.10.3.0/24"] != "198.51.100.30" or domain.routes("c")["10.10.1.0/24"] != "198.51.100.10"
+    )
     before = len(domain.over_ha)
     assert domain.stream("a", "c", 1.0) == []
     assert len(domain.over_ha) == before
