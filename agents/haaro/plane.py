@@ -153,7 +153,8 @@ class Plane:
         self._sink.notice(TrafficSeen(source, destination))
 
     def _enter(self, tunnel: Tunnel, packet: bytes, tos: int) -> None:
-        if inner.source_of(packet) == tunnel.remote:  # spec TUN-12
+        # spec TUN-12; but behind a NAT the same address stands for others too, whose CoTI must get through (NAT-6).
+        if tunnel.encapsulation == "ipip" and inner.source_of(packet) == tunnel.remote:
             self.counters["loop"] += 1
             return
         self._encapsulate(tunnel.encapsulation, tunnel.local, tunnel.remote, tunnel.port, packet, tos)

@@ -29,4 +29,5 @@ def binding_items(binding: Binding, config: HaConfig) -> Iterator[Item]:
     yield tunnel
     yield TunnelRoute(IPv4Network(binding.home_address), tunnel.name)
     for owned in binding.networks:
-        yield TunnelRoute(owned.prefix, tunnel.name, owned.realm)
+        if owned.prefix.prefixlen:  # a way to everywhere is told to others, whose policy decides (spec S26)
+            yield TunnelRoute(owned.prefix, tunnel.name, owned.realm)

@@ -87,8 +87,9 @@ class MrBase:
         self.counters[f"dropped_{counter}"] += 1
 
     def hold(self, peer: Correspondent, now: float) -> None:
-        """Leave a correspondent alone for a while."""
+        """Leave a correspondent alone for a while; if it is registered here by then, we try again."""
         peer.hold_until = now + self.timing.hold_down
+        self.timers.set(("mutual", peer.home), peer.hold_until)
 
     def reconcile(self) -> None:
         """Bring data plane and kernel in line with the state: never without a way for a packet that has one."""

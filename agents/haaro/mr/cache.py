@@ -77,6 +77,8 @@ class Outgoing:
     careofs: tuple[IPv4Address, ...] = ()
     """Addresses the correspondent can be reached at, best first."""
     udp: bool = True
+    moved: bool = False
+    """The correspondent has not accepted this address yet, but another one."""
     held: bool = False
     """Answered with code 2: its registration comes first (spec 7.5)."""
 
@@ -128,7 +130,9 @@ class Correspondent:
     """Its successor, probed while the present one works (spec 7.1)."""
     draining: list[PeerTunnel] = field(default_factory=list)
     unreachable: set[tuple[IPv4Address, IPv4Address]] = field(default_factory=set)
-    """Pairs of care-of addresses whose keepalives failed since the last registration."""
+    """Pairs of care-of addresses whose keepalives failed since something last worked, or began."""
+    detours: int = 0
+    """Other lines tried since then."""
     line: str | None = None
     """Interface to use toward it, because the usual one failed."""
 

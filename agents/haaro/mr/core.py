@@ -47,6 +47,7 @@ class MrCore:
         self._handover = Handover(base, self._home, self._optimisation, self._tunnels)
         self._home_path = HomePath(base, self._home)
         self._correspondent.when_given_up = self._home.stop_soliciting
+        self._correspondent.when_superseded = self._optimisation.drop
         self._home.when_registered = self._registered
         self._home.when_answered = self._correspondent.answered
         self._optimisation.when_ended = self._leave_home
@@ -113,6 +114,8 @@ class MrCore:
                 self._routability.timer(peer, now)
             case "rrq" | "refresh" | "outgoing-expiry" | "held":
                 self._optimisation.timer(what, peer, now)
+            case "mutual":
+                self._optimisation.mutual(peer, now)
             case "incoming-expiry":
                 self._correspondent.expire(peer, now)
             case _:

@@ -58,6 +58,8 @@ class CorrespondentRole:
         self._refusals = Quota(REFUSALS_PER_SECOND)
         self.when_given_up: Callable[[IPv4Address], None] = lambda _home: None
         """Told when the home agent's word is waited for no more."""
+        self.when_superseded: Callable[[Correspondent], None] = lambda _peer: None
+        """Told when a registration of ours is over because of the correspondent's."""
 
     @property
     def parked(self) -> int:
@@ -221,7 +223,7 @@ class CorrespondentRole:
         udp = request.first(UdpTunnelRequest)
         out = peer.outgoing
         crossing = bool(out and out.pending and not out.ending) and base.own < peer.home  # spec CR-16
-        held = crossing and not peer.registered
+        held = crossing and peer.incoming is None  # asked again, it shall not wait for ours any longer
         moved = peer.incoming is not None and peer.incoming.source != datagram.source
         peer.incoming = Incoming(datagram.source, request.careof_address, now + lifetime, granted, bool(udp), held=held)
         base.timers.set(("incoming-expiry", peer.home), peer.incoming.expires)
@@ -238,7 +240,11 @@ class CorrespondentRole:
         if out and out.held:
             out.held = False
             base.timers.cancel(("held", peer.home))
+        if out and out.ending and not base.leaving:
+            self.when_superseded(peer)  # it begins anew: what we are taking back is over
         if not held:
+            if peer.tunnel is None:
+                peer.unreachable.clear()
             self._tunnels.agree(peer, now, moved=moved)
             base.reconcile()
         extensions: list[AnyExtension] = [*acks]
@@ -263,9 +269,7 @@ class CorrespondentRole:
         peer.incoming = None
         self._base.timers.cancel(("incoming-expiry", peer.home))
         if peer.outgoing and not peer.outgoing.ending:
-            peer.outgoing = None
-            for what in ("rrq", "refresh", "outgoing-expiry", "held"):
-                self._base.timers.cancel((what, peer.home))
+            self.when_superseded(peer)
         self._tunnels.close(peer, now)
 
     def expire(self, peer: Correspondent, now: float) -> None:

@@ -88,7 +88,8 @@ class Handover:
         present = peer.outgoing.careof
         tried = {local for local, _remote in peer.unreachable} | {present}
         other = next((line for line in base.lines.usable() if line.address not in tried), None)
-        if other and base.home.registered:
+        if other and base.home.registered and peer.detours < len(base.config.lines):
+            peer.detours += 1
             base.outbox.say("line-changed", peer=peer.home, interface=other.interface)
             peer.line = other.interface
             self._optimisation.renew(peer, now)

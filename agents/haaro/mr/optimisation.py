@@ -64,10 +64,14 @@ class Optimisation:
             return  # nobody can open a tunnel (spec §6)
         base.outbox.say("optimising", peer=peer.home, careof=line.address)
         peer.outgoing = Outgoing(line.address)
+        peer.unreachable.clear()
+        peer.detours = 0
         self.advance(peer, now)
 
     def mutual(self, peer: Correspondent, now: float) -> None:
         """The tunnel works, and the correspondent has registered: so do we (spec CR-20)."""
+        if peer.outgoing and peer.outgoing.ending and not self._base.leaving:
+            self.drop(peer)  # it was given up for the want of a tunnel
         if peer.registered and peer.outgoing is None:
             self.start(peer, now)
 
@@ -84,7 +88,7 @@ class Optimisation:
         if peer.outgoing.careof != line.address:
             self._routability.abandon(peer)
             old = peer.outgoing
-            peer.outgoing = Outgoing(line.address, expires=old.expires, careofs=old.careofs, udp=old.udp)
+            peer.outgoing = Outgoing(line.address, expires=old.expires, careofs=old.careofs, udp=old.udp, moved=True)
         peer.outgoing.tries = 0
         self.advance(peer, now)
 
@@ -165,7 +169,8 @@ class Optimisation:
         self._base.outbox.say("correspondent-silent", peer=peer.home, leaving=ending)
         if not ending:
             self._base.hold(peer, now)
-        self._end(peer, now)
+        works = peer.registered and peer.tunnel is not None and peer.tunnel.up
+        self._end(peer, now, keep=ending and works)
 
     def _unproved(self, peer: Correspondent, now: float) -> None:
         """Return routability failed; what stands is left standing until its time ends (spec S8)."""
@@ -175,12 +180,16 @@ class Optimisation:
         elif peer.outgoing and peer.outgoing.ending:
             self._end(peer, now)
 
-    def _end(self, peer: Correspondent, now: float, *, keep: bool = False) -> None:
-        """Our registration is over; `keep`: the correspondent's stands, and its tunnel."""
+    def drop(self, peer: Correspondent) -> None:
+        """Our registration is no more, and nothing of it is under way."""
         peer.outgoing = None
         self._routability.abandon(peer)
         for what in ("rrq", "refresh", "outgoing-expiry", "held"):
             self._base.timers.cancel((what, peer.home))
+
+    def _end(self, peer: Correspondent, now: float, *, keep: bool = False) -> None:
+        """Our registration is over; `keep`: the correspondent's stands, and its tunnel."""
+        self.drop(peer)
         if peer.incoming and peer.incoming.held:
             peer.incoming.held = False  # it need not wait for ours any more (spec 7.5)
             self._tunnels.agree(peer, now)
@@ -259,7 +268,8 @@ class Optimisation:
         if out.held:  # its own registration comes first (spec MR-20)
             base.timers.set(("held", peer.home), now + base.timing.held)
         else:
-            self._tunnels.agree(peer, now)
+            self._tunnels.agree(peer, now, moved=out.moved)
+            out.moved = False
         if peer.incoming and peer.incoming.held:
             self._release_held(peer, now)
         base.reconcile()

@@ -15,6 +15,9 @@ from agents.haaro.mr.tunnel import PeerTunnel, TunnelState
 from agents.haaro.notices import Echo, SendEcho
 from agents.haaro.plane import KEEPALIVE
 
+LAST_WORD = 0.2
+"""Seconds that the last of several unanswered keepalives has: those before had theirs."""
+
 Pair = tuple[IPv4Address, IPv4Address]
 
 
@@ -35,13 +38,14 @@ class Tunnels:
 
         `moved`: one of the ends told a new address, so that what works now may cease to.
         """
+        if moved:
+            peer.unreachable.clear()
         pairs = self._pairs(peer)
         if not pairs:
             return
-        if moved or peer.candidate is None or peer.candidate.pair not in pairs:
-            peer.unreachable.clear()
         tunnel = peer.tunnel
-        if tunnel and tunnel.pair in (pairs if not moved else pairs[:1]):
+        works = tunnel is not None and tunnel.up and tunnel.remote in peer.addresses()
+        if tunnel and (tunnel.pair in (pairs if not moved else pairs[:1]) or (works and not moved)):
             self._drop(peer, peer.candidate, now)
             self._base.reconcile()
             return
@@ -112,6 +116,8 @@ class Tunnels:
         timing = self._base.timing
         self._send(peer.home, tunnel, request=True, identifier=KEEPALIVE, sequence=tunnel.sequence, data=b"")
         interval = timing.keepalive if tunnel.up else timing.first_keepalive
+        if tunnel.up and tunnel.unanswered >= timing.lost_after:
+            interval = min(interval, LAST_WORD)
         self._base.timers.set((self._timer_of(peer, tunnel), peer.home), now + interval)
 
     @staticmethod
@@ -208,6 +214,8 @@ class Tunnels:
     def _up(self, peer: Correspondent, tunnel: PeerTunnel, now: float) -> None:
         tunnel.state = TunnelState.UP
         tunnel.unanswered = 0
+        peer.detours = 0
+        peer.unreachable.clear()
         self._base.timers.cancel(("waiting", peer.home))
         if tunnel is peer.candidate:
             old, peer.tunnel, peer.candidate = peer.tunnel, tunnel, None

@@ -144,7 +144,7 @@ class Domain:
     def __init__(
         self, letters="abc", *, delay=0.01, ha_changes=None, changes=None, routers=None, nats=None, lines=None
     ):
-        """`changes`: letter -> fields of its MrConfig; `nats`: letter -> NatBox; `lines`: letter -> (name, address)s."""
+        """By letter: `changes` are fields of its MrConfig, `nats` its NatBox, `lines` its (name, address) pairs."""
         self.now, self.delay = START, delay
         self._queue, self._order = [], itertools.count()
         self.talked = []
@@ -403,7 +403,9 @@ class Domain:
 
     def _router_of(self, host):
         for letter, node in self.nodes.items():
-            if letter != "HA" and any(host in network for network in node.core.config.prefixes):
+            if letter != "HA" and (
+                host == node.core.config.home_address or any(host in network for network in node.core.config.prefixes)
+            ):
                 return node
         raise KeyError(host)
 
