@@ -57,3 +57,21 @@ def test_hosts_reach_their_routers(operator):
     plan, net = operator
     for one in plan.sites:
         assert reaches(net[one.letter], one.host, one.host.removesuffix("2") + "1")
+
+
+def test_a_firewall_translates_nothing_and_lets_in_answers_only():
+    plan = HaaroPlan((site("a", nat="firewall"), site("b")))
+    with Network(plan.topo()) as net:
+        guarded, open_line = (one.lines[0].address for one in plan.sites)
+        assert not reaches(net["mrb"], open_line, guarded)
+        assert reaches(net["mra"], guarded, open_line)
+        assert guarded == plan.sites[0].lines[0].public
+
+
+def test_two_sites_behind_one_nat_reach_each_other_inside():
+    plan = HaaroPlan((site("a", nat="restricted", shared=True), site("b", nat="restricted", shared=True)))
+    with Network(plan.topo()) as net:
+        one, two = (each.lines[0] for each in plan.sites)
+        assert one.public == two.public
+        assert reaches(net["mra"], one.address, two.address)
+        assert reaches(net["mrb"], two.address, HOME_AGENT)

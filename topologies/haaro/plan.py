@@ -19,7 +19,7 @@ from ipaddress import ip_address
 from typing import Any
 
 from testbed.mininet_api import Topo
-from testbed.nat import NatBox
+from testbed.nat import Firewall, NatBox
 from testbed.nodes import Host, Router
 from topologies.lab import RUNTIME, AgentSpec
 
@@ -29,6 +29,8 @@ MOBILE_NETWORKS = "10.10.0.0/16"
 CORRESPONDENT, CORRESPONDENT_ROUTER = "198.18.9.2", "198.18.9.1"
 ISPS = {1: "198.51.100", 2: "192.0.2"}
 """Number of an ISP -> its network's first three octets."""
+SHARED = 194
+"""Last octet of a NAT that several sites share."""
 SITES = {"a": (1, 10), "b": (2, 66), "c": (3, 130)}
 """Letter -> number, last octet on each ISP's network."""
 REALMS = {"a": "foo.example.com", "b": "bar.foo.example.com", "c": "foo.example.com"}
@@ -50,7 +52,9 @@ class Line:
     site: str
     isp: int
     nat: str = ""
-    """Kind of the NAT it passes: "cone", "symmetric"; empty: none."""
+    """Kind of the NAT it passes ("cone", "symmetric", "restricted") or "firewall"; empty: none."""
+    shared: bool = False
+    """The NAT is that of all shared lines of this ISP."""
     preference: int = 128
 
     @property
@@ -61,22 +65,32 @@ class Line:
     @property
     def public(self) -> str:
         """The address the ISP gave: of the router itself, or of its NAT."""
-        return f"{ISPS[self.isp]}.{SITES[self.site][1]}"
+        return f"{ISPS[self.isp]}.{SHARED if self.shared else SITES[self.site][1]}"
+
+    @property
+    def translated(self) -> bool:
+        """Whether the world sees another address than the router's own."""
+        return self.nat not in ("", "firewall")
 
     @property
     def address(self) -> str:
         """The router's care-of address."""
-        return f"10.{80 + SITES[self.site][0]}.{self.isp}.2" if self.nat else self.public
+        return f"10.{80 + SITES[self.site][0]}.{self.isp}.2" if self.translated else self.public
 
     @property
     def gateway(self) -> str:
         """The router's next hop."""
-        return f"10.{80 + SITES[self.site][0]}.{self.isp}.1" if self.nat else opposite(self.public)
+        return f"10.{80 + SITES[self.site][0]}.{self.isp}.1" if self.translated else opposite(self.public)
 
     @property
     def nat_name(self) -> str:
-        """Node name of its NAT."""
-        return f"n{self.site}{self.isp}"
+        """Node name of its NAT or firewall."""
+        return f"n{self.isp}" if self.shared else f"n{self.site}{self.isp}"
+
+    @property
+    def middle(self) -> str:
+        """A firewall's own address toward the ISP."""
+        return f"198.18.{20 + self.isp}.{SITES[self.site][1] + 1}"
 
 
 @dataclass(frozen=True)
@@ -115,9 +129,9 @@ class Site:
         return f"10.10.{self.number}.2"
 
 
-def site(letter: str, *, isps: tuple[int, ...] = (1,), nat: str = "", **agent: Any) -> Site:
-    """A site with a line to each of these ISPs, the first preferred; all lines through such a NAT."""
-    lines = tuple(Line(letter, isp, nat, 128 - place) for place, isp in enumerate(isps))
+def site(letter: str, *, isps: tuple[int, ...] = (1,), nat: str = "", shared: bool = False, **agent: Any) -> Site:
+    """A site with a line to each of these ISPs, the first preferred; all lines through such a NAT or firewall."""
+    lines = tuple(Line(letter, isp, nat, shared, 128 - place) for place, isp in enumerate(isps))
     return Site(letter, lines, REALMS[letter], agent)
 
 
@@ -135,7 +149,9 @@ class HaaroTopo(Topo):
         self.addHost("cn", cls=Host, role="correspondent", routes=[("default", CORRESPONDENT_ROUTER)])
         self._lan("core", "cn", "cn", CORRESPONDENT_ROUTER, CORRESPONDENT)
         for isp in isps:
-            self.addHost(f"isp{isp}", cls=Router, role="ISP", routes=[("default", f"198.18.{isp}.0")])
+            guarded = [line for one in sites for line in one.lines if line.isp == isp and line.nat == "firewall"]
+            routes = [("default", f"198.18.{isp}.0"), *((f"{line.public}/32", line.middle) for line in guarded)]
+            self.addHost(f"isp{isp}", cls=Router, role="ISP", routes=routes)
             self._point_to_point("core", f"isp{isp}", "core", f"198.18.{isp}.1")
         for one in sites:
             self._site(one)
@@ -147,13 +163,23 @@ class HaaroTopo(Topo):
         self.addHost(one.letter, cls=Host, role="site", routes=[("default", gateway)])
         self._lan(one.router, "lan", one.letter, gateway, one.host)
         for line in one.lines:
-            if line.nat:
-                way = [("default", opposite(line.public))]
-                self.addHost(line.nat_name, cls=NatBox, kind=line.nat, outside="wan", idle={"udp": 60}, routes=way)
-                self._point_to_point(line.interface, line.nat_name, "wan", line.public)
-                self._lan(line.nat_name, "lan", one.router, line.gateway, line.address, line.interface)
+            if line.translated:
+                self._nat(line, one.router)
+            elif line.nat:
+                way = [("default", opposite(line.middle))]
+                self.addHost(line.nat_name, cls=Firewall, outside="wan", routes=way)
+                self._point_to_point(line.interface, line.nat_name, "wan", line.middle)
+                self._point_to_point(line.nat_name, one.router, line.interface, line.public)
             else:
                 self._point_to_point(line.interface, one.router, line.interface, line.public)
+
+    def _nat(self, line: Line, router: str) -> None:
+        """A NAT with a LAN for each router behind it."""
+        if line.nat_name not in self.nodes():
+            way = [("default", opposite(line.public))]
+            self.addHost(line.nat_name, cls=NatBox, kind=line.nat, outside="wan", idle={"udp": 60}, routes=way)
+            self._point_to_point(line.interface, line.nat_name, "wan", line.public)
+        self._lan(line.nat_name, f"lan{line.site}", router, line.gateway, line.address, line.interface)
 
     def _point_to_point(self, above: str, node: str, interface: str, address: str) -> None:
         """Above's interface is named after the node."""
@@ -263,6 +289,7 @@ class HaaroPlan:
                             "address": line.address,
                             "public": line.public,
                             "nat": line.nat_name if line.nat else None,
+                            "kind": line.nat,
                         }
                         for line in one.lines
                     ],
