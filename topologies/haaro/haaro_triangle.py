@@ -19,12 +19,16 @@ SWITCH_MS = 100.0
 """First packet to first direct one, beside six round trips to the home agent, which here take no time."""
 
 
+SHOWN = {"a-c": "SC-S2", "a-c-direct": "SC-S2", "b-c": "SC-S4"}
+"""Series -> scenario of the sheet."""
+
+
 class TriangleLab(HaaroLab):
     """Three sites of one operator: who learns what when, and route optimisation by the first packet."""
 
     name = "haaro-triangle"
     title = "HAARO: three sites, from the star to direct tunnels"
-    variants = ({},)
+    variants = ({"encapsulation": "udp"}, {"encapsulation": "ipip"})
 
     def plan(self, options: Any) -> HaaroPlan:
         """Sites A, B, C, each with one line."""
@@ -69,11 +73,11 @@ class TriangleLab(HaaroLab):
         bound = SWITCH_MS * slowness
         return [
             {"check": "haaro-registration", "bound_ms": 500 * slowness},
-            {"check": "haaro-advertising"},
+            {"check": "haaro-advertising", "scenario": "SC-S1"},
             {"check": "haaro-routability"},
             {"check": "haaro-peers", "expected": pairs},
-            {"check": "haaro-tunnels"},
-            {"check": "haaro-paths", "switch_ms": {"a-c": bound, "b-c": bound}},
+            {"check": "haaro-tunnels", "probed": options.encapsulation == "udp"},
+            {"check": "haaro-paths", "switch_ms": {"a-c": bound, "b-c": bound}, "scenarios": SHOWN},
         ]
 
 

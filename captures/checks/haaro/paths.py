@@ -6,29 +6,37 @@ Sources: RFC 6521 §3.4, §6.5; spec HAARO MR-7, MR-15, HA-16, CR-14, §11 S2-S5
 from __future__ import annotations
 
 from captures.aero.link import Ping
-from captures.checks.base import Result, Tally, check, milliseconds, plural, required
+from captures.checks.base import Result, Tally, check, milliseconds, plural
 from captures.haaro.operator import Operator
 from captures.haaro.records import Frame
 from captures.run import Run
 
 WAYS = ("direct", "ha", "mixed")
+WORDS = {"request": "requests", "reply": "replies"}
+REQUIREMENTS = {"direct": ("MR-16", "CR-14"), "ha": ("HA-16",), "mixed": ("MR-7", "HA-16")}
 
 
 @check("haaro-paths")
 def haaro_paths(
-    run: Run, max_lost: dict[str, int] | None = None, switch_ms: dict[str, float] | None = None
+    run: Run,
+    max_lost: dict[str, int] | None = None,
+    switch_ms: dict[str, float] | None = None,
+    scenarios: dict[str, str] | None = None,
 ) -> list[Result]:
     """Judge every series by its `via`: "direct", "ha", or "mixed": through the home agent first, then directly.
 
     `max_lost`: name -> how many may be missing; `switch_ms`: name of a mixed one -> the longest that its first packet
-    may be ahead of the first direct one, both ways.
+    may be ahead of the first direct one, both ways; `scenarios`: name -> what of the sheet it shows.
     """
     operator = run.haaro
     assert operator
-    results = [_series(run, operator, ping, (max_lost or {}).get(ping.name, 0)) for ping in operator.pings]
+    shown = scenarios or {}
+    results = [
+        _series(operator, ping, (max_lost or {}).get(ping.name, 0), shown.get(ping.name)) for ping in operator.pings
+    ]
     for name, bound in (switch_ms or {}).items():
-        results.append(_switch(run, operator, name, bound))
-    return [*results, _volume(run, operator)]
+        results.append(_switch(operator, name, bound))
+    return [*results, _volume(operator)]
 
 
 def of(frames: list[Frame], ping: Ping, kind: str | None = None) -> list[Frame]:
@@ -36,7 +44,7 @@ def of(frames: list[Frame], ping: Ping, kind: str | None = None) -> list[Frame]:
     return [one for one in frames if one.echo and one.echo[1] == ping.identifier and kind in (None, one.echo[0])]
 
 
-def _series(run: Run, operator: Operator, ping: Ping, lost: int) -> Result:
+def _series(operator: Operator, ping: Ping, lost: int, scenario: str | None) -> Result:
     wanted = {
         "direct": "between the routers' care-of addresses, none through the home agent",
         "ha": "all through the home agent",
@@ -46,7 +54,7 @@ def _series(run: Run, operator: Operator, ping: Ping, lost: int) -> Result:
         wanted = "no reply comes back"
     tally = Tally(
         f"haaro-paths.{ping.name}",
-        required(run, *{"direct": ("MR-16", "CR-14"), "ha": ("HA-16",)}.get(ping.via, ("MR-7", "HA-16"))),
+        ", ".join([*REQUIREMENTS.get(ping.via, ("HA-16",)), *([scenario] if scenario else [])]),
         f"{ping.node} pings {ping.peer} ({ping.destination}): {ping.via or 'any way'}",
         f"{ping.count} requests and replies{f', all but {lost}' if lost else ''}; {wanted}",
     )
@@ -91,10 +99,10 @@ def directly(operator: Operator, ping: Ping) -> list[Frame]:
     return sorted(found, key=lambda one: one.time)
 
 
-def _switch(run: Run, operator: Operator, name: str, bound: float) -> Result:
+def _switch(operator: Operator, name: str, bound: float) -> Result:
     tally = Tally(
         f"haaro-paths.switch-{name}",
-        required(run, "MR-7", "MR-15", "CR-14"),
+        "MR-7, MR-15, CR-14",
         f"{name}: from the first packet to the first direct one, each way",
         f"within {bound:g} ms",
     )
@@ -110,15 +118,15 @@ def _switch(run: Run, operator: Operator, name: str, bound: float) -> Result:
             continue
         took = straight[0].time - begin[0].time
         tally.see(begin[0], straight[0])
-        tally.demand(took * 1000 <= bound, f"{kind}s after {milliseconds(took)}", straight[0])
-        texts.append(f"{kind}s after {milliseconds(took)}")
+        tally.demand(took * 1000 <= bound, f"{WORDS[kind]} after {milliseconds(took)}", straight[0])
+        texts.append(f"{WORDS[kind]} after {milliseconds(took)}")
     return tally.result(", ".join(texts))
 
 
-def _volume(run: Run, operator: Operator) -> Result:
+def _volume(operator: Operator) -> Result:
     tally = Tally(
         "haaro-paths.volume",
-        required(run, "HA-16"),
+        "HA-16",
         "Once routes are direct, the home agent carries signalling only",
         "no packet of a series that goes directly at the home agent's interface; octets by way",
     )

@@ -79,7 +79,7 @@ def _replies(operator: Operator, found: list[Registration], bound_ms: float) -> 
         if reply.code in ACCEPTED:
             _accepted(tally, operator, one)
     median = sorted(times)[len(times) // 2] if times else 0
-    return tally.result(f"{plural(len(times), 'reply').replace('replys', 'replies')}, median {milliseconds(median)}")
+    return tally.result(f"{plural(len(times), 'answer')}, median {milliseconds(median)}")
 
 
 def _accepted(tally: Tally, operator: Operator, one: Registration) -> None:

@@ -5,7 +5,7 @@ Sources: RFC 6521 §3.2, §5.6-5.9; spec HAARO §1.5, RR-1..RR-8, HA-16.
 
 from __future__ import annotations
 
-from captures.checks.base import Result, Tally, check, plural, required
+from captures.checks.base import Result, Tally, check, plural
 from captures.haaro.exchanges import TESTS, Test, tests
 from captures.haaro.operator import MobileRouter, Operator
 from captures.haaro.records import PORT, Frame
@@ -20,13 +20,13 @@ def haaro_routability(run: Run) -> list[Result]:
     found = list(tests(operator))
     homes = [one for one in found if one.kind == "HoTI"]
     careofs = [one for one in found if one.kind == "CoTI"]
-    return [_home(run, operator, homes), _careof(run, operator, careofs), _answers(found), _cookies(found)]
+    return [_home(operator, homes), _careof(operator, careofs), _answers(found), _cookies(found)]
 
 
-def _home(run: Run, operator: Operator, found: list[Test]) -> Result:
+def _home(operator: Operator, found: list[Test]) -> Result:
     tally = Tally(
         "haaro-routability.home",
-        required(run, "RR-2", "RR-5", "RR-13", "HA-16"),
+        "RR-2, RR-5, RR-13, HA-16",
         "Home tests go through the home agent on both legs, both ways",
         "HoTI and HoT between home addresses, each in the tunnel router-agent and in the tunnel agent-peer",
     )
@@ -62,10 +62,10 @@ def _leg(
     tally.demand(inner == tuple(e.home_address for e in ends), f"{one.title}: inner {inner[0]} to {inner[1]}", frame)
 
 
-def _careof(run: Run, operator: Operator, found: list[Test]) -> Result:
+def _careof(operator: Operator, found: list[Test]) -> Result:
     tally = Tally(
         "haaro-routability.careof",
-        required(run, "RR-2", "RR-5", "MR-16"),
+        "RR-2, RR-5, MR-16",
         "Care-of tests leave outside the tunnel and come back outside it",
         "CoTI from care-of address to the peer's home address, CoT back to it; between agent and peer in its tunnel",
     )

@@ -53,7 +53,10 @@ def test_without_optimisation_nothing_direct_is_proven():
     for letter in "abc":
         story.register(letter)
     for check in (haaro_routability, haaro_peers, haaro_tunnels):
-        assert {one.passed for one in check(story.run())} == {None}
+        found = judged(story, check)
+        nobody = found.pop("expected", None)
+        assert nobody is None or nobody.passed is True
+        assert {one.passed for one in found.values()} == {None}
     assert judged(story, haaro_peers, expected=PAIRS)["expected"].passed is False
 
 
