@@ -14,6 +14,7 @@ from agents.haaro.plane import Ends, Plane
 from agents.haaro.underlay import Underlay
 from agents.kernel.netlink import KernelError
 from agents.kernel.tun import Tun
+from agents.plain import plain
 from agents.runtime import Shell, announce
 
 TUN_MTU = 1468
@@ -41,7 +42,7 @@ class Node:
         for fd, read in self._underlay.readers(self.plane.from_udp, self.plane.from_ip):
             self.shell.on_readable(fd, read)
         self.shell.on_readable(self._tun.fileno(), self._read_tun)
-        self.shell.on_request("inspect", lambda _request: {"state": self.inspect()})
+        self.shell.on_request("inspect", lambda _request: {"state": plain(self.inspect())})
 
     def run(self, prepare: Callable[[], None]) -> None:
         """Serve until SIGTERM, after `prepare`; then the node is as if we had never been there."""
