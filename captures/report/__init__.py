@@ -51,6 +51,7 @@ GROUPS = {
     "haaro-routability": "Return routability",
     "haaro-peers": "Registration between routers",
     "haaro-tunnels": "Direct tunnels",
+    "haaro-leaving": "Leaving",
     "haaro-paths": "Ways of traffic",
     "protection": "Protection of signalling",
     "intruder": "Attacks on signalling",

@@ -84,6 +84,7 @@ class NatLab(HaaroLab):
         scenario = CASES[options.nat]
         found: list[dict[str, Any]] = [
             {"check": "haaro-registration", "bound_ms": 500 * slowness},
+            {"check": "haaro-leaving", "routers": ["mra", "mrc"]},
             {"check": "haaro-advertising", "scenario": scenario},
         ]
         if options.nat == "both":

@@ -77,6 +77,7 @@ class TriangleLab(HaaroLab):
             {"check": "haaro-routability"},
             {"check": "haaro-peers", "expected": pairs},
             {"check": "haaro-tunnels", "probed": options.encapsulation == "udp"},
+            {"check": "haaro-leaving", "routers": ["mra", "mrb", "mrc"]},
             {"check": "haaro-paths", "switch_ms": {"a-c": bound, "b-c": bound}, "scenarios": SHOWN},
         ]
 

@@ -74,7 +74,7 @@ class Story:
         ]
         operator = Operator({"domain": plan.domain()}, self.events, {"ha": {"routers": secrets}}, None)
         operator.__dict__["captures"] = self.captures
-        return SimpleNamespace(haaro=operator, lab={"lab": "haaro-triangle"})
+        return SimpleNamespace(haaro=operator, slowness=1.0)
 
     # --- packets
 
@@ -203,6 +203,29 @@ class Story:
         reply = RegistrationReply(**base, code=0, extensions=extensions)
         signed = keys.sign_correspondent(reply, home_index, careof_index, key)
         self.from_home_address(y, x, f"peer-rrp {x}", encode(signed), to=str(address))
+
+    def leave(self, x, peers="", *, silent=""):
+        """Lifetime 0 to peers (`silent` ones do not answer), then to the home agent."""
+        one = self.sites[x]
+        address = IPv4Address(one.lines[0].address)
+        for y in peers:
+            index, token = self.nonces[y].home_test(IPv4Address(one.home_address), self.time)
+            base = self.base(x, lifetime=0)
+            key = keys.correspondent_key(token)
+            request = RegistrationRequest(**base, careof_address=address)
+            self.from_careof(x, y, f"end {x}", encode(keys.sign_correspondent(request, index, 0, key)))
+            if y not in silent:
+                reply = keys.sign_correspondent(RegistrationReply(**base, code=0), index, 0, key)
+                self.from_home_address(y, x, f"ended {x}", encode(reply), to=str(address))
+        base = self.base(x, lifetime=0)
+        for kind, source, target in (
+            (RegistrationRequest(**base, careof_address=address), str(address), HOME_AGENT),
+            (RegistrationReply(**base, code=0), HOME_AGENT, str(address)),
+        ):
+            octets = encode(keys.sign_home(kind, 256, self.keys[x]))
+            packet = IP(src=source, dst=target) / UDP(sport=434, dport=434) / Raw(octets)
+            for place in (self.at(x), ("ha", "wan")) if source != HOME_AGENT else (("ha", "wan"), self.at(x)):
+                self.put(place, packet)
 
     def keepalive(self, x, y):
         """An echo request and its reply between home addresses, in the direct tunnel."""

@@ -12,6 +12,7 @@ from scapy.packet import Raw
 from agents.haaro.compression import Owner
 from agents.wire.mip4_extensions import RoReply
 from captures.checks.haaro.advertising import haaro_advertising
+from captures.checks.haaro.leaving import haaro_leaving
 from captures.checks.haaro.paths import haaro_paths
 from captures.checks.haaro.peers import haaro_peers
 from captures.checks.haaro.registration import haaro_registration
@@ -42,7 +43,7 @@ def test_the_triangle_passes():
     assert judged(story, haaro_paths, switch_ms={"x-y": 100.0})["switch-x-y"].passed
 
 
-@pytest.mark.parametrize("check", [*CHECKS, haaro_peers])
+@pytest.mark.parametrize("check", [*CHECKS, haaro_peers, haaro_leaving])
 def test_nothing_seen_is_nothing_proven(check):
     for one in check(Story().run()):
         assert one.passed is None, one.id
@@ -211,3 +212,41 @@ def test_a_switch_that_takes_too_long():
     story.announce("a", "c", 1, "ha", identifier=PINGED)
     story.ping("a", "c", 1, direct=False)
     assert "no request went directly" in judged(story, haaro_paths, switch_ms={"x-y": 100})["switch-x-y"].measured
+
+
+def test_leaving():
+    story = triangle()
+    story.leave("c", "a")
+    found = judged(story, haaro_leaving, routers=["mrc"])
+    assert found["order"].passed
+    assert found["silence"].passed
+    assert judged(story, haaro_peers, expected=PAIRS)["key"].passed
+    story.time += 0.1
+    story.ping("a", "c", 9, direct=True)
+    assert "a packet to 10.10.3.2 after the end" in judged(story, haaro_leaving)["silence"].measured
+    story = triangle()
+    story.leave("c", "a")
+    story.time += 0.1
+    story.ping("b", "c", 9, direct=False)
+    assert "mrc to the home agent: a packet" in judged(story, haaro_leaving)["silence"].measured
+
+
+@pytest.mark.parametrize(
+    ("peers", "silent", "routers", "text"),
+    [
+        ("", "", ["mrc"], "did not tell mra"),
+        ("a", "a", ["mrc"], "answered None"),
+        ("a", "", ["mrc", "mrb"], "mrb did not leave"),
+    ],
+)
+def test_leaving_wrongly(peers, silent, routers, text):
+    story = triangle()
+    story.leave("c", peers, silent=silent)
+    assert text in judged(story, haaro_leaving, routers=routers)["order"].measured
+
+
+def test_peers_that_left_before_need_not_be_told():
+    story = triangle()
+    story.leave("a", "c")
+    story.leave("c")
+    assert judged(story, haaro_leaving, routers=["mra", "mrc"])["order"].passed
