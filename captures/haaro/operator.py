@@ -41,6 +41,14 @@ class MobileRouter:
     host_address: IPv4Address
     lines: tuple[Line, ...]
     agent: Object
+    """Its configuration, where it is not the usual."""
+    served: Object
+    """The home agent's, for it."""
+
+    @property
+    def optimised(self) -> bool:
+        """Whether the home agent grants it route optimisation."""
+        return bool(self.served.get("optimise", True))
 
     @property
     def careof(self) -> tuple[IPv4Address, ...]:
@@ -83,6 +91,11 @@ class Operator:
         """Decoded captures by (node, interface)."""
         listed = [(one["file"], one["node"], one["interface"]) for one in self._lab.get("captures", [])]
         return decode_all(self._directory, listed)
+
+    @property
+    def optimising(self) -> bool:
+        """Whether the home agent knows route optimisation."""
+        return bool(self.domain["home_agent"].get("haaro", True))
 
     def frames(self, node: str, interface: str) -> list[Frame]:
         """Frames of one capture; none when the lab did not record it."""
@@ -147,6 +160,7 @@ def _router(name: str, facts: Object) -> MobileRouter:
             for one in facts["lines"]
         ),
         facts["agent"],
+        facts["served"],
     )
 
 

@@ -102,6 +102,8 @@ class Site:
     realm: str = ""
     agent: dict[str, Any] = field(default_factory=dict)
     """Further keys of agents.haaro.config.MrConfig."""
+    served: dict[str, Any] = field(default_factory=dict)
+    """Further keys of agents.haaro.config.Router, the home agent's entry."""
 
     @property
     def router(self) -> str:
@@ -236,7 +238,7 @@ class HaaroPlan:
     def served(one: Site) -> dict[str, Any]:
         """A router in the home agent's table, but for its key (agents.haaro.config.Router)."""
         prefixes = [{"prefix": one.network, "realm": one.realm}]
-        return {"name": one.router, "home_address": one.home_address, "spi": SPI, "prefixes": prefixes}
+        return {"name": one.router, "home_address": one.home_address, "spi": SPI, "prefixes": prefixes} | one.served
 
     @staticmethod
     def _router(one: Site, key: str) -> AgentSpec:
@@ -294,6 +296,7 @@ class HaaroPlan:
                         for line in one.lines
                     ],
                     "agent": one.agent,
+                    "served": one.served,
                 }
                 for one in self.sites
             },

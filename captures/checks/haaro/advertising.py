@@ -22,12 +22,14 @@ class Table:
 
     owners: Known
     realms: dict[IPv4Network, str]
+    declined: frozenset[IPv4Address]
+    """Routers that the home agent does not optimise."""
 
     def learn(self, request: Message, reply: Message) -> None:
         """Take over an accepted registration."""
         home = request.home_address
         assert home
-        told = request.capability is not None and request.capability.advertise
+        told = request.capability is not None and request.capability.advertise and home not in self.declined
         if not request.lifetime or not told:
             self.owners.pop(home, None)
             return
@@ -39,7 +41,7 @@ class Table:
     def wanted(self, request: Message) -> list[Advertised] | None:
         """What the answer should tell; None when nothing may be told."""
         capability = request.capability
-        if capability is None or not request.lifetime:
+        if capability is None or not request.lifetime or request.home_address in self.declined:
             return None
         if capability.solicited is not None:
             return [self.owners[capability.solicited]] if capability.solicited in self.owners else None
@@ -65,7 +67,8 @@ def _content(operator: Operator, scenario: str) -> Result:
         "table; info 1 as they set O",
     )
     realms = {prefix: realm for router in operator.routers.values() for prefix, realm in router.networks}
-    table = Table({}, realms)
+    declined = frozenset(one.home_address for one in operator.routers.values() if not one.optimised)
+    table = Table({}, realms, declined if operator.optimising else every(operator))
     texts = []
     for request, frame in _answered(operator):
         reply = frame.message
@@ -80,6 +83,11 @@ def _content(operator: Operator, scenario: str) -> Result:
         tally.demand(same, f"{_name(operator, request.home_address)} is told {found}, not {wanted}", frame)
         texts.append(f"{_name(operator, request.home_address)}: {_names(operator, found)}")
     return tally.result("; ".join(texts), "no registration was accepted")
+
+
+def every(operator: Operator) -> frozenset[IPv4Address]:
+    """All home addresses."""
+    return frozenset(one.home_address for one in operator.routers.values())
 
 
 def _readable(operator: Operator) -> Result:

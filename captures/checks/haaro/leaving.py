@@ -28,7 +28,7 @@ def _order(operator: Operator, found: list[Registration], routers: list[str]) ->
         "haaro-leaving.order",
         "HOV-3, CR-17, HA-18, RR-9",
         "Who leaves tells all peers first, the home agent last",
-        "lifetime 0 to each peer registered with that is still there, accepted with lifetime 0; then to the home agent, accepted",
+        "lifetime 0 to each peer registered with that is still there, then to the home agent; both accepted",
     )
     texts = []
     for name in routers:

@@ -15,6 +15,8 @@ WANTED_FLAGS = 0x22
 CAPABILITY, OPTIMISATION, ADVERTISEMENT = 153, 49, 50
 UDP_REQUEST, UDP_REPLY = 144, 44
 ACCEPTED = (0, 1)
+FIRST_REFUSAL = 16
+"""RO Reply codes from here on decline."""
 
 
 @check("haaro-registration")
@@ -56,7 +58,7 @@ def _requests(operator: Operator, found: list[Registration]) -> Result:
 def _replies(operator: Operator, found: list[Registration], bound_ms: float) -> Result:
     tally = Tally(
         "haaro-registration.reply",
-        "HA-1, HA-4, HA-6, HA-7, HA-8, HA-9, HA-17",
+        "HA-1, HA-4, HA-6, HA-7, HA-8, HA-9, HA-10, HA-17",
         "The home agent answers with a valid MHAE, and says what it was asked",
         f"RRP with the request's Identification, an MNA for each network, RO Reply if and only if capability, "
         f"N as the addresses say, within {bound_ms:g} ms",
@@ -98,7 +100,7 @@ def _accepted(tally: Tally, operator: Operator, one: Registration) -> None:
     optimising = bool(kinds & {OPTIMISATION, ADVERTISEMENT})
     if capability is None:
         tally.demand(not optimising, f"{one.title}: extensions {kinds} without capability", answer)
-    elif operator.domain["home_agent"].get("haaro", True):
+    elif operator.optimising:
         said = reply.ro_reply
         tally.demand(said is not None, f"{one.title}: no RO Reply", answer)
         at_home = next((each for each in operator.at_home if each.message == request), None)
@@ -107,6 +109,10 @@ def _accepted(tally: Tally, operator: Operator, one: Registration) -> None:
             bits = (said.outbound_only, said.solicited, said.nat)
             wanted = (capability.outbound_only, capability.solicited is not None, seen)
             tally.demand(bits == wanted, f"{one.title}: O, S, N are {bits}, not {wanted}", answer)
+            declined = said.code >= FIRST_REFUSAL
+            tally.demand(declined != one.router.optimised, f"{one.title}: RO Reply code {said.code}", answer)
+    else:
+        tally.demand(not optimising, f"{one.title}: extensions {kinds} of a home agent without HAARO", answer)
     asked_udp = UDP_REQUEST in {kind for kind, _subtype in request.order}
     tally.demand((UDP_REPLY in kinds) == asked_udp, f"{one.title}: UDP Tunnel Reply unasked or missing", answer)
 
