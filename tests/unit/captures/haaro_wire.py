@@ -65,10 +65,11 @@ class Story:
         self._cookies = itertools.count(1)
         self._numbers = itertools.count(1)
         self.registered = {}
+        self.home = {}
 
     def run(self):
         """What a check is given."""
-        plan = HaaroPlan(tuple(self.sites.values()))
+        plan = HaaroPlan(tuple(self.sites.values()), self.home)
         secrets = [
             {"home_address": one.home_address, "key": self.keys[one.letter].hex()} for one in self.sites.values()
         ]

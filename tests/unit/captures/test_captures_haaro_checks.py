@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from ipaddress import IPv4Address
 
 import pytest
@@ -250,3 +251,34 @@ def test_peers_that_left_before_need_not_be_told():
     story.leave("a", "c")
     story.leave("c")
     assert judged(story, haaro_leaving, routers=["mra", "mrc"])["order"].passed
+
+
+def declining():
+    """A home agent that does not optimise B."""
+    story = Story()
+    story.sites["b"] = replace(story.sites["b"], served={"optimise": False})
+    return story
+
+
+def test_a_router_that_is_declined():
+    story = declining()
+    story.register("a")
+    story.register("b", owners=[], bits=RoReply(16))
+    story.registered.pop("b")
+    story.register("c")
+    assert judged(story, haaro_registration)["reply"].passed
+    assert judged(story, haaro_advertising)["content"].passed
+    story = declining()
+    story.register("a")
+    story.register("b")
+    assert "RO Reply code 0" in judged(story, haaro_registration)["reply"].measured
+    assert "mrb is told" in judged(story, haaro_advertising)["content"].measured
+
+
+def test_a_home_agent_that_should_know_nothing_of_it():
+    story = Story()
+    story.home = {"haaro": False}
+    story.register("a")
+    assert "without HAARO" in judged(story, haaro_registration)["reply"].measured
+    story.register("b")
+    assert judged(story, haaro_advertising)["content"].passed is False
