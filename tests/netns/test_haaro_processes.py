@@ -11,6 +11,7 @@ from haaro_net import HA, HOMES, HOSTS, OUTSIDE, Running, Sites, kernel, line
 
 from testbed.waiting import wait_until
 
+ROUTER = {"name": "a", "home_address": HOMES["a"]}
 pytestmark = pytest.mark.netns
 
 
@@ -84,7 +85,8 @@ def test_a_line_is_cut(sites):
     optimised(sites)
     sites.net["core"].run(["ip", "link", "set", "toa1", "down"], check=True)
     wait_until("the other line", lambda: sites.state("a")["careof"] == line("a", 2)[0])
-    wait_until("the direct path", lambda: sites.state("b")["correspondents"][0]["tunnel"].endswith("434 up"))
+    moved = f"{line('a', 2)[0]}:434 up"
+    wait_until("the direct path", lambda: (sites.state("b")["correspondents"][0]["tunnel"] or "").endswith(moved))
     assert sites.ping("a", "b", "-c5", "-i0.05") == 5
 
 
@@ -113,7 +115,7 @@ def test_behind_a_nat(network, tmp_path, kind):
         ({"role": "fa"}, "configuration.role: 'fa' is not one of ha, mr"),
         ({"role": "ha", "name": "ha", "address": HA, "control": "c"}, "missing key 'routers'"),
         (
-            {"role": "ha", "name": "h", "address": HA, "control": "c", "routers": [{"name": "a", "key": "zz"}]},
+            {"role": "ha", "name": "h", "address": HA, "control": "c", "routers": [{**ROUTER, "key": "zz"}]},
             "secret and not shown",
         ),
     ],
