@@ -15,8 +15,9 @@ from captures.checks.ra import l2_to_ra
 from captures.exchanges import Arrivals, Clock, registrations, sent
 from captures.flows import FlowReport, analyse
 from captures.pcapng import CaptureError
-from captures.run import INFINITY, Run
+from captures.run import Run
 from captures.usable import pbu_to_usable
+from captures.walk import INFINITY
 
 
 @dataclass(frozen=True, slots=True)
