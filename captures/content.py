@@ -16,8 +16,9 @@ from statistics import median
 from typing import Any
 
 from captures.pcapng import CaptureError
-from captures.records import TCP, Capture, Packet
-from captures.run import Attachment, Flow, Run, by_pair
+from captures.records import TCP, Capture, Packet, by_pair
+from captures.run import Run
+from captures.walk import Attachment, Flow
 
 DOWNLOAD = "download"
 """Kind of the flows that are looked at."""

@@ -18,6 +18,8 @@ OWN = "183"
 """Routing protocol number and device group of everything a gateway's agent installs."""
 RETIRED = "184"
 """Device group of an interface out of service, waiting for its deletion."""
+FALLBACK = "ip6tnl0"
+"""Device to anywhere that the driver itself puts into every namespace once it is loaded."""
 UPLINK_PREFERENCE = 1000
 ANCHOR_METRIC = 64
 FIRST_TABLE = 1000
@@ -32,7 +34,7 @@ class KernelDump:
     gateway: str
     label: str
     links: list[Object]
-    """ifname, address, kind, group; remote: the far end of a tunnel device."""
+    """ifname, address, kind, group; remote: the far end of a tunnel device. All but the driver's own."""
     rules: list[Object]
     routes: list[Object]
     sets: dict[str, set[tuple[Any, ...]]] | None
@@ -63,6 +65,17 @@ class KernelDump:
             if rule["priority"] == UPLINK_PREFERENCE and rule.get("src") not in (None, "all"):
                 found[network(rule["src"], rule.get("srclen"))] = str(rule["table"])
         return found
+
+    def arrivals(self) -> list[Object]:
+        """Rules that send what came from the core to its destination, before any uplink could send it back."""
+        return [
+            rule
+            for rule in self.own_rules()
+            if rule["priority"] < UPLINK_PREFERENCE
+            and rule.get("fwmark")
+            and rule["table"] == "main"
+            and {rule.get("src", "all"), rule.get("dst", "all")} == {"all"}
+        ]
 
     def tables(self) -> dict[str, list[Object]]:
         """Table number -> the agent's routes in it, of the tables made for uplinks."""
@@ -142,7 +155,7 @@ def _kernel(entry: Logged) -> KernelDump:
         entry,
         entry.node,
         str(fields["label"]),
-        fields["links"],
+        [link for link in fields["links"] if link["ifname"] != FALLBACK or link["remote"] not in (None, "any", "::")],
         fields["rules"],
         fields["routes"],
         None if sets is None else {name: set(map(_element, elements)) for name, elements in sets.items()},

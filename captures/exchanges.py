@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 
 from captures.records import MobilityMessage
-from captures.run import Attachment, Run
+from captures.run import Run
+from captures.walk import Attachment
 
 REVIVAL = 1
 """Handoff Indicator of a node that is back at a gateway where its binding had ended (spec AMB-16)."""

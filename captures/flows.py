@@ -12,8 +12,9 @@ from ipaddress import IPv6Address
 from itertools import pairwise
 from statistics import median
 
-from captures.records import ECHO_REPLY, ECHO_REQUEST, ICMPV6, TCP, UDP, Capture, Packet
-from captures.run import INFINITY, Attachment, Flow, Run, by_pair
+from captures.records import ECHO_REPLY, ECHO_REQUEST, ICMPV6, TCP, UDP, Capture, Packet, by_pair
+from captures.run import Run
+from captures.walk import INFINITY, Attachment, Flow
 
 PROTOCOLS = {"icmpv6": ICMPV6, "tcp": TCP, "udp": UDP}
 AT_ONCE = 0.05

@@ -9,7 +9,8 @@ from collections import defaultdict
 from dataclasses import dataclass
 from ipaddress import IPv6Address, IPv6Network
 
-from captures.run import Attachment, Run
+from captures.run import Run
+from captures.walk import Attachment
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from ipaddress import IPv6Address, IPv6Network
 from typing import Any
@@ -262,3 +264,12 @@ def eui64(mac: str) -> IPv6Address:
     octets = bytes.fromhex(mac.replace(":", ""))
     identifier = bytes([octets[0] ^ 2]) + octets[1:3] + b"\xff\xfe" + octets[3:]
     return IPv6Address(b"\xfe\x80" + bytes(6) + identifier)
+
+
+def by_pair(packets: Iterable[Packet]) -> dict[tuple[IPv6Address, IPv6Address], list[Packet]]:
+    """Index packets by innermost (source, destination)."""
+    found: dict[tuple[IPv6Address, IPv6Address], list[Packet]] = defaultdict(list)
+    for packet in packets:
+        if packet.layers:
+            found[packet.inner.source, packet.inner.destination].append(packet)
+    return found

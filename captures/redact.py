@@ -51,9 +51,9 @@ class Pseudonyms:
         return names.setdefault(value, f"{kind}-{len(names) + 1}")
 
 
-def export(run_dir: Path | str) -> list[Path]:
+def export(run_dir: Path | str | Run) -> list[Path]:
     """Write redacted copies of a run's verdict and report into its folder `redacted`; their paths (CaptureError)."""
-    run = Run(run_dir)
+    run = run_dir if isinstance(run_dir, Run) else Run(run_dir)
     page = report.write(run)
     pseudonyms = Pseudonyms()
     written = []

@@ -13,7 +13,8 @@ from collections import defaultdict
 from captures import tunnels
 from captures.exchanges import registrations
 from captures.records import Packet
-from captures.run import Attachment, Run
+from captures.run import Run
+from captures.walk import Attachment
 
 Key = tuple[object, ...]
 Passed = dict[Key, list[float]]

@@ -16,8 +16,9 @@ from captures.exchanges import Arrivals, Clock, registrations, sent
 from captures.flows import FlowReport, analyse
 from captures.haaro import figures as haaro
 from captures.pcapng import CaptureError
-from captures.run import INFINITY, Run
+from captures.run import Run
 from captures.usable import pbu_to_usable
+from captures.walk import INFINITY
 
 
 @dataclass(frozen=True, slots=True)

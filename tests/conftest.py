@@ -58,6 +58,21 @@ def _enter(config: pytest.Config) -> None:
     sandbox.reexec([sys.executable, "-m", "pytest", *map(str, config.invocation_params.args)])
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
+    """With `-n`, a module of unit tests stays in one process: what its tests share is made once."""
+    if config.getvalue("dist") != "load":
+        return None
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByModule(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            module = nodeid.partition("::")[0]
+            return module if module.startswith("tests/unit/") else nodeid
+
+    return ByModule(config, log)
+
+
 @pytest.fixture
 def network() -> Iterator[Callable[..., Network]]:
     """Start networks from topologies; all are stopped after the test."""

@@ -33,7 +33,7 @@ FAMILIES = {
         "sc-sec",
     ),
     "haaro": ("haaro-triangle", "haaro-nat", "haaro-legacy"),
-    "aero": ("aero-nat", "aero-mtu", "aero-combinations", "aero-minimal", "aero-dpd"),
+    "aero": ("aero-nat", "aero-models", "aero-mtu", "aero-combinations", "aero-minimal", "aero-dpd"),
 }
 """Labs by folder, in the order of `roamlab labs`; their modules are named alike, with _ for -."""
 LABS = tuple(name for labs in FAMILIES.values() for name in labs)

@@ -113,6 +113,11 @@ class Lab(ABC):
     """Options with which the tests under a stock kernel play it besides; skipped where the kernel cannot."""
 
     @property
+    def scenario(self) -> str:
+        """Scenario of the fact sheet that the lab is, empty for none; as a rule its name says which."""
+        return self.name.upper() if self.name.startswith("sc-") else ""
+
+    @property
     def summary(self) -> str:
         """What the lab shows, one line for `roamlab labs`."""
         return (self.__doc__ or self.title).strip().splitlines()[0]
@@ -186,6 +191,10 @@ class Lab(ABC):
 
         `slowness` is 1.0 on a real machine; time bounds are multiplied by it on an emulated one.
         """
+        return []
+
+    def standing_checks(self, options: Any) -> list[dict[str, Any]]:
+        """Checks that options call for in every lab of the family, whatever `checks` a lab has of its own."""
         return []
 
     def steps(self, options: Any) -> list[str]:

@@ -282,6 +282,7 @@ class Run:
             {
                 "lab": self.lab.name,
                 "title": self.lab.title,
+                "scenario": self.lab.scenario,
                 "options": asdict(self.options),
                 "started": self._started,
                 "kernel": {"release": platform.release(), "tunnel": self._tunnel_kind(), "slowness": self._slowness},
@@ -295,7 +296,10 @@ class Run:
                 "captures": [
                     {key: value for key, value in capture.items() if key != "running"} for capture in self.captures()
                 ],
-                "checks": self.lab.checks(self.options, self._slowness),
+                "checks": [
+                    *self.lab.checks(self.options, self._slowness),
+                    *self.lab.standing_checks(self.options),
+                ],
                 "domain": self.lab.domain(self.options),
             }
         )

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import enum
-from ipaddress import IPv4Network, IPv6Address, IPv6Network
+from collections.abc import Iterable
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from typing import Any
 
 Prefix = IPv4Network | IPv6Network
 
@@ -66,6 +68,14 @@ def unmapped(prefix: IPv6Network) -> Prefix:
     return prefix
 
 
-def in_use_elsewhere(prefix: Prefix) -> bool:
-    """A prefix that no Client can own: link-local, multicast, loopback (spec §11)."""
-    return prefix.is_multicast or prefix.is_link_local or prefix.is_loopback
+def in_use_elsewhere(prefix: Prefix, underlay: Iterable[IPv4Address | IPv6Address] = ()) -> bool:
+    """A prefix that no Client can own: with link-local, multicast, loopback or underlay addresses in it (spec §11)."""
+    return any(prefix.overlaps(each) for each in _NOBODYS[prefix.version]) or any(
+        address.version == prefix.version and address in prefix for address in underlay
+    )
+
+
+_NOBODYS: dict[int, tuple[Any, ...]] = {
+    4: tuple(map(IPv4Network, ("0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/4", "255.255.255.255/32"))),
+    6: tuple(map(IPv6Network, ("::/127", "::ffff:0:0/96", "fe80::/10", "ff00::/8"))),
+}

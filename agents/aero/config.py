@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Literal
 
-from agents.aero.constants import DPD_WINDOW, GUARANTEED
+from agents.aero.constants import DPD_WINDOW
 
 Model = Literal["host", "router", "hybrid"]
 EncapsulationName = Literal["udp", "minimal", "gue", "gue1"]
@@ -36,7 +36,9 @@ class DataPlaneConfig:
     """Drop grossly late packets instead of counting them (spec §3.9)."""
     reassembly_cap: int = 9216
     dpd_window: int = DPD_WINDOW
-    guaranteed: int = GUARANTEED
+    runs: bool = False
+    """Give the kernel runs of equally long UDP packets to one neighbor as one (UDP segmentation offload): several times
+    as fast, but a capture on this node may show them before they are cut."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +94,8 @@ class DhcpServer:
 
     address: IPv6Address = field(default=IPv6Address("::1"))
     port: int = 547
+    relay_port: int = 0
+    """Port to relay from: 547 for a server that knows no option 135, e.g. ISC dhcpd; 0: any (spec LDRA-6)."""
     rsoo: bool = True
     """Send the Client's link-layer address along (spec LDRA-10)."""
 

@@ -26,6 +26,7 @@ def describe(neighbor: Neighbor) -> dict[str, Any]:
                 "mtu": path.size.mtu,
                 "proven": path.size.proven,
                 "fragments": path.fragments,
+                "identifications": path.identifications,
             }
             for path in neighbor.paths
         ],

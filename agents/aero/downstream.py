@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,8 +14,9 @@ from agents.kernel.radvd import MAX_INTERVAL, MIN_INTERVAL, PLACEHOLDER, Radvd
 @dataclass
 class _Link:
     item: Downstream
-    withdrawn: set[Prefix] = field(default_factory=set)
-    """Prefixes that were advertised here and are no longer ours: their addresses are deprecated (RFC 7084 L-13)."""
+    withdrawn: dict[Prefix, bool] = field(default_factory=dict)
+    """Prefixes that were advertised here and are no longer ours: their addresses are deprecated (RFC 7084 L-13).
+    Each with whether it was on-link."""
 
 
 class Advertiser:
@@ -24,26 +25,33 @@ class Advertiser:
     def __init__(self, configuration: Path, pid_file: Path) -> None:
         self._radvd = Radvd(configuration, pid_file)
         self._links: dict[str, _Link] = {}
+        self._changed = False
 
     def put(self, item: Downstream) -> None:
-        """Advertise this from now on (KernelError when radvd does not run)."""
+        """Advertise this from the next `settle` on."""
         link = self._links.setdefault(item.interface, _Link(item))
         if link.item.prefix and link.item.prefix != item.prefix:
-            link.withdrawn.add(link.item.prefix)
+            link.withdrawn[link.item.prefix] = link.item.on_link
         if item.prefix:
-            link.withdrawn.discard(item.prefix)
+            link.withdrawn.pop(item.prefix, None)
         link.item = item
-        self._load()
+        self._changed = True
 
     def drop(self, item: Downstream) -> None:
         """Be no router on this link any more, and say so."""
         self.put(Downstream(item.interface, None, 0, 0))
 
-    def _load(self) -> None:
-        self._radvd.load(render((link.item, link.withdrawn) for link in self._links.values()))
+    def settle(self) -> None:
+        """Tell radvd of all changes at once (KernelError when it does not run).
+
+        A reload advertises on every link, with lifetimes as they were when the file was written.
+        """
+        if self._changed:
+            self._changed = False
+            self._radvd.load(render((link.item, link.withdrawn) for link in self._links.values()))
 
 
-def render(links: Iterable[tuple[Downstream, Iterable[Prefix]]]) -> str:
+def render(links: Iterable[tuple[Downstream, Mapping[Prefix, bool]]]) -> str:
     """radvd.conf that advertises these links, each with the prefixes that are withdrawn on it.
 
     A link that has nothing to offer stays in the file with router lifetime 0: an interface that leaves it goes silent
@@ -52,7 +60,7 @@ def render(links: Iterable[tuple[Downstream, Iterable[Prefix]]]) -> str:
     return PLACEHOLDER + "".join(_interface(link, withdrawn) for link, withdrawn in links)
 
 
-def _interface(link: Downstream, withdrawn: Iterable[Prefix]) -> str:
+def _interface(link: Downstream, withdrawn: Mapping[Prefix, bool]) -> str:
     managed = "on" if link.managed else "off"
     lines = [
         f"interface {link.interface} {{",
@@ -61,9 +69,10 @@ def _interface(link: Downstream, withdrawn: Iterable[Prefix]) -> str:
         f"  AdvDefaultLifetime {link.lifetime}; AdvManagedFlag {managed}; AdvOtherConfigFlag off;",
     ]
     if link.prefix:
-        # The lease ends at one moment: between two reloads radvd counts down to it.
-        lines.append(_prefix(link.prefix, link.valid, on_link=link.on_link))
-    lines += [_prefix(prefix, 0, on_link=True) for prefix in withdrawn]
+        # The lease ends at one moment: between two reloads radvd counts down to it, but slowly.  It takes off the whole
+        # seconds since its last advertisement, so that of up to four it may miss one [measured].
+        lines.append(_prefix(link.prefix, link.valid * MIN_INTERVAL // MAX_INTERVAL, on_link=link.on_link))
+    lines += [_prefix(prefix, 0, on_link=on_link) for prefix, on_link in withdrawn.items()]
     return "\n".join([*lines, "};\n"])
 
 

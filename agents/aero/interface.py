@@ -69,6 +69,8 @@ class Kernel:
                 *map(routing.drop_rule, routing.own_rules(self._netlink, version)),
                 *(routing.drop_route(route.place) for route in routing.own_routes(self._netlink, version)),
             )
+        left = links.owned_addresses(self._netlink, routing.OWN)
+        self._netlink.run(*(links.delete_address(number, f"interface {number}", address) for number, address in left))
 
     def install(self, items: Iterable[Item]) -> None:
         """Make items true, in this order; an item of the same key is replaced, the same item changes nothing."""
@@ -86,11 +88,18 @@ class Kernel:
             if present is not None:
                 self._remove(present)
 
+    def settle(self) -> None:
+        """Advertise downstream what was installed and removed since the last time (KernelError)."""
+        if self._advertiser:
+            self._advertiser.settle()
+
     def close(self) -> None:
         """Remove everything, the newest first; what the kernel refuses must not keep the rest."""
         for item in reversed(list(self._items.values())):
             with contextlib.suppress(KernelError):
                 self.remove([item])
+        with contextlib.suppress(KernelError):
+            self.settle()
         with contextlib.suppress(KernelError):
             self._put_back(*list(self._before))
         self._netlink.close()
@@ -112,6 +121,8 @@ class Kernel:
             case _:
                 if isinstance(item, DefaultRoute):
                     self._let_underlay_in(item.version)
+                elif isinstance(item, Address) and item.dad:
+                    self._detect_duplicates(item.interface)
                 self._netlink.run(*self._requests(item, put=True))
 
     def _remove(self, item: Item) -> None:
@@ -139,7 +150,7 @@ class Kernel:
             case Address():
                 number = _index(item.interface, needed=put)
                 if number and put:
-                    yield links.add_address(number, item.interface, item.address, dad=item.dad)
+                    yield links.add_address(number, item.interface, item.address, dad=item.dad, owner=routing.OWN)
                 elif number:
                     yield links.delete_address(number, item.interface, item.address)
             case BlackHole():
@@ -149,7 +160,8 @@ class Kernel:
             case DefaultRoute():
                 # The route goes in before the rules that lead to it, and out after them.
                 everything = routing.DEFAULT if item.version == 6 else routing.DEFAULT_IPV4
-                default = Route(everything, Hop(_index(item.interface, needed=put)), TABLE)
+                hop = Hop(_index(item.interface, needed=put))
+                default = Route(everything, hop, TABLE, source=item.source)
                 change = routing.put_rule if put else routing.drop_rule
                 rules = [change(rule) for rule in self._rules(item.version)]
                 yield from [_route(default, put=True), *rules] if put else [*rules, _route(default, put=False)]
@@ -184,6 +196,13 @@ class Kernel:
             self._set(name, int(on))
         # "all" and the interface's own setting are combined by "or"; ours is off (spec SRV-7).
         self._set("net/ipv4/conf/all/send_redirects", 0)
+
+    def _detect_duplicates(self, interface: str) -> None:
+        """Duplicate address detection may have been off where it must run (spec MODEL-R4)."""
+        for name in ("accept_dad", "dad_transmits"):
+            setting = f"net/ipv6/conf/{interface}/{name}"
+            if sysctl.read(setting) == "0":
+                self._set(setting, 1)
 
     def _advertised_to(self) -> list[str]:
         return [f"net/ipv6/conf/{name}/accept_ra" for name in self._underlay_interfaces]

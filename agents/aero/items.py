@@ -36,6 +36,8 @@ class DefaultRoute:
 
     interface: str
     version: Literal[4, 6]
+    source: IPv4Address | IPv6Address | None = None
+    """Of this node's own packets; None: an address of the AERO interface (spec MODEL-4, RFC 6724 rule 5)."""
 
     @property
     def key(self) -> Key:
@@ -45,7 +47,7 @@ class DefaultRoute:
 
 @dataclass(frozen=True)
 class PrefixRoute:
-    """A prefix that is reached through the AERO interface, e.g. a Server's aggregate."""
+    """A prefix behind an interface: a Server's aggregate, or what a downstream node alone has (spec MODEL-R3)."""
 
     interface: str
     prefix: Prefix

@@ -191,7 +191,10 @@ class NeighborCache:
         self.changed()
 
     def set_prefixes(self, neighbor: Neighbor, prefixes: dict[Prefix, float]) -> None:
-        """Replace the prefixes of an entry."""
+        """Replace the prefixes of an entry; only other times for the same ones change no decision."""
+        if neighbor.prefixes.keys() == prefixes.keys():
+            neighbor.prefixes = prefixes
+            return
         for prefix in neighbor.prefixes:
             if self._prefixes.get(prefix) is neighbor:
                 self._prefixes.drop(prefix)

@@ -7,8 +7,6 @@ from collections.abc import Callable, Iterable
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any, Protocol
 
-from pyroute2.netlink import rtnl
-
 from agents.aero.config import ClientConfig, ServerConfig
 from agents.aero.dataplane.forwarder import Forwarder
 from agents.aero.dataplane.policy import Policy
@@ -18,8 +16,9 @@ from agents.aero.interface import MARK, Kernel, advertiser
 from agents.aero.items import Item
 from agents.aero.lladdr import Encapsulation, LinkLayerAddress
 from agents.aero.neighbors import Inner, Neighbor, NeighborCache, Path
-from agents.aero.notices import Controlled, Install, PathWanted, Remove, SendControl, Stranger, TooBig
+from agents.aero.notices import Controlled, Install, LinkChanged, PathWanted, Remove, SendControl, Stranger, TooBig
 from agents.aero.underlay import Underlay
+from agents.aero.underlay_addresses import SeveralAddresses, open_underlay
 from agents.aero.underlay_errors import UnderlayErrors
 from agents.aero.underlay_links import UnderlayLinks
 from agents.core import Core
@@ -44,7 +43,7 @@ class AeroCore(Core, Protocol):
 class _Sink:
     """Where the packet path's packets go."""
 
-    def __init__(self, underlay: Underlay, tun: Tun, feed: Callable[[Any], None]) -> None:
+    def __init__(self, underlay: Underlay | SeveralAddresses, tun: Tun, feed: Callable[[Any], None]) -> None:
         self._feed = feed
         self.transmit = underlay.transmit  # bound here: a method in between costs on every packet
         self._write = tun.write
@@ -86,11 +85,11 @@ class Node:
         self.addresses: set[IPv4Address | IPv6Address] = set()
         """Of this namespace."""
         self._netlink = Netlink()
-        self._watch = Netlink(groups=(rtnl.RTNLGRP_LINK, rtnl.RTNLGRP_IPV4_IFADDR, rtnl.RTNLGRP_IPV6_IFADDR))
-        self.underlay = Underlay(addresses, MARK)
+        self._watch = Netlink(groups=links.CHANGES)
+        self.underlay = open_underlay(addresses, MARK, runs=config.dataplane.runs)
         self._errors = UnderlayErrors(addresses)
         self.kernel.clear_leftovers()
-        self._tun = Tun(config.interface, max(SMALLEST_TUN_MTU, max(self._mtus.values()) - LARGEST_OVERHEAD))
+        self._tun = Tun(config.interface, self._tun_mtu())
         plane = config.dataplane
         sink = _Sink(self.underlay, self._tun, self.shell.feed)
         self.forwarder = Forwarder(
@@ -165,18 +164,26 @@ class Node:
             try:
                 change((item,))
             except KernelError as error:
-                announce("kernel-refused", self.shell.clock.now(), item=" ".join(item.key).strip(), reason=str(error))
+                self._refused(" ".join(item.key).strip(), error)
+        try:
+            self.kernel.settle()
+        except KernelError as error:
+            self._refused("downstream", error)
+
+    def _refused(self, item: str, error: KernelError) -> None:
+        announce("kernel-refused", self.shell.clock.now(), item=item, reason=str(error))
 
     # --- what happens
 
     def _read_tun(self) -> None:
         now = self.shell.clock.now()
         read, take = self._tun.read, self.forwarder.from_kernel
-        for _packet in range(TUN_BATCH):
-            packet = read()
-            if packet is None:
-                return
-            take(packet, now)
+        with self.underlay.together():
+            for _packet in range(TUN_BATCH):
+                packet = read()
+                if packet is None:
+                    return
+                take(packet, now)
 
     def _path_wanted(self, neighbor: Neighbor, path: Path) -> None:
         self._soon(PathWanted(neighbor, path))
@@ -205,8 +212,18 @@ class Node:
         self._learn_addresses()
 
     def _learn_mtu(self, interface: str, mtu: int) -> None:
+        if mtu == self._mtus[interface]:
+            return
         self._mtus[interface] = mtu
-        self._core.links.learn_mtu(interface, mtu)
+        try:
+            self._tun.set_mtu(self._tun_mtu())
+        except KernelError as error:
+            announce("kernel-refused", self.shell.clock.now(), item=f"MTU of {self._tun.name}", reason=str(error))
+        self._soon(LinkChanged(interface, mtu))
+
+    def _tun_mtu(self) -> int:
+        """Inner packets over 1500 octets can enter where the underlay may take them (spec §4)."""
+        return max(SMALLEST_TUN_MTU, max(self._mtus.values()) - LARGEST_OVERHEAD)
 
     def _learn_addresses(self) -> None:
         self.addresses = links.own_addresses(self._netlink)

@@ -46,6 +46,15 @@ class TooBig:
 
 
 @dataclass(frozen=True)
+class LinkChanged:
+    """An underlay interface has another MTU."""
+
+    interface: str
+    mtu: int
+    """Octets."""
+
+
+@dataclass(frozen=True)
 class Unreachable:
     """The underlay said that a packet of ours to `lladdr` did not arrive (spec §2.8)."""
 
@@ -96,4 +105,4 @@ class Remove:
     items: tuple[Item, ...]
 
 
-Notice = Controlled | Stranger | PathWanted | TooBig | Unreachable | DhcpAnswer
+Notice = Controlled | Stranger | PathWanted | TooBig | LinkChanged | Unreachable | DhcpAnswer

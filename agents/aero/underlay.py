@@ -10,8 +10,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import socket
-import struct
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
@@ -20,11 +18,10 @@ from agents.aero.constants import AERO_PORT, GUE_PORT, OUTER_TTL
 from agents.aero.dataplane.encapsulation import Carrier
 from agents.aero.dataplane.sink import Octets
 from agents.aero.dataplane.sockaddr import SocketAddress
+from agents.kernel.batches import ONE_MESSAGE, Arrivals, Departures, pull_name
 from agents.kernel.netlink import KernelError
 from agents.kernel.watch import attach_filter
 
-BATCH = 64
-"""Packets read from one socket before the others get their turn."""
 BUFFER = 9216 + 512
 RECEIVE_BUFFER = 4 << 20
 """Octets the kernel keeps for us while we are busy (SO_RCVBUFFORCE where allowed)."""
@@ -35,9 +32,9 @@ _IPV6_AUTOFLOWLABEL, _IPV6_RECVFRAGSIZE = 70, 77
 _PMTUDISC_DONT, _PMTUDISC_PROBE = 0, 3
 _SO_RCVBUFFORCE = 33
 _RETURN = 0x06
-_ANCILLARY = socket.CMSG_SPACE(4) * 2
-_TOS_AT = 0 if sys.byteorder == "little" else -1
-"""Where the octet is in its ancillary data: one octet from IPv4, an int from IPv6."""
+_TOS = {4: (socket.IPPROTO_IP, socket.IP_TOS), 6: (socket.IPPROTO_IPV6, _IPV6_TCLASS)}
+SOURCES = 16384
+"""Underlay addresses kept in the form the packet path wants."""
 
 FromUnderlay = Callable[[Carrier, SocketAddress, memoryview, int, float], None]
 
@@ -49,6 +46,7 @@ class _Port:
     carrier: Carrier
     version: int
     socket: socket.socket
+    departures: Departures
     df: bool | None = None
     """How the socket is set now."""
 
@@ -56,22 +54,37 @@ class _Port:
 class Underlay:
     """All sockets of a node; the sending half of a data plane's sink."""
 
-    def __init__(self, own: Sequence[IPv4Address | IPv6Address], mark: int = 0) -> None:
+    def __init__(
+        self,
+        own: Sequence[IPv4Address | IPv6Address],
+        mark: int = 0,
+        *,
+        bound: IPv4Address | IPv6Address | None = None,
+        runs: bool = False,
+    ) -> None:
         """`own` are the node's underlay addresses: only their IP versions are opened, and packets from ourselves
-        are dropped as loops.  `mark` keeps outer packets off the AERO interface (spec CLI-14)."""
+        are dropped as loops.  `mark` keeps outer packets off the AERO interface (spec CLI-14).  `bound`: the one
+        address to send and receive at; None: all.  `runs` lets the kernel make many UDP datagrams of one."""
         self._own = {str(address) for address in own}
         self._ports: dict[tuple[Carrier, int], _Port] = {}
+        """By carrier and length of socket addresses."""
         self._guards: list[socket.socket] = []
-        self._buffer = bytearray(BUFFER)
-        self._view = memoryview(self._buffer)
+        self._arrivals = Arrivals(BUFFER)
+        self._sources: dict[bytes, SocketAddress] = {}
+        self._together = False
+        """Whether what is sent is collected."""
+        self._collecting: list[_Port] = []
+        """Sockets with something collected."""
         self.too_long: Callable[[SocketAddress], None] = lambda _destination: None
         """Told of a packet with DF that is longer than the MTU of the interface it would have left by."""
         self.loops = 0
         self.send_failures = 0
         try:
-            for version in sorted({address.version for address in own}):
+            for version in sorted({address.version for address in ([bound] if bound else own)}):
                 for carrier in Carrier:
-                    self._ports[carrier, version] = _Port(carrier, version, _open(carrier, version, mark))
+                    made = _open(carrier, version, mark, bound)
+                    departures = Departures(made.fileno(), *_TOS[version], runs=runs and carrier in _PORTS)
+                    self._ports[carrier, 2 if version == 4 else 4] = _Port(carrier, version, made, departures)
                     if carrier not in _PORTS:
                         self._guards.append(_guard(carrier, version))
         except OSError as error:
@@ -91,54 +104,81 @@ class Underlay:
     # --- receiving
 
     def _read(self, port: _Port, deliver: FromUnderlay, now: Callable[[], float]) -> None:
-        at = now()
-        carrier, receive, view, own = port.carrier, port.socket.recvmsg_into, self._view, self._own
-        buffers = [self._buffer]
+        count = self._arrivals.receive(port.socket.fileno())
+        with self.together():
+            self._take(port, count, deliver, now())
+
+    def _take(self, port: _Port, count: int, deliver: FromUnderlay, at: float) -> None:
+        carrier, sources = port.carrier, self._sources
         raw4 = port.version == 4 and carrier not in _PORTS
         raw6 = port.version == 6 and carrier in (Carrier.PROTOCOL_4, Carrier.PROTOCOL_41)
-        for _packet in range(BATCH):
-            try:
-                length, ancillary, _flags, source = receive(buffers, _ANCILLARY)
-            except BlockingIOError:
-                return
-            except OSError:
-                continue  # a pending error of the socket, e.g. the interface went down: cleared by having been told
-            if source[0] in own:
+        for name, data, ancillary, tos in self._arrivals.first(count):
+            source = sources.get(name) or self._learn_source(name)
+            if source is None:
                 self.loops += 1
-                continue
-            start, tos = 0, 0
-            if raw4:
-                start, tos = (self._buffer[0] & 0x0F) * 4, self._buffer[1]
-            elif ancillary:
-                if raw6 and any(kind == _IPV6_RECVFRAGSIZE for _level, kind, _data in ancillary):
-                    continue  # came in fragments: the socket of protocol 44 had them one by one (spec Annex A2)
-                tos = ancillary[0][2][_TOS_AT]
-            deliver(carrier, source, view[start:length], tos, at)
+            elif raw4:
+                deliver(carrier, source, data[(data[0] & 0x0F) * 4 :], data[1], at)
+            elif not raw6 or ancillary <= ONE_MESSAGE:
+                deliver(carrier, source, data, tos, at)
+            # else it came in fragments: the socket of protocol 44 had them one by one (spec Annex A2)
+
+    def _learn_source(self, name: bytes) -> SocketAddress | None:
+        """Where a packet came from; None: from ourselves."""
+        source = pull_name(name)
+        if source[0] in self._own:
+            return None
+        if len(self._sources) >= SOURCES:
+            self._sources.clear()
+        self._sources[name] = source
+        return source
 
     # --- sending
+
+    @contextlib.contextmanager
+    def together(self) -> Iterator[None]:
+        """What is sent inside goes out at its end, in as few system calls as can be."""
+        if self._together:
+            yield
+            return
+        self._together = True
+        try:
+            yield
+        finally:
+            self._together = False
+            for port in self._collecting:
+                self._flush(port)
+            self._collecting.clear()
 
     def transmit(
         self, through: Carrier, destination: SocketAddress, octets: Sequence[Octets], df: bool, tos: int
     ) -> None:
         """Send one payload; what cannot be sent is lost like any packet, and counted."""
-        port = self._ports.get((through, 4 if len(destination) == 2 else 6))
+        port = self._ports.get((through, len(destination)))
         if port is None:
             self.send_failures += 1
             return
+        departures = port.departures
         if port.df is not df and port.version == 4:
+            self._flush(port)
             _set_df(port, df)
-        try:
-            if tos:
-                port.socket.sendmsg(octets, [_tos_message(port.version, tos)], 0, destination)
-            else:  # cheaper than sendmsg with parts, though it copies
-                port.socket.sendto(octets[0] if len(octets) == 1 else b"".join(octets), destination)
-        except OSError as error:
+        length = sum(map(len, octets))
+        if departures.full(length):
+            self._flush(port)
+        if not departures.pending:
+            self._collecting.append(port)
+        departures.add(destination, octets, length, tos)
+        if not self._together:
+            self._flush(port)
+            self._collecting.clear()
+
+    def _flush(self, port: _Port) -> None:
+        for destination, number in port.departures.flush():
             self.send_failures += 1
-            if error.errno == errno.EMSGSIZE:
+            if number == errno.EMSGSIZE:
                 self.too_long(destination)
 
 
-def _open(carrier: Carrier, version: int, mark: int) -> socket.socket:
+def _open(carrier: Carrier, version: int, mark: int, bound: IPv4Address | IPv6Address | None = None) -> socket.socket:
     family = socket.AF_INET if version == 4 else socket.AF_INET6
     port = _PORTS.get(carrier)
     kind = socket.SOCK_DGRAM if port else socket.SOCK_RAW
@@ -162,8 +202,8 @@ def _open(carrier: Carrier, version: int, mark: int) -> socket.socket:
             made.setsockopt(socket.IPPROTO_IPV6, _IPV6_AUTOFLOWLABEL, 0)  # spec §2.5
             # The kernel must not fragment in our place (spec §2.6).
             made.setsockopt(socket.IPPROTO_IPV6, _IPV6_MTU_DISCOVER, _PMTUDISC_PROBE)
-        if port:
-            made.bind(("", port) if version == 4 else ("::", port))
+        if port or bound:
+            made.bind((str(bound) if bound else "" if version == 4 else "::", port or 0))
     except OSError:
         made.close()
         raise
@@ -186,9 +226,3 @@ def _set_df(port: _Port, df: bool) -> None:
     mode = _PMTUDISC_PROBE if df else _PMTUDISC_DONT
     port.socket.setsockopt(socket.IPPROTO_IP, _IP_MTU_DISCOVER, mode)
     port.df = df
-
-
-def _tos_message(version: int, tos: int) -> tuple[int, int, bytes]:
-    if version == 4:
-        return socket.IPPROTO_IP, socket.IP_TOS, struct.pack("i", tos)
-    return socket.IPPROTO_IPV6, _IPV6_TCLASS, struct.pack("i", tos)

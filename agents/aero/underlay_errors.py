@@ -73,6 +73,10 @@ def _open(version: int) -> socket.socket:
     return made
 
 
+# A kernel whose own tunnel drivers are loaded (ip6_tunnel, sit) says "port unreachable" of every packet of protocols 4
+# and 41 that no tunnel of its takes, though a raw socket does: only a protocol that is not known there is certain.
+
+
 def heard(version: int, data: bytes, own: frozenset[IPv4Address | IPv6Address]) -> list[Word]:
     """What a received message says; nothing when it is damaged or about no packet of ours.
 

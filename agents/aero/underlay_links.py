@@ -18,6 +18,11 @@ class UnderlayLinks:
         self._links = tuple(links)
         self._mtus: dict[str, int] = {}
 
+    @property
+    def addresses(self) -> tuple[Underlay, ...]:
+        """Underlay addresses of this node."""
+        return tuple(address for link in self._links for address in link.addresses)
+
     def learn_mtu(self, interface: str, mtu: int) -> None:
         """The MTU of an interface, octets."""
         self._mtus[interface] = mtu

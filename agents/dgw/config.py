@@ -223,7 +223,12 @@ class CmdConfig:
     """Interface towards the core of a home LMA, which forwards between operators; None: out of the data path."""
     tunnel: Literal["auto", "seg6", "ip6tnl"] = "auto"
     share_local_prefixes: bool = False
-    """Gateways hear of local prefixes of another operator's gateways (spec INTER-11)."""
+    """Gateways hear of local prefixes of another operator's gateways (spec INTER-11, optional there).
+
+    The home LMA forwards a session between such a network and a node's prefix of the same anchor. From another prefix
+    it forwards none, as LIPA-6 would have it inside one operator: share where `lowpref` makes nodes choose that
+    anchor's address (LIPA-7).
+    """
     protection: Protection = "off"
     associations: tuple[SecurityAssociation, ...] = field(default=(), repr=False, metadata=SECRET)
     """Two with every gateway, one each way."""

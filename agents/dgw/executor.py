@@ -44,6 +44,10 @@ RELAY_PREFERENCE = 800
 """Of a relayed prefix as destination: before any uplink."""
 LOCAL_PREFERENCE, OWN_LOCAL_PREFERENCE, RETURN_PREFERENCE, UPLINK_PREFERENCE = 900, 910, 950, 1000
 """An anchor's local network before the own one, which may have the same prefix; both before the source rules."""
+ARRIVED = Rule(990, routing.MAIN, mark=gate.ARRIVED)
+"""What no node here sent goes by its destination, before any uplink: it may be from a node that is here, and have been
+at the prefix's anchor, which sends it to another node here. The uplink would send it back there, round and round: seg6
+spends no hop limit of the inner packet on the way."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +106,7 @@ class Executor:
         self._gate.prepare()
         self._tunnels.prepare()
         self._netlink.run(*map(routing.put_route, self._base_routes()))
-        self._netlink.run(*map(routing.put_rule, self._tunnels.rules()))
+        self._netlink.run(*map(routing.put_rule, self._base_rules()))
 
     def install(self, *items: Item) -> None:
         """Make items true, in this order; an item of the same key is replaced, the same item changes nothing.
@@ -154,7 +158,7 @@ class Executor:
         held = [item for item in ordered if isinstance(item, Dlif)]
         self._tunnels.adopt([item.peer for item in ordered if isinstance(item, Tunnel)])
         self._dlifs.adopt(held)
-        routes, rules = set(self._base_routes()), set(self._tunnels.rules())
+        routes, rules = set(self._base_routes()), set(self._base_rules())
         for item in ordered:
             routes |= self._routes(item)
             rules |= _rules(item)
@@ -200,7 +204,7 @@ class Executor:
         """Take everything back that `prepare` and `install` did; only `close` may follow."""
         self.adopt(())
         self._netlink.run(
-            *map(routing.drop_rule, self._tunnels.rules()),
+            *map(routing.drop_rule, self._base_rules()),
             *(routing.drop_route(route.place) for route in self._base_routes()),
         )
         self._tunnels.clear()
@@ -217,6 +221,10 @@ class Executor:
         pool = self._settings.pool
         backstop = [Route(pool, None, metric=POOL_METRIC)] if pool else []
         return [*backstop, *self._tunnels.routes()]
+
+    def _base_rules(self) -> set[Rule]:
+        """Where no node attaches, at an LMA, uplinks are for what comes out of a tunnel (spec INTER-6)."""
+        return {*self._tunnels.rules(), *([ARRIVED] if self._settings.phy else [])}
 
     def _routes(self, item: Item) -> set[Route]:
         """Routes an item stands for, as far as the interfaces they name are there."""

@@ -17,6 +17,8 @@ from agents.kernel.netlink import KernelError
 
 TABLE = "ip6 roamlab"
 COUNTERS = ("foreign_source", "fragment", "unknown_peer", "nested", "outside_binding", "local_network", "barred")
+ARRIVED = 0xD6
+"""Mark of a packet that no node here sent: it came from the core, out of a tunnel or not, or from a local network."""
 SETS = ("sources", "peers", "tunnel_source", "tunnel_destination", "tunnel_local", "barred")
 """Sets whose elements come and go; `local_networks` is configured."""
 
@@ -28,6 +30,7 @@ SETS = ("sources", "peers", "tunnel_source", "tunnel_destination", "tunnel_local
 # of its gateway (TCP, UDP, ICMPv6) passes, the rest does not.
 # Local networks are closed to the core (spec LIPA-8). A decapsulated packet does not come by the hook with wan as its
 # interface a second time (seg6) or has the tunnel's device (ip6tnl), so what does is a stranger's, whatever its source.
+# The mark outlives decapsulation in both tunnel back ends; what the gateway itself sends has none.
 # On the way out: an interface that loses its addresses says so in a listener report from ::, with the DLIF's
 # link-layer address, when the DLIF already lives at another gateway (spec DLIF-9): it must not be heard here.
 _RULES = """\
@@ -48,8 +51,10 @@ add chain {table} tunnel
 flush chain {table} enter
 flush chain {table} station
 flush chain {table} tunnel
+add rule {table} enter meta mark set {arrived}
 add rule {table} enter meta iifkind "macvlan" iifname != "{wan}" ip6 saddr != {{ ::, fe80::/10 }} \
 ip6 daddr != {{ fe80::/10, ff02::/16 }} jump station
+add rule {table} station meta mark set 0
 add rule {table} station iifname . @nh,64,64 @sources return
 add rule {table} station counter name foreign_source drop
 add rule {table} enter ip6 daddr {local} meta l4proto 41 goto tunnel
@@ -134,6 +139,7 @@ class Gate:
                 local=self._local,
                 local_number=number,
                 wan=self._wan,
+                arrived=ARRIVED,
             )
         )
 

@@ -10,7 +10,7 @@ import struct
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
+from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface, ip_interface
 from typing import Any
 
 from pyroute2.netlink import NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, nlmsg, rtnl
@@ -20,6 +20,9 @@ from pyroute2.netlink.rtnl.ndmsg import NTF_PROXY, NUD_STALE, ndmsg
 from pyroute2.netlink.rtnl.rtmsg import rtmsg
 
 from agents.kernel.netlink import KernelError, Netlink, Request
+
+CHANGES = (rtnl.RTNLGRP_LINK, rtnl.RTNLGRP_IPV4_IFADDR, rtnl.RTNLGRP_IPV6_IFADDR)
+"""Groups that tell of interfaces and their addresses."""
 
 ADDR_GEN_NONE = 1
 SIOCGIFFLAGS, SIOCGIFMTU = 0x8913, 0x8921
@@ -115,23 +118,35 @@ def delete_group(group: int) -> Request:
     return Request(f"delete group {group}", rtnl.RTM_DELLINK, ifinfmsg, {"attrs": [("IFLA_GROUP", group)]}, ignore=gone)
 
 
-def _address(number: int, address: Interface, *, dad: bool = False) -> dict[str, Any]:
+def _address(number: int, address: Interface, *, dad: bool = False, owner: int = 0) -> dict[str, Any]:
     ip = str(address.ip)
     six = address.version == 6
     flags = [("IFA_FLAGS", IFA_F_NODAD)] if six and not dad else []
+    mark = [("IFA_PROTO", owner)] if owner else []
     return {
         "family": socket.AF_INET6 if six else socket.AF_INET,
         "prefixlen": address.network.prefixlen,
         "index": number,
-        "attrs": [("IFA_LOCAL", ip), ("IFA_ADDRESS", ip), *flags],
+        "attrs": [("IFA_LOCAL", ip), ("IFA_ADDRESS", ip), *flags, *mark],
     }
 
 
-def add_address(number: int, name: str, address: Interface, *, dad: bool = False) -> Request:
-    """Give an interface an address, without duplicate address detection unless `dad`."""
+def add_address(number: int, name: str, address: Interface, *, dad: bool = False, owner: int = 0) -> Request:
+    """Give an interface an address, without duplicate address detection unless `dad`; `owner` marks whose it is."""
     flags = NLM_F_CREATE | NLM_F_EXCL
-    what = f"add {address} to {name}"
-    return Request(what, rtnl.RTM_NEWADDR, ifaddrmsg, _address(number, address, dad=dad), flags, (errno.EEXIST,))
+    content = _address(number, address, dad=dad, owner=owner)
+    return Request(f"add {address} to {name}", rtnl.RTM_NEWADDR, ifaddrmsg, content, flags, (errno.EEXIST,))
+
+
+def owned_addresses(netlink: Netlink, owner: int) -> list[tuple[int, Interface]]:
+    """Addresses with this owner's mark, each with its interface's index; Linux 5.18 keeps the mark, older ones none."""
+    found: list[tuple[int, Interface]] = []
+    for family in (socket.AF_INET, socket.AF_INET6):
+        for message in netlink.dump(Request("list addresses", rtnl.RTM_GETADDR, ifaddrmsg, {"family": family})):
+            if message.get_attr("IFA_PROTO") == owner:
+                ip = message.get_attr("IFA_LOCAL") or message.get_attr("IFA_ADDRESS")
+                found.append((message["index"], ip_interface((ip, message["prefixlen"]))))
+    return found
 
 
 def delete_address(number: int, name: str, address: Interface) -> Request:

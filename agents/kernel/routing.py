@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import socket
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Any
 
 from pyroute2.netlink import NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, nlmsg, rtnl
@@ -55,6 +55,8 @@ class Route:
     hop: Hop | None
     table: int = MAIN
     metric: int = ROUTE_METRIC
+    source: IPv4Address | IPv6Address | None = None
+    """Of this node's own packets, where they name none; it must be an address of the node by then."""
 
     @property
     def place(self) -> Place:
@@ -76,8 +78,10 @@ class Rule:
     """Name of the interface that packets enter by, empty for all; it need not exist yet."""
     version: int = 6
     """Of IP."""
+    mark: int = 0
+    """For packets with this mark only; 0 for all."""
     unless_mark: int = 0
-    """For packets without this mark only; 0 for all."""
+    """For packets without this mark only, whatever else is asked for; 0 for all."""
     suppress: int | None = None
     """Routes with a prefix this short do not count."""
 
@@ -114,6 +118,7 @@ def _route_request(what: str, kind: int, route: Route, flags: int = 0, ignore: t
             ("RTA_PRIORITY", route.metric),
             ("RTA_TABLE", route.table),
             *(_hop_attributes(route.hop) if route.hop else ()),
+            *([("RTA_PREFSRC", str(route.source))] if route.source else ()),
         ],
     }
     named = "route {} table {} metric {}".format(*route.place)
@@ -150,7 +155,7 @@ def _rule_request(rule: Rule, owner: int, *, put: bool) -> Request:
     for name, value in (
         ("FRA_PROTOCOL", owner),
         ("FRA_IP_PROTO", rule.protocol),
-        ("FRA_FWMARK", rule.unless_mark),
+        ("FRA_FWMARK", rule.mark or rule.unless_mark),
         ("FRA_IIFNAME", rule.interface),
     ):
         if value:
@@ -197,7 +202,9 @@ def _own_route(message: nlmsg) -> Route:
     everywhere = "::" if message["family"] == socket.AF_INET6 else "0.0.0.0"
     prefix = ip_network((message.get_attr("RTA_DST", everywhere), message["dst_len"]))
     hop = _hop(message) if message["type"] == rtnl.rt_type["unicast"] else None
-    return Route(prefix, hop, message.get_attr("RTA_TABLE"), message.get_attr("RTA_PRIORITY", 0))
+    source = message.get_attr("RTA_PREFSRC")
+    place = message.get_attr("RTA_TABLE"), message.get_attr("RTA_PRIORITY", 0)
+    return Route(prefix, hop, *place, source=ip_address(source) if source else None)
 
 
 def own_routes(netlink: Netlink, version: int = 6) -> set[Route]:
@@ -208,6 +215,7 @@ def own_routes(netlink: Netlink, version: int = 6) -> set[Route]:
 
 def _own_rule(message: nlmsg) -> Rule:
     source, destination = message.get_attr("FRA_SRC"), message.get_attr("FRA_DST")
+    mark, inverted = message.get_attr("FRA_FWMARK", 0), message["flags"] & _INVERTED
     suppress = message.get_attr("FRA_SUPPRESS_PREFIXLEN", _UNSUPPRESSED)
     return Rule(
         preference=message.get_attr("FRA_PRIORITY", 0),
@@ -217,7 +225,8 @@ def _own_rule(message: nlmsg) -> Rule:
         protocol=message.get_attr("FRA_IP_PROTO", 0),
         interface=message.get_attr("FRA_IIFNAME", ""),
         version=6 if message["family"] == socket.AF_INET6 else 4,
-        unless_mark=message.get_attr("FRA_FWMARK", 0) if message["flags"] & _INVERTED else 0,
+        mark=0 if inverted else mark,
+        unless_mark=mark if inverted else 0,
         suppress=None if suppress == _UNSUPPRESSED else suppress,
     )
 

@@ -56,6 +56,14 @@ class Tun:
         finally:
             netlink.close()
 
+    def set_mtu(self, mtu: int) -> None:
+        """Another largest packet, octets (KernelError)."""
+        netlink = Netlink()
+        try:
+            netlink.run(links.set_mtu(self.index, self.name, mtu))
+        finally:
+            netlink.close()
+
     def fileno(self) -> int:
         """File descriptor, readable when the kernel sent a packet."""
         return self._file

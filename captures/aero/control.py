@@ -6,14 +6,15 @@ import struct
 from ipaddress import IPv6Address, IPv6Network
 
 from scapy.error import Scapy_Exception
+from scapy.layers.inet6 import ICMPv6ND_RA, ICMPv6NDOptPrefixInfo
 
 from captures.aero import layers
-from captures.aero.records import Address, Delegated, Dhcp, Discovery, LinkLayer, Seen
+from captures.aero.records import Address, Advertisement, Delegated, Dhcp, Discovery, LinkLayer, OfferedPrefix, Seen
 
 RELAYED = (12, 13)
 CLIENT_ID, SERVER_ID, ORO, RELAY_MESSAGE, INTERFACE_ID, IA_PD, IA_PREFIX = 1, 2, 6, 9, 18, 25, 26
 RSOO, LINK_LAYER, RELAY_PORT = 66, 79, 135
-OPTION_79_OCTETS = 20
+OPTION_79_OCTETS, INTERFACE_ID_OCTETS = 20, 28
 
 
 def unmapped(text: str | bytes) -> Address:
@@ -50,6 +51,21 @@ def read_discovery(content: bytes, checksum_good: bool) -> Discovery | None:
         checksum_good,
         message.code,
     )
+
+
+def read_advertisement(content: bytes) -> Advertisement | None:
+    """A Router Advertisement; None when it is too short."""
+    if len(content) < 16:
+        return None
+    message = ICMPv6ND_RA(content)
+    prefixes = []
+    option = message.getlayer(ICMPv6NDOptPrefixInfo)
+    while option is not None:
+        network = IPv6Network((option.prefix, option.prefixlen), strict=False)
+        flags = bool(option.L), bool(option.A)
+        prefixes.append(OfferedPrefix(network, *flags, option.validlifetime, option.preferredlifetime))
+        option = option.payload.getlayer(ICMPv6NDOptPrefixInfo)
+    return Advertisement(message.routerlifetime, bool(message.M), tuple(prefixes))
 
 
 def _link_layer(option: layers.LinkLayerOption) -> LinkLayer:
@@ -96,11 +112,19 @@ def _read_dhcp(octets: bytes) -> Dhcp:
         link_address=IPv6Address(octets[2:18]) if relayed else None,
         peer_address=IPv6Address(octets[18:34]) if relayed else None,
         interface_id=first.get(INTERFACE_ID),
+        way_back=_way_back(first.get(INTERFACE_ID, b"")),
         supplied=_supplied(first.get(RSOO, b"")),
         relay_port=int.from_bytes(port, "big") if port is not None else None,
         carried=read_dhcp(carried) if carried else None,
         octets=octets,
     )
+
+
+def _way_back(data: bytes) -> tuple[int, int, Address, int] | None:
+    if len(data) != INTERFACE_ID_OCTETS:
+        return None
+    sealed = layers.InterfaceId(data)
+    return sealed.version, sealed.encapsulation, unmapped(sealed.ip), sealed.port
 
 
 def _options(octets: bytes) -> list[tuple[int, bytes]]:

@@ -11,8 +11,9 @@ from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 from typing import Any
 
-from captures.aero.control import read_dhcp, read_discovery
+from captures.aero.control import read_advertisement, read_dhcp, read_discovery
 from captures.aero.records import (
+    ADVERTISEMENT,
     AERO_PORT,
     DHCP_CLIENT,
     DHCP_SERVER,
@@ -22,6 +23,8 @@ from captures.aero.records import (
     ICMPV6,
     IPIP,
     IPV6,
+    ROUTER_ADVERTISEMENT,
+    SOLICITATION,
     UDP,
     Address,
     FragmentHeader,
@@ -182,7 +185,9 @@ def _icmp(ip: Ip, content: bytes) -> dict[str, Any]:
     if kind in ICMP_ERRORS[ip.version]:
         number = sequence if ip.version == 4 else ident << 16 | sequence
         return {"icmp": (kind, code, number), "quoted": read_ip(content[8:])}
-    if ip.version == 6 and kind in (135, 136):
+    if ip.version == 6 and kind == ROUTER_ADVERTISEMENT:
+        return {"advertisement": read_advertisement(content)}
+    if ip.version == 6 and kind in (SOLICITATION, ADVERTISEMENT):
         good = _sum(_pseudo(ip, len(content)) + content) == 0xFFFF
         return {"discovery": read_discovery(content, good)}
     return {}

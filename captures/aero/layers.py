@@ -105,6 +105,19 @@ class AeroLinkLayer(Packet):  # type: ignore[misc, unused-ignore]
     fields_desc = [ShortField("kind", 256), ShortField("port", 0), IP6Field("ip", "::")]  # noqa: RUF012
 
 
+class InterfaceId(Packet):  # type: ignore[misc, unused-ignore]
+    """The relay's Interface-ID: the way back to the client, sealed by the Server."""
+
+    name = "AERO interface-id"
+    fields_desc = [  # noqa: RUF012
+        ByteField("version", 1),
+        ByteField("encapsulation", 0),
+        ShortField("port", 0),
+        IP6Field("ip", "::"),
+        StrFixedLenField("mac", bytes(8), 8),
+    ]
+
+
 class Dhcp6Option(_Option):
     """One DHCPv6 option, its content unread: how to read it depends on where it is."""
 

@@ -31,6 +31,17 @@ class Server:
 
 
 @dataclass(frozen=True, slots=True)
+class Lan:
+    """A link downstream of a Client, recorded at its node."""
+
+    node: str
+    mode: str
+    """ "slaac", "dhcp", "off-link"."""
+    prefix: IPv6Network
+    """The /64 of the link."""
+
+
+@dataclass(frozen=True, slots=True)
 class Client:
     """An AERO Client."""
 
@@ -44,6 +55,13 @@ class Client:
     """The NATs it is behind, outermost first."""
     host: str | None
     model: str
+    downstream: tuple[Lan, ...] = ()
+    own: frozenset[Address] = frozenset()
+    """Addresses of its prefixes that its AERO interface holds."""
+
+    def covers(self, address: Address) -> bool:
+        """Whether an address is in one of its prefixes."""
+        return any(address.version == prefix.version and address in prefix for prefix in self.prefixes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +147,7 @@ class AeroLink:
             if address == server.address:
                 return server.name
         for client in self.clients.values():
-            if any(address.version == prefix.version and address in prefix for prefix in client.prefixes):
+            if client.covers(address):
                 return client.name
             if address in {aero_address(prefix) for prefix in client.prefixes}:
                 return client.name
@@ -143,7 +161,7 @@ class AeroLink:
     def steps(self) -> list[tuple[str, float, float]]:
         """(title, begin, end) of the script's steps."""
         marks = [(event["title"], event["t"]) for event in self.events if event["event"] == "step"]
-        ends = [when for _title, when in marks[1:]] + [float("inf")]
+        ends = [*(when for _title, when in marks), float("inf")][1:]
         return [(title, begin, end) for (title, begin), end in zip(marks, ends, strict=True)]
 
     def said(self, node: str, event: str) -> list[Object]:
@@ -183,6 +201,8 @@ def _client(name: str, facts: Object) -> Client:
         tuple(facts["nats"]),
         facts["host"],
         facts["model"],
+        tuple(Lan(one["node"], one["mode"], IPv6Network(one["prefix"])) for one in facts.get("downstream", ())),
+        frozenset(map(ip_address, facts.get("own", ()))),
     )
 
 

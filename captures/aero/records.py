@@ -9,7 +9,7 @@ Address = IPv4Address | IPv6Address
 
 ICMP, IPIP, UDP, IPV6, FRAGMENT, ICMPV6 = 1, 4, 17, 41, 44, 58
 AERO_PORT, GUE_PORT, DHCP_CLIENT, DHCP_SERVER = 8060, 6080, 546, 547
-SOLICITATION, ADVERTISEMENT = 135, 136
+ROUTER_ADVERTISEMENT, SOLICITATION, ADVERTISEMENT = 134, 135, 136
 SERVER_ADDRESSES = 1 << 32
 """Interface identifiers below this are Servers' and Relays' (spec §4)."""
 DHCP_TYPES = {
@@ -112,6 +112,27 @@ class Discovery:
 
 
 @dataclass(frozen=True, slots=True)
+class OfferedPrefix:
+    """Prefix Information of a Router Advertisement (RFC 4861 §4.6.2)."""
+
+    prefix: IPv6Network
+    on_link: bool
+    autonomous: bool
+    valid: int
+    preferred: int
+
+
+@dataclass(frozen=True, slots=True)
+class Advertisement:
+    """A Router Advertisement on a link downstream of a Client."""
+
+    lifetime: int
+    """Of the router, seconds."""
+    managed: bool
+    prefixes: tuple[OfferedPrefix, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Delegated:
     """One prefix of an IA_PD."""
 
@@ -141,6 +162,8 @@ class Dhcp:
     link_address: IPv6Address | None = None
     peer_address: IPv6Address | None = None
     interface_id: bytes | None = None
+    way_back: tuple[int, int, Address, int] | None = None
+    """Interface-ID as AERO makes it: version, encapsulation, address, port."""
     supplied: tuple[tuple[Address, int], ...] = ()
     """Option 79s in the RSOO (66)."""
     relay_port: int | None = None
@@ -176,6 +199,7 @@ class Frame:
     carried: int = 0
     """Octets of the inner packet here, padding included."""
     discovery: Discovery | None = None
+    advertisement: Advertisement | None = None
     dhcp: Dhcp | None = None
     echo: tuple[str, int, int] | None = None
     """("request" or "reply", identifier, sequence) of the innermost packet."""

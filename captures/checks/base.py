@@ -92,9 +92,7 @@ def _nearest(word: str, known: Iterable[str]) -> str:
 
 def required(run: Run, *requirements: str) -> str:
     """Requirements, and the scenario that the lab is: what a check proves of it, it proves there only."""
-    lab = str(run.lab["lab"]).upper()
-    scenarios = [lab] if lab.startswith("SC-") else [f"SC-{lab}"] if lab.startswith("IETF") else []
-    return ", ".join([*requirements, *scenarios])
+    return ", ".join(filter(None, [*requirements, run.scenario]))
 
 
 def evidence(frames: Iterable[Framed], shown: int = FRAMES_SHOWN) -> list[dict[str, Any]]:

@@ -1,11 +1,11 @@
-"""Check "cmd-interface": what the central mobility database's interface carries (spec CMD-1, SC-IETF83)."""
+"""Check "cmd-interface": what the central mobility database's interface carries (spec CMD-1)."""
 
 from __future__ import annotations
 
 from collections import Counter
 
 from captures import tunnels
-from captures.checks.base import Result, Tally, check
+from captures.checks.base import Result, Tally, check, required
 from captures.records import ICMPV6, MOBILITY, UDP, Packet
 from captures.run import Run
 
@@ -19,7 +19,7 @@ def cmd_interface(run: Run) -> list[Result]:
     lookups = run.mode == "direct" and run.repository_port is not None
     tally = Tally(
         "cmd-interface.content",
-        "CMD-1, SC-IETF83",
+        required(run, "CMD-1"),
         "The CMD's interface carries control traffic only",
         ("repository look-ups, " if lookups else "")
         + "Mobility Header and Neighbour Discovery, nothing else"

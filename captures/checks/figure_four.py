@@ -11,7 +11,8 @@ from itertools import pairwise
 from captures.checks.base import Framed, Result, Tally, check, milliseconds
 from captures.checks.local_access.facts import between
 from captures.records import Packet, RouterAdvertisement
-from captures.run import Attachment, Run
+from captures.run import Run
+from captures.walk import Attachment
 
 OWN_RA = "RA of a DLIF, prefix preferred, preference medium"
 MOVED = "HO-9, RA-3, RA-5, RA-7, LIPA-2"

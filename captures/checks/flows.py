@@ -1,4 +1,4 @@
-"""Check "flows": sessions survive every move (spec SC-FIG1, SC-IETF83, HO-9, HO-10)."""
+"""Check "flows": sessions survive every move (spec HO-9, HO-10)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from statistics import median
 
 from captures.checks.base import Result, Tally, check, milliseconds, plural, required
 from captures.flows import LOCAL, FlowReport, analyse
-from captures.run import INFINITY, Run
+from captures.run import Run
+from captures.walk import INFINITY
 
 Bound = float | dict[str, float]
 """One bound for all flows, or one per flow name or kind ("*" for the rest)."""
@@ -32,16 +33,18 @@ def flows(
         if names is not None and report.flow.name not in names:
             continue
         results += [
-            _constant(report),
+            _constant(run, report),
             _path(run, report),
-            _loss(report, _bound(report, max_lost), _bound(report, max_lost_elsewhere)),
+            _loss(run, report, _bound(report, max_lost), _bound(report, max_lost_elsewhere)),
         ]
         if report.gaps:
-            results.append(_gaps(report, _bound(report, max_gap_ms)))
+            results.append(_gaps(run, report, _bound(report, max_gap_ms)))
     if results and max_median_gap_ms is not None:
         results.append(_median(run, reports, max_median_gap_ms, median_of))
     if not results:
-        results.append(Tally("flows", "SC-FIG1", "Flows survive", "at least one flow").result("", "no flow started"))
+        results.append(
+            Tally("flows", required(run, "HO-9"), "Flows survive", "at least one flow").result("", "no flow started")
+        )
     return results
 
 
@@ -54,11 +57,11 @@ def _bound(report: FlowReport, bound: Bound) -> float:
     return float("inf")
 
 
-def _constant(report: FlowReport) -> Result:
+def _constant(run: Run, report: FlowReport) -> Result:
     flow = report.flow
     tally = Tally(
         f"flows.{flow.name}.addresses",
-        "SC-FIG1",
+        required(run, "HO-9", "HO-10"),
         f"{flow.name}: source and destination never change",
         f"{flow.source} ↔ {flow.destination} from first to last packet",
     )
@@ -98,12 +101,12 @@ def _path(run: Run, report: FlowReport) -> Result:
     return tally.result(", ".join(texts), "no packet of the flow on a serving gateway's core link")
 
 
-def _gaps(report: FlowReport, limit: float) -> Result:
+def _gaps(run: Run, report: FlowReport, limit: float) -> Result:
     flow = report.flow
     usual = f", usual interval {milliseconds(report.interval)}" if report.interval is not None else ""
     tally = Tally(
         f"flows.{flow.name}.gap",
-        "SC-IETF83, HO-9",
+        required(run, "HO-9"),
         f"{flow.name}: keeps flowing after every move",
         f"longest silence around a move ≤ {limit:g} ms",
     )
@@ -139,11 +142,11 @@ def _median(run: Run, reports: list[FlowReport], limit: float, move: int | None)
     return tally.result(f"median {middle:.1f} ms of {plural(len(gaps), 'interruption')}")
 
 
-def _loss(report: FlowReport, limit: float, elsewhere: float) -> Result:
+def _loss(run: Run, report: FlowReport, limit: float, elsewhere: float) -> Result:
     flow = report.flow
     tally = Tally(
         f"flows.{flow.name}.loss",
-        "SC-FIG1",
+        required(run, "HO-9", "HO-10"),
         f"{flow.name}: loss only while moving",
         "no octet missing, no reset"
         if flow.protocol == "tcp"

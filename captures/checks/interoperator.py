@@ -11,7 +11,8 @@ from captures.checks.signalling.conversation import name
 from captures.decode import inside
 from captures.exchanges import Exchange, Registration, registrations
 from captures.records import Capture, MobilityMessage, Packet
-from captures.run import Attachment, Run
+from captures.run import Run
+from captures.walk import Attachment
 
 TAIL = 0.1
 """Seconds before a stay's end in which what came in may still be on its way out."""

@@ -70,6 +70,7 @@ def _compared(run: Run, dump: KernelDump) -> list[Compared]:
         ("anchor route", {(str(network(route["dst"])),) for route in anchored}, set(dump.named("anchor-route"))),
         ("unreachable aggregate", {(dst,) for dst in aggregates}, {(str(run.gateways[dump.gateway].pool),)}),
         ("uplink rule", {(str(prefix),) for prefix in dump.uplinks()}, set(dump.named("uplink"))),
+        ("rule for what arrives", {(rule["table"],) for rule in dump.arrivals()}, {("main",)}),
         ("gate: peer", set(sets.get("peers", ())), set(dump.named("tunnel"))),
         (
             "gate: source",
@@ -109,7 +110,7 @@ def _unnamed(dump: KernelDump) -> list[str]:
         peer = dump.peer(route)
         if peer is not None and str(peer) not in tunnels:
             problems.append(f"route {route['dst']} into a tunnel to {peer} that is not there")
-    for rule in dump.own_rules():
+    for rule in (rule for rule in dump.own_rules() if rule not in dump.arrivals()):
         ends = [end for end in (rule.get("src"), rule.get("dst")) if end not in (None, "all")]
         if rule["priority"] >= 900 and not any(end in text for end in ends):
             problems.append(f"rule {rule['priority']} for {' '.join(ends) or 'everything'} belongs to nothing")

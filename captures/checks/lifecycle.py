@@ -11,7 +11,8 @@ from typing import Any
 
 from captures.checks.base import Result, Tally, check, milliseconds, plural
 from captures.exchanges import Exchange, accepting, pair
-from captures.run import Attachment, Run
+from captures.run import Run
+from captures.walk import Attachment
 
 UNKNOWN, NEW_INTERFACE = 4, 1
 """Handoff Indicators of an end (R5213 §6.9.1.4), and of a node that comes back after it (spec AMB-16)."""

@@ -16,7 +16,8 @@ from collections.abc import Callable
 from captures.checks.base import Result, Tally, check, milliseconds
 from captures.exchanges import REFRESH
 from captures.records import MobilityMessage
-from captures.run import Attachment, Run
+from captures.run import Run
+from captures.walk import Attachment
 
 Word = tuple[str, str, str]
 """(kind, sender, receiver)."""

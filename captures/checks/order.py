@@ -11,8 +11,9 @@ from captures.checks.base import Result, Tally, check, milliseconds
 from captures.decode import inside
 from captures.exchanges import Arrivals, Exchange, Registration, accepting, registrations
 from captures.records import UDP, MobilityMessage, Packet, RouterAdvertisement
-from captures.run import Attachment, Run
+from captures.run import Run
 from captures.tunnels import Tunnelled, read
+from captures.walk import Attachment
 
 
 @check("order")

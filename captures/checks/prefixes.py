@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from captures.checks.base import Result, Tally, check, required
 from captures.records import RouterAdvertisement
-from captures.run import Attachment, Run
+from captures.run import Run
+from captures.walk import Attachment
 
 JOINING = 0.01
 """Seconds in which a station that joins a cell may hear what another one sends to nobody there: its port is new."""

@@ -9,7 +9,8 @@ from collections.abc import Callable
 
 from captures.checks.base import Result, Tally, check, milliseconds, plural
 from captures.records import RouterAdvertisement, eui64
-from captures.run import Attachment, Run
+from captures.run import Run
+from captures.walk import Attachment
 
 
 @check("ra")

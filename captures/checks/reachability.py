@@ -1,14 +1,15 @@
-"""Check "reachability": every address of the node answers pings from every correspondent (spec SC-IETF83)."""
+"""Check "reachability": every address of the node answers pings from every correspondent (spec ATT-10, HO-6, HO-9)."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from ipaddress import IPv6Address, IPv6Network
 
-from captures.checks.base import Result, Tally, check, plural
+from captures.checks.base import Result, Tally, check, plural, required
 from captures.decode import inside
 from captures.records import ECHO_REPLY, ECHO_REQUEST, Capture, Packet
-from captures.run import Attachment, Run
+from captures.run import Run
+from captures.walk import Attachment
 
 
 @check("reachability")
@@ -36,7 +37,7 @@ def _one(
     prefixes = run.prefixes.get((last.mobile, gateway), [])
     tally = Tally(
         f"reachability.{last.mobile}.{correspondent}.{gateway}",
-        "SC-IETF83",
+        required(run, *(("ATT-10",) if gateway == run.home(last.gateway) else ("HO-6", "HO-9"))),
         f"{correspondent} reaches {last.mobile}'s address of {gateway}",
         f"echo replies from {', '.join(map(str, prefixes)) or 'a prefix of ' + gateway} at {correspondent}"
         + (f" while {last.mobile} is at {last.gateway}" if after_last_move else ""),

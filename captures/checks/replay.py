@@ -9,8 +9,9 @@ from __future__ import annotations
 from typing import Any
 
 from captures.checks.base import Result, Tally, check
+from captures.injected import is_injected, rejects
 from captures.records import Logged, MobilityMessage
-from captures.run import Run, is_injected, rejects
+from captures.run import Run
 
 VOLATILE = ("counters",)
 """What rejecting a message may change in a state dump: it is counted."""

@@ -11,7 +11,8 @@ from captures.checks.base import Result, Tally, check, milliseconds
 from captures.checks.lifecycle import agent_dumps
 from captures.exchanges import REFRESH, pair
 from captures.records import MobilityMessage
-from captures.run import Attachment, Run
+from captures.run import Run
+from captures.walk import Attachment
 
 PER_SECOND = 3
 """PBUs to one node in a second (RFC 8885 §3.6)."""

@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections import Counter
 
 from captures import tunnels
-from captures.checks.base import Framed, Result, Tally, check, plural
+from captures.checks.base import Framed, Result, Tally, check, plural, required
 from captures.decode import inside
 from captures.flows import RETURNING
 from captures.records import Packet
-from captures.run import Attachment, Run
+from captures.run import Run
 from captures.tunnels import Tunnelled
+from captures.walk import Attachment
 
 
 @check("tunnel")
@@ -144,7 +145,7 @@ def _all_through_anchor(run: Run) -> Result:
     """Classic mode: an access gateway forwards nothing of a node itself (RFC 5213 §6.10.5)."""
     tally = Tally(
         "tunnel.anchor",
-        "SC-IETF87",
+        required(run, "HO-10"),
         "Everything from and to the home network goes through the anchor",
         "on the core links of the gateways no packet with a home address outside a tunnel",
     )

@@ -6,7 +6,8 @@ from captures.records import MobilityMessage, RouterAdvertisement
 from captures.report import aero, haaro
 from captures.report.arrows import Arrow, Step
 from captures.report.svg import drawing, line, path, rect, text, title, width_of
-from captures.run import Attachment, Run
+from captures.run import Run
+from captures.walk import Attachment
 
 WIDTH = 1120.0
 LEFT = 150.0

@@ -12,7 +12,7 @@ How a further protocol is added: one more entry in the table PROTOCOLS at the en
     prefs     table of Pref, by name; optional
     table     Wireshark's dissector table to hook into, as "ip.proto", and
     value     the number there. Who is registered for it already (Wireshark, or an entry above) is called first.
-    ahead     function(tvb) that says which octets these get to see, nil for none; optional: all of them
+    part      function(tvb) that says which octets these get to see, nil for none; optional: all of them
     dissect   function(tvb, pinfo, tree, proto)
 and nothing else: the loop behind the table registers it. `dissect` reads octets from the network: it must ask for a
 range only after it knows that the octets are there.
@@ -288,6 +288,18 @@ local aero = {
     mac = ProtoField.bytes("roamlab.aero.auth.mac", "MAC", base.SPACE),
     timestamp = ProtoField.uint64("roamlab.aero.auth.timestamp", "Timestamp (1/65536 s)", base.DEC),
     seen_size = ProtoField.uint16("roamlab.aero.observed.size", "Inner size seen", base.DEC),
+    nonce = ProtoField.bytes("roamlab.aero.nonce", "Nonce", base.SPACE),
+    route = ProtoField.ipv6("roamlab.aero.route", "Prefix"),
+    route_length = ProtoField.uint8("roamlab.aero.route.length", "Prefix length", base.DEC),
+    route_lifetime = ProtoField.uint32("roamlab.aero.route.lifetime", "Lifetime (s)", base.DEC),
+    trigger = ProtoField.bytes("roamlab.aero.redirected", "Start of the packet that caused it", base.SPACE),
+    predirect = ProtoField.bool("roamlab.aero.predirect", "Predirect", 8, nil, 0x80),
+    framing = ProtoField.string("roamlab.aero.framing", "Framing"),
+    destination = ProtoField.ipv6("roamlab.aero.nd.destination", "Destination"),
+    supplied = ProtoField.string("roamlab.aero.dhcp.option", "DHCPv6 option"),
+    identifier_version = ProtoField.uint8("roamlab.aero.dhcp.interface_id.version", "Version", base.DEC),
+    identifier_mac = ProtoField.bytes("roamlab.aero.dhcp.interface_id.mac", "MAC", base.SPACE),
+    replay = ProtoField.uint64("roamlab.aero.dhcp.auth.replay", "Replay value", base.DEC),
 }
 
 local aero_expert = {
@@ -345,6 +357,15 @@ local SUBTYPES = {
     },
 }
 
+-- Sixteen octets as an IPv6 address is written, without abbreviations.
+local function hex_groups(octets)
+    local groups = {}
+    for at = 0, 14, 2 do
+        groups[#groups + 1] = string.format("%02x%02x", octets:get_index(at), octets:get_index(at + 1))
+    end
+    return table.concat(groups, ":")
+end
+
 local function add_nd_option(tree, data)
     local kind, size = data(0, 1):uint(), data:len()
     if (kind == 1 or kind == 2) and size == 24 then
@@ -355,6 +376,20 @@ local function add_nd_option(tree, data)
         item:add(aero.link_id, data(4, 1))
         item:add(aero.preference, data(5, 1))
         item:append_text(": " .. add_lladdr(item, data(6, 18)))
+    elseif kind == 14 then
+        tree:add(aero.nonce, data(2))
+    elseif kind == 24 and size >= 8 then
+        local item = tree:add(data, "RIO")
+        local octets = ByteArray.new()
+        for at = 8, math.min(size, 24) - 1 do
+            octets:append(data(at, 1):bytes())
+        end
+        octets:set_size(16)
+        item:add(aero.route, data(8, math.min(size, 24) - 8), Address.ipv6(hex_groups(octets)))
+        item:add(aero.route_length, data(2, 1))
+        item:add(aero.route_lifetime, data(4, 4))
+    elseif kind == 4 and size > 8 then
+        tree:add(aero.trigger, data(8))
     elseif kind == 253 and size >= 8 and data(2, 2):uint() == EXPERIMENT then
         local known = SUBTYPES[data(4, 1):uint()]
         local item = tree:add(data, known and known.name or "AERO experimental option")
@@ -368,16 +403,23 @@ local function add_nd_option(tree, data)
     end
 end
 
--- Neighbor Discovery of an inner IPv6 packet that is here whole; Wireshark reads six octets of a link-layer address.
-local function add_discovery(root, packet)
-    local message = packet(40)
-    local name = ND_NAMES[message(0, 1):uint()]
-    if not name or message:len() < 24 then
+-- A Predirect or Redirect in either framing (§6.6), or Neighbor Discovery; nil for anything else.
+local function add_message(root, message, name, framing)
+    local redirects = name == "Redirect"
+    if not name or message:len() < (redirects and 40 or 24) then
         return nil
+    end
+    if redirects and message(4, 1):bitfield(0, 1) == 1 then
+        name = "Predirect"
     end
     local tree = root:add(aero.message, message, name)
     tree:add(aero.target, message(8, 16))
-    local at = message(0, 1):uint() == REDIRECT and 40 or 24
+    if redirects then
+        tree:add(aero.framing, message(0, 1), framing)
+        tree:add(aero.predirect, message(4, 1))
+        tree:add(aero.destination, message(24, 16))
+    end
+    local at = redirects and 40 or 24
     while at + 8 <= message:len() do
         local size = message(at + 1, 1):uint() * 8
         if size == 0 or at + size > message:len() then
@@ -388,6 +430,22 @@ local function add_discovery(root, packet)
         at = at + size
     end
     return name
+end
+
+-- Neighbor Discovery of an inner IPv6 packet that is here whole; Wireshark reads six octets of a link-layer address.
+local function add_discovery(root, packet)
+    local message = packet(40)
+    return add_message(root, message, ND_NAMES[message(0, 1):uint()], "nd")
+end
+
+-- Whether the port in hand is one of an inner packet: there UDP 8060 carries Predirects and Redirects (RFC 6706).
+local inside = false
+
+local function dissect_inside(name, tvb, pinfo, tree)
+    local inner, before = Dissector.get(name), inside
+    inside = true
+    pcall(inner.call, inner, tvb, pinfo, tree) -- shows what is malformed by itself, as below
+    inside = before
 end
 
 -- An inner packet, or what is here of one; `tvb` begins with it.
@@ -442,14 +500,17 @@ local function add_carried(tvb, pinfo, tree, root, plain, fragmented, dissect_in
         root:append_text(", code " .. plain)
         add_inner(tvb, pinfo, tree, root)
         if dissect_inner then
-            local inner = Dissector.get(version == 6 and "ipv6" or "ip")
-            pcall(inner.call, inner, tvb, pinfo, tree) -- shows what is malformed by itself, as below
+            dissect_inside(version == 6 and "ipv6" or "ip", tvb, pinfo, tree)
         end
     elseif first == 4 or first == 41 then
         root:add(aero.code, fragmented)
         root:append_text(", code " .. fragmented)
         if add_fragment(tvb, root) then
-            add_inner(tvb(8):tvb(), pinfo, tree, root)
+            local whole = tvb(8):tvb()
+            add_inner(whole, pinfo, tree, root)
+            if dissect_inner then
+                dissect_inside(first == 41 and "ipv6" or "ip", whole, pinfo, tree)
+            end
         end
         pinfo.cols.info:append(" [AERO fragment]")
     else
@@ -458,7 +519,15 @@ local function add_carried(tvb, pinfo, tree, root, plain, fragmented, dissect_in
 end
 
 local function dissect_aero_udp(tvb, pinfo, tree, proto)
-    if tvb:captured_len() > 0 then
+    if inside and tvb:captured_len() > 0 and tvb(0, 1):uint() == 0 then
+        local root = tree:add(proto, tvb())
+        local name = add_message(root, tvb(0), "Redirect", "rfc6706")
+        if name then
+            pinfo.cols.info:append(" [AERO " .. name .. "]")
+        else
+            root:add_proto_expert_info(aero_expert.cut)
+        end
+    elseif tvb:captured_len() > 0 then
         add_carried(tvb, pinfo, tree, tree:add(proto, tvb()), "0", "0F", true)
     end
 end
@@ -485,7 +554,96 @@ end
 
 local function dissect_aero_fragment(tvb, pinfo, tree, proto)
     if tvb:captured_len() > 0 then
+        add_carried(tvb, pinfo, tree, tree:add(proto, tvb()), "1", "1F", true)
+    end
+end
+
+local aero_proto -- has the preference
+
+-- IP in IP says nothing of AERO by itself (§2.3): shown as code 1 only where control messages are inside, or all of it
+-- where the preference says so.
+local function dissect_aero_plain(tvb, pinfo, tree, proto)
+    if tvb:captured_len() < 20 then
+        return
+    end
+    local six = tvb(0, 1):bitfield(0, 4) == 6
+    local control = six and tvb:captured_len() >= 40 and tvb(24, 2):uint() == 0xfe80
+    if control or aero_proto.prefs.minimal then
         add_carried(tvb, pinfo, tree, tree:add(proto, tvb()), "1", "1F", false)
+    end
+end
+
+-- DHCPv6 as AERO uses it (§6.9, §6.11): options 79 with a UDP port, the relay's Interface-ID, authentication.
+local RELAYED = { [12] = true, [13] = true }
+
+local DHCP_OPTIONS = {
+    [79] = {
+        name = "Client link-layer address", length = 20,
+        fits = function(data) return data(0, 2):uint() == 256 end,
+        show = function(item, data) return add_lladdr(item, data(2, 18)) end,
+    },
+    [18] = {
+        name = "Interface-ID of the relay", length = 28,
+        fits = function(data) return data(0, 1):uint() == 1 end,
+        show = function(item, data)
+            item:add(aero.identifier_version, data(0, 1))
+            item:add(aero.encapsulation, data(1, 1))
+            item:add(aero.identifier_mac, data(20, 8))
+            return add_lladdr(item, data(2, 18))
+        end,
+    },
+    [11] = {
+        name = "Authentication", length = 27,
+        fits = function(data) return data(0, 2):uint() == 0xfa02 end,
+        show = function(item, data)
+            item:add(aero.replay, data(3, 8))
+            item:add(aero.mac, data(11, 16))
+            return "HMAC-SHA-256/128"
+        end,
+    },
+}
+local RSOO, RELAY_MESSAGE = 66, 9
+
+local add_dhcp
+
+local function add_dhcp_options(root, data)
+    local at = 0
+    while at + 4 <= data:len() do
+        local code, size = data(at, 2):uint(), data(at + 2, 2):uint()
+        if at + 4 + size > data:len() then
+            return
+        end
+        local content, known = size > 0 and data(at + 4, size), DHCP_OPTIONS[code]
+        if not content then
+            known = nil -- such as Rapid Commit
+        elseif known and size == known.length and known.fits(content) then
+            local item = root():add(aero.supplied, data(at, 4 + size), known.name)
+            item:append_text(": " .. known.show(item, content))
+        elseif code == RSOO then
+            add_dhcp_options(root, content)
+        elseif code == RELAY_MESSAGE then
+            add_dhcp(root, content)
+        end
+        at = at + 4 + size
+    end
+end
+
+-- `root` makes the tree when there is something to show.
+add_dhcp = function(root, message)
+    local head = RELAYED[message(0, 1):uint()] and 34 or 4
+    if message:len() > head then
+        add_dhcp_options(root, message(head))
+    end
+end
+
+local function dissect_aero_dhcp(tvb, _pinfo, tree, proto)
+    local made
+    local function root()
+        made = made or tree:add(proto, tvb())
+        return made
+    end
+    if tvb:captured_len() > 0 then
+        add_dhcp(root, tvb(0))
     end
 end
 
@@ -716,7 +874,7 @@ local EXTENSIONS = {
 }
 
 -- What Wireshark is to read: nothing of messages it takes for malformed, and a reply up to the advertisement.
-local function ahead_of_haaro(tvb)
+local function part_for_wireshark(tvb)
     local present = tvb:captured_len()
     local kind = present > 0 and tvb(0, 1):uint() or 0
     if TESTS[kind] and present >= TESTS[kind].size then
@@ -853,9 +1011,49 @@ local PROTOCOLS = {
         title = "AERO, UDP encapsulation",
         fields = aero,
         experts = aero_expert,
+        prefs = { minimal = Pref.bool("All IP in IP is AERO", false, "Show code 1 on every packet of protocol 4 or 41") },
+        registered = function(proto) aero_proto = proto end,
         table = "udp.port",
         value = 8060,
         dissect = dissect_aero_udp,
+    },
+    {
+        name = "roamlab.aero_ipv4",
+        title = "AERO, minimal encapsulation of IPv4",
+        fields = {},
+        experts = {},
+        table = "ip.proto",
+        value = 4,
+        ahead = true, -- Wireshark's own cuts the octets to the inner packet's length: no padding would be left
+        dissect = dissect_aero_plain,
+    },
+    {
+        name = "roamlab.aero_ipv6",
+        title = "AERO, minimal encapsulation of IPv6",
+        fields = {},
+        experts = {},
+        table = "ip.proto",
+        value = 41,
+        ahead = true, -- Wireshark's own cuts the octets to the inner packet's length: no padding would be left
+        dissect = dissect_aero_plain,
+    },
+    {
+        name = "roamlab.aero_dhcp",
+        title = "AERO, what DHCPv6 says of it",
+        fields = {},
+        experts = {},
+        table = "udp.port",
+        value = 547,
+        dissect = dissect_aero_dhcp,
+    },
+    {
+        name = "roamlab.aero_dhcp_client",
+        title = "AERO, what DHCPv6 says of it to clients",
+        fields = {},
+        experts = {},
+        table = "udp.port",
+        value = 546,
+        dissect = dissect_aero_dhcp,
     },
     {
         name = "roamlab.aero_gue",
@@ -873,6 +1071,8 @@ local PROTOCOLS = {
         experts = {},
         table = "ip.proto",
         value = 44, -- over IPv4; over IPv6 Wireshark puts fragments together itself
+        -- Over IPv4 Wireshark takes each part for a packet of its own and finds it malformed.
+        alone = function(pinfo) return not tostring(pinfo.net_src):find(":", 1, true) end,
         dissect = dissect_aero_fragment,
     },
     {
@@ -882,7 +1082,7 @@ local PROTOCOLS = {
         experts = haaro_expert,
         table = "udp.port",
         value = 434,
-        ahead = ahead_of_haaro,
+        part = part_for_wireshark,
         dissect = dissect_haaro,
     },
 }
@@ -901,18 +1101,26 @@ local function register(entry)
     for name, preference in pairs(entry.prefs or {}) do
         proto.prefs[name] = preference
     end
+    if entry.registered then
+        entry.registered(proto)
+    end
     local hooks = DissectorTable.get(entry.table)
     local before = hooks:get_dissector(entry.value)
     function proto.dissector(tvb, pinfo, tree)
-        local seen = tvb
         if entry.ahead then
-            seen = entry.ahead(tvb)
+            entry.dissect(tvb, pinfo, tree, proto)
         end
-        if before and seen then
+        local seen = tvb
+        if entry.part then
+            seen = entry.part(tvb)
+        end
+        if before and seen and not (entry.alone and entry.alone(pinfo)) then
             -- It shows what is malformed in the tree by itself, and raises it here again.
             pcall(before.call, before, seen, pinfo, tree)
         end
-        entry.dissect(tvb, pinfo, tree, proto)
+        if not entry.ahead then
+            entry.dissect(tvb, pinfo, tree, proto)
+        end
         return math.max(tvb:captured_len(), 1) -- 0 would say that these octets are not ours
     end
     hooks:add(entry.value, proto)

@@ -15,10 +15,12 @@ from agents.dgw.freshness import ticks
 from agents.dgw.messages import compose_ack, compose_update
 from agents.wire.buffer import ipv6_checksum
 from agents.wire.mobility import BindingUpdate, push_mobility
-from agents.wire.mobility_codes import AckFlag, Handoff
+from agents.wire.mobility_codes import PBU_FLAGS, AckFlag, Handoff, UpdateFlag
 from agents.wire.mobility_options import HandoffIndicator, HomeNetworkPrefix, PreviousMaar
 from testbed.waiting import wait_until
 from topologies import traffic
+from topologies.dgw.basic import BasicLab
+from topologies.dgw.classic import HOME_POOL, LMA_ADDRESS
 from topologies.dgw.fuzzing import Fuzzer
 from topologies.dgw.plan import Gateway, Mobile
 from topologies.dgw.probing import CHECKSUM_AT, MOBILITY, Sender
@@ -28,20 +30,30 @@ pytestmark = pytest.mark.demo
 MESSAGES, WARM_UP, AT_ONCE = 10_000, 2_000, 40
 GROWTH = 1_500
 """KiB of resident memory that an agent may gain while it takes MESSAGES messages."""
+MOBILE = Mobile(1)
 PREFIXES = [IPv6Network(f"2001:db8:{pool}:1::/64") for pool in ("a1", "b2", "c3", "dead")]
+
+
+class ClassicLab(BasicLab):
+    """Three access gateways, two nodes."""
+
+    def plan(self, options):
+        return replace(super().plan(options), gateways=3, mobiles=2)
 
 
 class Flood:
     """Random messages to one agent: from a peer's own address, and from invented ones through an outsider."""
 
-    def __init__(self, run, target, address, prefix):
+    def __init__(self, run, target, address, prefix, mobile=MOBILE, flags=PBU_FLAGS):
+        """What an update that the target would accept says: `prefix`, `mobile`, `flags`."""
         self.run, self.target, self.address, self.prefix = run, target, IPv6Address(address), prefix
+        self.mobile, self.flags = mobile, flags
         self.peer, self.outsider = Sender(run, "dgw3"), Sender(run, "cn1")
         self.source = IPv6Address(Gateway(3).address)
         peers = [IPv6Address(Gateway(n).address) for n in (1, 2, 3, 4)]
         self.random, self.unsummed = random.Random(target), 0
         self.unsummed = self.lost()  # what an earlier flood lost
-        self.fuzzer = Fuzzer(self.random, self.address, [*peers, CMD], PREFIXES, [Mobile(1).mn_id, "x@y"])
+        self.fuzzer = Fuzzer(self.random, self.address, [*peers, CMD], [*PREFIXES, prefix], [mobile.mn_id, "x@y"])
 
     def pour(self, count):
         """Send `count` messages, never more at once than a socket's buffer holds."""
@@ -54,13 +66,14 @@ class Flood:
 
     def send_one(self):
         good = compose_update(
-            mn_id=Mobile(1).mn_id,
-            mac=Mobile(1).mac,
+            mn_id=self.mobile.mn_id,
+            mac=self.mobile.mac,
             prefixes=[self.prefix],
             handoff=Handoff.SAME_INTERFACE,
             sequence=self.random.randrange(65536),
             timestamp=ticks(time.time()),
             lifetime=300,
+            flags=self.flags,
         )
         kind = self.random.random()
         if kind < 0.6:
@@ -101,6 +114,46 @@ class Flood:
         return sum(int(row.split()[-1]) for row in rows if row.split()[1].endswith(":0087")) - self.unsummed
 
 
+def drown(role, flood):
+    """Ten thousand messages: the agent takes them, and grows no larger."""
+    run, node = flood.run, flood.target
+    flood.pour(WARM_UP)
+    before = flood.memory()
+    flood.pour(MESSAGES)
+    grown = flood.memory() - before
+    print(f"{role}: {before} KiB before, {grown:+} KiB after {MESSAGES} messages, {flood.lost()} lost")
+    assert flood.lost() < MESSAGES / 100
+    assert grown < GROWTH, role
+    counters = run.inspect(node)["agents"][run.agents[node].name]["counters"]
+    assert counters["rejected"] > MESSAGES / 10
+
+
+@pytest.mark.requirement("BAD-FLOOD")
+@pytest.mark.requirement("SC-BADINPUT")
+def test_ten_thousand_messages_to_the_anchor_of_classic_mode(deploy):
+    """Alive afterwards, no larger, and what it forwards goes on; its node hands over as ever"""
+    run = deploy(ClassicLab(), mode="classic")
+    traffic.echo_server(run, "cn1")
+    pids = {node: agent.pid for node, agent in run.agents.items()}
+    for mobile in ("mn1", "mn2"):
+        run.net.attach(mobile, "cell1")
+    address, other = (traffic.address_in(run, mobile, HOME_POOL) for mobile in ("mn1", "mn2"))
+    flow = traffic.echo(run, "session", "mn1", address, "cn1")
+    home, theirs = (str(IPv6Network((one, 64), strict=False)) for one in (address, other))
+    # Of mn2, whose session follows whoever registers it, as it must: mn1's stays where it is.
+    flood = Flood(run, "lma", LMA_ADDRESS, IPv6Network(theirs), Mobile(2), UpdateFlag.ACKNOWLEDGE | UpdateFlag.PROXY)
+    drown("lma", flood)
+    traffic.wait_for_progress([flow], 20)
+    assert {node: agent.pid for node, agent in run.agents.items()} == pids
+    assert all(agent.running for agent in run.agents.values())
+    bindings = run.inspect("lma")["agents"]["lma"]["bindings"]
+    assert bindings[home]["care_of"] == Gateway(1).address
+    for mobile in ("mn1", "mn2"):
+        run.net.move(mobile, "cell2")
+    back = traffic.echo(run, "session-2", "mn2", other, "cn1")
+    traffic.wait_for_progress([flow, back], 20)
+
+
 @pytest.mark.requirement("BAD-FLOOD")
 @pytest.mark.requirement("SC-BADINPUT")
 def test_ten_thousand_messages_to_every_role(deploy):
@@ -120,16 +173,7 @@ def test_ten_thousand_messages_to_every_role(deploy):
         if role == "anchor":
             run.net.move("mn1", "cell2")
             traffic.address_in(run, "mn1", Gateway(2).pool)
-        flood = Flood(run, node, where, prefix)
-        flood.pour(WARM_UP)
-        before = flood.memory()
-        flood.pour(MESSAGES)
-        grown = flood.memory() - before
-        print(f"{role}: {before} KiB before, {grown:+} KiB after {MESSAGES} messages, {flood.lost()} lost")
-        assert flood.lost() < MESSAGES / 100
-        assert grown < GROWTH, role
-        counters = run.inspect(node)["agents"][run.agents[node].name]["counters"]
-        assert counters["rejected"] > MESSAGES / 10
+        drown(role, Flood(run, node, where, prefix))
     assert {node: agent.pid for node, agent in run.agents.items()} == pids
     assert all(agent.running for agent in run.agents.values())
     run.net.move("mn2", "cell2")

@@ -32,10 +32,9 @@ def test_twenty_nodes_run_on_two_cpus_in_little_memory(deploy, two_cpus):
     assert 100 < verdict.metrics["memory_mb"] < 2048
 
 
-@pytest.mark.stock
 @pytest.mark.requirement("SC-CMDMODES")
 def test_the_modes_differ_where_the_cmd_is_far(deploy):
-    """PBU to usable tunnels: proxy ≤ locator ≤ relay (spec SC-CMDMODES)."""
+    """PBU to usable tunnels: proxy ≤ locator ≤ relay (spec SC-CMDMODES); emulated, test_mode_comparison tells."""
     if refusal("netem"):
         pytest.skip(f"this kernel has no netem: {refusal('netem')}")
     took = {}

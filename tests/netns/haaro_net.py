@@ -1,6 +1,6 @@
 """A backbone, a home agent, and sites on access lines, for tests of HAARO processes on the real kernel.
 
-    nX --- X ===lines=== core --- ha        X = a, b (c): 198.51.100.0/28 apart; home prefix and sites via ha
+nX --- X ===lines=== core --- ha        X = a, b (c): 198.51.100.0/28 apart; home prefix and sites via ha
 """
 
 from __future__ import annotations

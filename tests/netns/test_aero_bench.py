@@ -2,20 +2,25 @@
 
 import pytest
 
-from topologies.bench import aero, blasting
+from topologies.bench import aero, attaching, blasting
 
 pytestmark = pytest.mark.netns
 
 
 def test_figures_of_a_small_run(monkeypatch):
     monkeypatch.setattr(aero, "SIZES", (64,))
-    monkeypatch.setattr(aero, "ENCAPSULATIONS", {"minimal": aero.ENCAPSULATIONS["minimal"]})
+    monkeypatch.setattr(aero, "WAYS", {"minimal": aero.WAYS["minimal"]})
+    monkeypatch.setattr(attaching, "CLIENTS", 40)
+    monkeypatch.setattr(attaching, "STAY", 0.5)
+    monkeypatch.setattr(attaching, "ROUNDS", 1)
     for name, value in (("ROUNDS", 1), ("SECONDS", 0.3), ("TCP_SECONDS", 1)):
         monkeypatch.setattr(blasting, name, value)
     told = []
     outcome = aero.run(told.append)
     figures = outcome["figures"]
-    assert set(figures) == {"vxlan_64", "vxlan_tcp", "minimal_64", "minimal_tcp", "minimal_64_core"}
+    moved = {"vxlan_64", "vxlan_tcp", "minimal_64", "minimal_tcp", "minimal_64_core"}
+    attached = {"attach_ms", "attach_rate", "attach_rate_core", "attach_loaded_ms", "memory_40", "idle_load_40"}
+    assert set(figures) == moved | attached
     for figure in figures.values():
         assert figure["value"] > 0
     one = figures["minimal_64"]
@@ -23,3 +28,6 @@ def test_figures_of_a_small_run(monkeypatch):
     core = figures["minimal_64_core"]
     assert core["met"] == (core["value"] >= core["goal"] == 60_000)
     assert "minimal: 64 octets" in told
+    assert "attach: 40 Clients" in told
+    assert figures["memory_40"]["anchor"] < figures["memory_40"]["value"] + 1
+    assert figures["attach_ms"]["value"] < 1000

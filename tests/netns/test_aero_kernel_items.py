@@ -164,6 +164,44 @@ def test_everything_but_outer_packets_goes_into_the_aero_interface(node, family,
     assert read(node, 0.1) is None
 
 
+@pytest.mark.requirement("MODEL-4", "MODEL-R1", "CLI-13")
+@pytest.mark.parametrize(("family", "far", "own"), [(socket.AF_INET6, FAR, OWN), (socket.AF_INET, FAR4, OWN4)])
+def test_a_routers_own_packets_have_the_address_that_its_interface_lacks(node, family, far, own):
+    version = ip_address(own).version
+    host = IPv6Interface(f"{own}/128") if version == 6 else IPv4Interface(f"{own}/32")
+    install(node, *HOLES, ADDRESSES[0], Address("lo", host), DefaultRoute("aero0", version, ip_address(own)))
+    with sender(node, family) as plain:
+        plain.sendto(b"inner", (far, 9))
+    packet = read(node)
+    assert packet
+    source = packet[8:24] if version == 6 else packet[12:16]
+    assert str(ip_address(source)) == own
+
+
+@pytest.mark.requirement("MODEL-R4")
+def test_duplicates_are_detected_downstream_even_where_that_was_switched_off(node):
+    lan = IPv6Interface("2001:db8:1000:a001::1/64")
+    node.sysctl(lan__accept_dad=0)
+    node.sysctl(lan__dad_transmits=0)
+    node.host.batch(f"addr add {lan.ip}/64 dev eth0 nodad")
+    install(node, Routing(True), Address("lan", lan, dad=True))
+    shown = ["ip", "-6", "-o", "addr", "show", "dev", "lan", "scope", "global"]
+    wait_until("DAD to fail", lambda: "dadfailed" in node.run(*shown))
+    leave(node)
+    settings = node.run("sysctl", "-n", "net.ipv6.conf.lan.accept_dad", "net.ipv6.conf.lan.dad_transmits")
+    assert settings.split() == ["0", "0"]
+
+
+@pytest.mark.requirement("MODEL-R3")
+def test_a_prefix_of_a_node_downstream_is_routed_without_an_address_in_it(node):
+    away = IPv6Network("2001:db8:1000:a003::/64")
+    near = IPv6Interface("2001:db8:1000:a001::1/64")
+    node.host.batch(f"addr add {away[7]}/128 dev eth0 nodad", f"addr add {near.network[2]}/64 dev eth0 nodad")
+    install(node, Routing(True), BlackHole(PREFIX), Address("lan", near), PrefixRoute("lan", away))
+    node.run("ping", "-6", "-c1", "-W2", "-I", str(near.ip), str(away[7]))
+    assert str(away.network_address)[:-2] not in node.run("ip", "-6", "-o", "addr", "show", "dev", "lan")
+
+
 @pytest.mark.requirement("FRAG-10")
 @pytest.mark.parametrize(
     ("family", "far", "own", "level", "option"),
@@ -264,12 +302,18 @@ def test_installing_again_changes_nothing_and_what_an_earlier_node_left_is_clear
     once = state(node)
     install(node, *HOLES, *ADDRESSES, *DEFAULTS)
     assert state(node) == once
+    install(
+        node, Address("lo", IPv6Interface("2001:db8:1000:a000::9/128")), Address("lan", IPv4Interface("192.0.2.18/32"))
+    )
     with node.entered():
         node.tun.close()  # as if killed: rules and black holes stay
         assert "unreachable" in node.run("ip", "-6", "route")
         again = Kernel([ip_address(UNDERLAY), ip_address(UNDERLAY4)], ["eth0"])
         again.clear_leftovers()
         again.close()
+        left = node.run("ip", "-o", "addr", "show", "scope", "global")
+        assert "a000::9/128" not in left
+        assert "192.0.2.18" not in left
         node.kernel.close()
     node.gone = True
     assert state(node) == node.before
@@ -279,20 +323,22 @@ def test_installing_again_changes_nothing_and_what_an_earlier_node_left_is_clear
 def test_radvd_takes_what_is_rendered(tmp_path):
     subnet = IPv6Network("2001:db8:1000:a001::/64")
     links = [
-        (Downstream("lan0", subnet, 60, 290), ()),
-        (Downstream("lan1", subnet, 60, 290, on_link=False), ()),
-        (Downstream("lan2", None, 60, 290, managed=True), ()),
-        (Downstream("lan3", None, 0, 0), (subnet,)),
+        (Downstream("lan0", subnet, 60, 290), {}),
+        (Downstream("lan1", subnet, 60, 290, on_link=False), {}),
+        (Downstream("lan2", None, 60, 290, managed=True), {}),
+        (Downstream("lan3", None, 0, 0), {subnet: False}),
     ]
     text = render(links)
     blocks = {block.split()[0]: block for block in text.split("interface ")[1:]}
     assert "AdvOnLink on; AdvAutonomous on" in blocks["lan0"]
     assert "AdvDefaultLifetime 60" in blocks["lan0"]
+    assert "AdvValidLifetime 217; AdvPreferredLifetime 217" in blocks["lan0"]  # radvd counts 290 s too slowly
     assert "AdvOnLink off; AdvAutonomous on" in blocks["lan1"]
     assert "AdvManagedFlag on" in blocks["lan2"]
     assert "prefix" not in blocks["lan2"]
     assert "AdvDefaultLifetime 0;" in blocks["lan3"]
     assert "AdvValidLifetime 0; AdvPreferredLifetime 0" in blocks["lan3"]
+    assert "AdvOnLink off" in blocks["lan3"]
     config = tmp_path / "radvd.conf"
     config.write_text(text)
     namespace = Namespace("radvd")

@@ -11,6 +11,7 @@ from haaro_net import HA, HOMES, HOSTS, OUTSIDE, Running, Sites, kernel, line
 
 from testbed.waiting import wait_until
 
+ROUTER = {"name": "a", "home_address": HOMES["a"]}
 pytestmark = pytest.mark.netns
 
 
@@ -29,7 +30,9 @@ def optimised(running):
     wait_until("direct routes at both ends", both, timeout=15)
 
 
-@pytest.mark.requirement("SC-S1", "SC-S2", "SC-S11", "HA-16", "MR-16", "MR-22", "CR-13", "TUN-3", "TUN-8")
+@pytest.mark.requirement(
+    "SC-S1", "SC-S2", "SC-S11", "HA-16", "MR-16", "MR-22", "CR-13", "TUN-3", "TUN-8", "TUN-13", "HOV-8"
+)
 @pytest.mark.parametrize("udp", [False, True], ids=["ip-in-ip", "udp"])
 def test_register_optimise_and_leave(sites, udp):
     before = {name: kernel(sites.net[name]) for name in ("ha", "a", "b")}
@@ -46,6 +49,9 @@ def test_register_optimise_and_leave(sites, udp):
     assert sites.ping("b", "a", "-c3", "-i0.02", "-s", "3000") == 3
     assert sites.forwarded() - carried < 20 * 84, "no ping went over the home agent"
     assert sites.state("a")["dataplane"]["send_failures"] == 0
+    big = sites.net["na"].run(["ping", "-c1", "-W2", "-n", "-Mdo", "-s", "1460", HOSTS["b"]])
+    assert "mtu = 1468" in big.out + big.err, "fits only in fragments, which it forbids"
+    assert sites.net["a"].sysctl("net.ipv4.conf.isp1.rp_filter") == "0"
     assert sites.agents["b"].stop() == 0
     wait_until("B to be forgotten", lambda: HOMES["b"] not in sites.state("ha")["bindings"])
     assert "10.10.2.0" not in sites.routes("a")
@@ -84,7 +90,8 @@ def test_a_line_is_cut(sites):
     optimised(sites)
     sites.net["core"].run(["ip", "link", "set", "toa1", "down"], check=True)
     wait_until("the other line", lambda: sites.state("a")["careof"] == line("a", 2)[0])
-    wait_until("the direct path", lambda: sites.state("b")["correspondents"][0]["tunnel"].endswith("434 up"))
+    moved = f"{line('a', 2)[0]}:434 up"
+    wait_until("the direct path", lambda: (sites.state("b")["correspondents"][0]["tunnel"] or "").endswith(moved))
     assert sites.ping("a", "b", "-c5", "-i0.05") == 5
 
 
@@ -113,7 +120,7 @@ def test_behind_a_nat(network, tmp_path, kind):
         ({"role": "fa"}, "configuration.role: 'fa' is not one of ha, mr"),
         ({"role": "ha", "name": "ha", "address": HA, "control": "c"}, "missing key 'routers'"),
         (
-            {"role": "ha", "name": "h", "address": HA, "control": "c", "routers": [{"name": "a", "key": "zz"}]},
+            {"role": "ha", "name": "h", "address": HA, "control": "c", "routers": [{**ROUTER, "key": "zz"}]},
             "secret and not shown",
         ),
     ],

@@ -23,6 +23,12 @@ LOWERING = 1440
 LARGE = 8000
 LOWERED = 1400
 """MTU of the narrow link from the middle of the run on, where it was wider."""
+LOWERS = "the MTU is lowered"
+LOWERED_PINGS = (10, 0.1)
+HOLE = (400, 0.2)
+"""Pings and seconds between them while nobody says that the MTU was lowered."""
+HOLE_MS = 63000.0
+"""Until packets are cut again: a confirmation each minute, three probes a second apart (spec §13 scenario 9)."""
 FILTER = """table inet roamlab-icmp {
   chain leaving {
     type filter hook output priority filter;
@@ -38,7 +44,11 @@ class MtuOptions(AeroOptions):
     """Options of the MTU lab."""
 
     mtu: int = option(1500, "MTU of the narrow link", MTUS)
-    icmp: str = option("open", "whether routers' Packet Too Big gets through", ("open", "filtered"))
+    icmp: str = option(
+        "open",
+        "whether routers' Packet Too Big gets through, or no longer when the MTU is lowered in mid-flow",
+        ("open", "filtered", "filtered-later"),
+    )
 
 
 class MtuLab(AeroLab):
@@ -52,6 +62,8 @@ class MtuLab(AeroLab):
         *({"mtu": mtu, "outer": "ipv6"} for mtu in MTUS),
         {"mtu": 1400, "icmp": "filtered"},
         {"mtu": 1500, "icmp": "filtered", "outer": "ipv6"},
+        {"mtu": 1500, "icmp": "filtered-later"},
+        {"mtu": 1600, "icmp": "filtered-later", "outer": "ipv6"},
         {"mtu": 1280, "icmp": "filtered"},
     )
 
@@ -61,17 +73,16 @@ class MtuLab(AeroLab):
 
     def lowers(self, options: Any) -> bool:
         """Whether the narrow link gets narrower in mid-flow."""
-        return bool(options.mtu > LOWERED and options.icmp == "open")
+        return bool(options.mtu > LOWERED and options.icmp != "filtered")
 
     def steps(self, options: Any) -> list[str]:
         """The script in words."""
-        return ["c1 attaches", "h1 pings g in all sizes", *(["the MTU is lowered"] if self.lowers(options) else [])]
+        return ["c1 attaches", "h1 pings g in all sizes", *([LOWERS] if self.lowers(options) else [])]
 
     def script(self, run: Run, options: Any) -> None:
         """Attach, find out what fits, ping in all sizes, lower the MTU, ping on."""
         if options.icmp == "filtered":
-            for router in ("core", "m1"):
-                run.net[router].run(["nft", "-f", "-"], input=FILTER, check=True)
+            self._filter(run)
         run.step("c1 attaches")
         traffic.attached(run, ("c1",))
         h1 = hosts.address_in(run, "h1", Client(1).prefixes["ipv6"])
@@ -81,20 +92,30 @@ class MtuLab(AeroLab):
         run.step("h1 pings g in all sizes")
         for size in SIZES:
             traffic.pings(run, f"h1-g-{size}", "h1", h1, "g", target, size=size, count=3)
-        traffic.sweep(run, "sweep", "h1", h1, "g", target)
         if options.mtu == WIDE:
             traffic.pings(run, "large", "h1", h1, "g", target, size=LARGE)
-        elif options.icmp == "open":
+        elif options.icmp != "filtered":
             traffic.pings(run, "large", "h1", h1, "g", target, size=LARGE, expect="none", patience=0.2)
+        traffic.settled(run, ("c1", "s1"))
+        traffic.sweep(run, "sweep", "h1", h1, "g", target)
         if self.lowers(options):
-            run.step("the MTU is lowered")
+            run.step(LOWERS)
+            if options.icmp == "filtered-later":
+                self._filter(run)
             run.net["core"].run(["ip", "link", "set", "m1", "mtu", str(LOWERED)], check=True)
             run.net["m1"].run(["ip", "link", "set", "wan", "mtu", str(LOWERED)], check=True)
-            traffic.pings(run, "lowering", "h1", h1, "g", target, size=LOWERING, count=10, interval=0.1)
+            count, interval = HOLE if options.icmp == "filtered-later" else LOWERED_PINGS
+            traffic.pings(run, "lowering", "h1", h1, "g", target, size=LOWERING, count=count, interval=interval)
             traffic.settled(run, ("c1", "s1"))
             for size in SIZES:
                 traffic.pings(run, f"h1-g-{size}-lowered", "h1", h1, "g", target, size=size, count=3)
         run.step("done")
+
+    @staticmethod
+    def _filter(run: Run) -> None:
+        """Routers' Packet Too Big gets lost from now on."""
+        for router in ("core", "m1"):
+            run.net[router].run(["nft", "-f", "-"], input=FILTER, check=True)
 
     def checks(self, options: Any, slowness: float) -> list[dict[str, Any]]:
         """Exact sizes at rest, the moments of change, every size through, large ones told."""
@@ -114,7 +135,11 @@ class MtuLab(AeroLab):
             {"check": "aero-sweep", "name": "sweep", "smallest": 48, "largest": 1500},
             {"check": "aero-pings", "requirement": "FRAG-1, FRAG-3", "max_lost": {"lowering": 3}},
         ]
-        if options.icmp == "open" and options.mtu != WIDE:
+        if options.icmp == "filtered-later":
+            found[-1]["max_lost"] = {"lowering": int(HOLE_MS * slowness / 1000 / HOLE[1]) + 1}
+            hole = {"step": LOWERS, "nodes": ["c1", "s1"], "bound_ms": HOLE_MS * slowness}
+            found.append({"check": "aero-black-hole", **hole})
+        if options.icmp != "filtered" and options.mtu != WIDE:
             told = max(1500, options.mtu - sizes.OVERHEAD["udp", outer])
             found.append({"check": "aero-too-big", "name": "large", "mtu": told})
         return found

@@ -46,3 +46,15 @@ def expected(encapsulation: str, outer: str, inner: int, mtu: int) -> list[int]:
     """Outer sizes of an inner packet once sizes are found out on a path of this MTU."""
     fits = inner + OVERHEAD[encapsulation, outer] <= mtu
     return list((whole if fits else split)(encapsulation, outer, inner))
+
+
+def largest_whole(encapsulation: str, outer: str, mtu: int) -> int:
+    """The largest inner packet that goes whole once sizes are found out on a path of this MTU (spec §3.4)."""
+    table = WHOLE.get((encapsulation, outer))
+    return table[mtu] if table else mtu - OVERHEAD[encapsulation, outer]
+
+
+def around(encapsulation: str, outer: str) -> list[int]:
+    """Outer octets beside the inner ones: of a whole packet, and of each part of one that is cut (spec §2.2)."""
+    first, _second = split(encapsulation, outer, 1500)
+    return [OVERHEAD[encapsulation, outer], first - 1024]

@@ -22,6 +22,11 @@ _identifiers = itertools.count(5000)
 State = dict[str, Any]
 
 
+def next_identifier() -> int:
+    """An ICMP identifier that no other program of the run has."""
+    return next(_identifiers)
+
+
 def state(run: Run, node: str) -> State:
     """What an agent says of itself."""
     found: State = run.agents[node].request({"request": "inspect"})["state"]
@@ -109,13 +114,20 @@ def _announced(
     run.events.append({"t": begin, "end": time.time(), "node": node, "agent": "lab", "event": "pings", **fields})
 
 
-def encapsulated(run: Run, nodes: Iterable[str], encapsulation: str, *, fragments: bool = True) -> None:
-    """Wait until nodes use an encapsulation toward all their neighbors, and know whether its fragments pass."""
+def encapsulated(
+    run: Run, nodes: Iterable[str], encapsulation: str, *, fragments: bool = True, identifications: bool | None = None
+) -> None:
+    """Wait until nodes use an encapsulation toward all their neighbors, and know whether its fragments pass.
+
+    `identifications`: whether these come as they were sent; None: no matter.
+    """
 
     def used(now: State) -> bool:
         paths = used_paths(now)
         kinds = {str(path["lladdr"]).split()[0] for path in paths}
-        return kinds == {encapsulation} and all(path["fragments"] == fragments for path in paths)
+        known = [path["identifications"] for path in paths] if identifications is not None else []
+        passing = all(path["fragments"] == fragments for path in paths)
+        return kinds == {encapsulation} and passing and all(one == identifications for one in known)
 
     for name in nodes:
         when(run, name, f"to use {encapsulation}", used)

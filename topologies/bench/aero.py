@@ -1,4 +1,4 @@
-"""Packets a second through one AERO Server process, against kernel forwarding and kernel VXLAN, in one run.
+"""Packets a second through one AERO Server process, against kernel forwarding and VXLAN; Clients attaching to it.
 
     c1 --- s1 --- c2        IPv4 underlay, MTU 1600; inner packets are IPv6
 
@@ -30,21 +30,50 @@ from testbed.network import Network
 from testbed.nodes import Host
 from testbed.waiting import wait_until
 from topologies.aero.kea import KeaSettings, Pool
+from topologies.bench.attaching import attaching
 from topologies.bench.blasting import FORWARDING_CORE, Rate, blaster_in, on_core, rate, tcp
 from topologies.bench.figures import Figure, at_least, result
 
-UNDERLAY = {"c1": ("10.0.1.2", "10.0.1.1"), "c2": ("10.0.2.2", "10.0.2.1")}
-"""A Client's address and its Server's."""
+UNDERLAY = {
+    4: {"c1": ("10.0.1.2", "10.0.1.1"), "c2": ("10.0.2.2", "10.0.2.1")},
+    6: {"c1": ("2001:db8:9:1::2", "2001:db8:9:1::1"), "c2": ("2001:db8:9:2::2", "2001:db8:9:2::1")},
+}
+"""By IP version: a Client's address and its Server's."""
 OVERLAY = {"c1": "2001:db8:3:1::2", "c2": "2001:db8:3:2::2"}
 """Addresses for kernel forwarding and VXLAN."""
 PREFIXES = {"c1": "2001:db8:1000:a000::/56", "c2": "2001:db8:1000:b000::/56"}
-ENCAPSULATIONS: dict[EncapsulationName, tuple[str, int, bytes]] = {
+ON_THE_WIRE: dict[EncapsulationName, tuple[str, int, bytes]] = {
     "udp": ("udp", 8060, b""),
     "minimal": ("41", 0, b""),
     "gue": ("udp", 6080, bytes((0, 41, 0, 0))),
     "gue1": ("udp", 6080, b""),
 }
 """Socket, port, and octets in front of an inner IPv6 packet."""
+
+
+@dataclass(frozen=True)
+class Way:
+    """How inner packets are carried."""
+
+    encapsulation: EncapsulationName
+    outer: int = 4
+    """IP version."""
+    headers: bool = False
+    """Whether the Server puts a Fragment Header in front of each: codes 0F, 1F, 2F."""
+
+
+WAYS = {
+    "udp": Way("udp"),
+    "minimal": Way("minimal"),
+    "gue": Way("gue"),
+    "gue1": Way("gue1"),
+    "udp_f": Way("udp", headers=True),
+    "minimal_f": Way("minimal", headers=True),
+    "gue_f": Way("gue", headers=True),
+    "udp_v6": Way("udp", outer=6),
+    "minimal_v6": Way("minimal", outer=6),
+    "gue_v6": Way("gue", outer=6),
+}
 SIZES = (64, 512, 1400)
 """Octets of the inner packet."""
 GOAL = 60_000
@@ -57,7 +86,8 @@ class BenchTopo(Topo):
     def build(self, **_opts: Any) -> None:
         """Names, addresses and links."""
         self.addHost("s1", cls=Host)
-        for name, (own, server) in UNDERLAY.items():
+        for name, (own, server) in UNDERLAY[4].items():
+            own6, server6 = UNDERLAY[6][name]
             overlay = OVERLAY[name]
             routes = [("default", server), ("default", overlay[:-1] + "1")]
             self.addHost(name, cls=Host, routes=routes)
@@ -66,8 +96,8 @@ class BenchTopo(Topo):
                 name,
                 intfName1=name,
                 intfName2="eth0",
-                params1={"addresses": [f"{server}/24", f"{overlay[:-1]}1/64"]},
-                params2={"addresses": [f"{own}/24", f"{overlay}/64"]},
+                params1={"addresses": [f"{server}/24", f"{overlay[:-1]}1/64", f"{server6}/64"]},
+                params2={"addresses": [f"{own}/24", f"{overlay}/64", f"{own6}/64"]},
                 mtu=MTU,
             )
 
@@ -87,12 +117,15 @@ def run(progress: Callable[[str], None] = lambda _text: None) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="roamlab-bench-") as folder, Network(BenchTopo()) as net:
         for name in ("net.ipv6.conf.all.forwarding", "net.ipv4.ip_forward"):
             net["s1"].sysctl(name, 1)
+        for client in PREFIXES:  # what is counted behind the wire must be what is on the wire
+            net["s1"].run(["ethtool", "-K", client, "tx-udp-segmentation", "off"], check=True)
         progress("kernel forwarding")
         kernel = _moved_by_kernel(net, OVERLAY["c2"])
         progress("kernel VXLAN")
         vxlan = _vxlan(net)
-        measured = {name: _encapsulated(net, name, Path(folder) / name, progress) for name in ENCAPSULATIONS}
-    figures = _anchored("vxlan", vxlan, kernel)
+        measured = {name: _encapsulated(net, name, Path(folder) / name, progress) for name in WAYS}
+        figures = attaching(Path(folder) / "attach", progress)
+    figures |= _anchored("vxlan", vxlan, kernel)
     for name, found in measured.items():
         figures |= _anchored(name, found, vxlan)
         for size, rate_ in found.rates.items():
@@ -120,7 +153,7 @@ def _moved_by_kernel(net: Network, destination: str) -> _Measured:
 
 def _vxlan(net: Network) -> _Measured:
     with ExitStack() as stack:
-        for number, (name, (own, server)) in enumerate(UNDERLAY.items(), start=1):
+        for number, (name, (own, server)) in enumerate(UNDERLAY[4].items(), start=1):
             far = f"fd00:{number}::"
             for node, local, remote, end in ((net[name], own, server, "2"), (net["s1"], server, own, "1")):
                 device = f"vx{number}"
@@ -139,11 +172,13 @@ def _vxlan(net: Network) -> _Measured:
 # --- the Server
 
 
-def _encapsulated(net: Network, name: EncapsulationName, folder: Path, progress: Callable[[str], None]) -> _Measured:
-    kind, port, front = ENCAPSULATIONS[name]
+def _encapsulated(net: Network, name: str, folder: Path, progress: Callable[[str], None]) -> _Measured:
+    way = WAYS[name]
+    kind, port, front = ON_THE_WIRE[way.encapsulation]
+    servers = {client: server for client, (_own, server) in UNDERLAY[way.outer].items()}
     with ExitStack() as stack:
         progress(f"{name}: attaching")
-        server, clients = _attach(net, name, folder, stack)
+        server, clients = _attach(net, way, folder, stack)
         addresses = {each: IPv6Network(prefix)[1] for each, prefix in PREFIXES.items()}
         os.sched_setaffinity(server.pid or 0, {FORWARDING_CORE})
         back = _inner(addresses["c2"], addresses["c1"], 64)
@@ -151,8 +186,8 @@ def _encapsulated(net: Network, name: EncapsulationName, folder: Path, progress:
         speed = tcp(net["c1"], net["c2"], str(addresses["c2"]))
         if kind == "udp":
             _kill(clients)
-        keeper = stack.enter_context(blaster_in(net["c2"], kind, port, UNDERLAY["c2"][1]))
-        blaster = stack.enter_context(blaster_in(net["c1"], kind, port, UNDERLAY["c1"][1]))
+        keeper = stack.enter_context(blaster_in(net["c2"], kind, port, servers["c2"]))
+        blaster = stack.enter_context(blaster_in(net["c1"], kind, port, servers["c1"]))
         if kind != "udp":  # with no raw socket at all the kernel would answer Protocol Unreachable for a moment
             _kill(clients)
         rates = {}
@@ -164,7 +199,7 @@ def _encapsulated(net: Network, name: EncapsulationName, folder: Path, progress:
         return _Measured(rates, speed)
 
 
-def _attach(net: Network, name: EncapsulationName, folder: Path, stack: ExitStack) -> tuple[Agent, list[Agent]]:
+def _attach(net: Network, way: Way, folder: Path, stack: ExitStack) -> tuple[Agent, list[Agent]]:
     """The Server with both Clients in its cache, and the Clients."""
     folder.mkdir(parents=True)
     events = EventLog(folder / "events.jsonl")
@@ -173,15 +208,15 @@ def _attach(net: Network, name: EncapsulationName, folder: Path, stack: ExitStac
     settings = KeaSettings("0200000000aa", pools, reservations).dhcp6()
     kea = Kea(net["s1"], settings, folder / "kea", folder / "kea.log")
     _start(kea, stack)
-    server = Agent(net["s1"], "aero", "agents.aero", _server(name, folder), folder, events)
+    server = Agent(net["s1"], "aero", "agents.aero", _server(way, folder), folder, events)
     _start(server, stack)
     clients = {
-        each: Agent(net[each], "aero", "agents.aero", _client(each, name, folder), folder, events) for each in PREFIXES
+        each: Agent(net[each], "aero", "agents.aero", _client(each, way, folder), folder, events) for each in PREFIXES
     }
     for client in clients.values():
         _start(client, stack)
     addresses = {each: IPv6Network(prefix)[1] for each, prefix in PREFIXES.items()}
-    wait_until("both Clients to be attached", lambda: _ready(server, name), timeout=20)
+    wait_until("both Clients to be attached", lambda: _ready(server, way.encapsulation), timeout=20)
     for one, other in (("c1", "c2"), ("c2", "c1")):
         # Large enough to make the Server prove that 1400 octets fit whole.
         large = ["ping", "-c1", "-W1", "-s1400", str(addresses[other])]
@@ -225,21 +260,27 @@ def _duid(client: str) -> str:
     return f"00030001020000000{client[1:]:0>3}"
 
 
-def _server(name: EncapsulationName, folder: Path) -> dict[str, Any]:
+def _server(way: Way, folder: Path) -> dict[str, Any]:
     return {
         "role": "server",
         "name": "s1",
         "address": "fe80::1",
-        "links": [{"interface": client, "addresses": [server]} for client, (_own, server) in UNDERLAY.items()],
+        "links": [
+            {"interface": client, "addresses": [server]} for client, (_own, server) in UNDERLAY[way.outer].items()
+        ],
         "control": str(folder / "s1.sock"),
         "state": str(folder / "s1.state"),
         "aggregates": ["2001:db8:1000::/40"],
-        "dataplane": {"encapsulation": name},
+        "dataplane": {
+            "encapsulation": way.encapsulation,
+            "dpd": "always" if way.headers else "off",
+            "runs": True,
+        },
     }
 
 
-def _client(client: str, name: EncapsulationName, folder: Path) -> dict[str, Any]:
-    own, server = UNDERLAY[client]
+def _client(client: str, way: Way, folder: Path) -> dict[str, Any]:
+    own, server = UNDERLAY[way.outer][client]
     return {
         "role": "client",
         "name": client,
@@ -248,7 +289,7 @@ def _client(client: str, name: EncapsulationName, folder: Path) -> dict[str, Any
         "servers": [{"addresses": [server]}],
         "control": str(folder / f"{client}.sock"),
         "state": str(folder / f"{client}.state"),
-        "dataplane": {"encapsulation": name},
+        "dataplane": {"encapsulation": way.encapsulation},
     }
 
 

@@ -249,6 +249,7 @@ class ContentLab(DgwLab):
     """Both labs: a film begun at one gateway, watched on at the other, and more of it asked for there."""
 
     options = ContentOptions
+    scenario = "SC-IETF87"
     hops: tuple[int, int]
     """Routers between mn1 and its cache: of requests, and of the running download after the move."""
 

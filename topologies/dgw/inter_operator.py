@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from topologies.dgw.lab import ALL_MODES
 from topologies.dgw.operators import OperatorLab
 
 
@@ -19,6 +20,7 @@ class InterOperatorLab(OperatorLab):
     title = "Two operators, a home LMA in the data path, there and back"
     operators: ClassVar = {1: "A", 2: "B", 3: "B", 4: "A"}
     walk = (1, 2, 3, 4, 1)
+    variants = (*ALL_MODES[:-1], {"mode": "relay", "protection": "auto"}, ALL_MODES[-1])
 
 
 LAB = InterOperatorLab()

@@ -53,10 +53,12 @@ class DgwLab(Lab):
     def checks(self, options: Any, slowness: float) -> list[dict[str, Any]]:
         """What captures and dumps must show after any walk between gateways."""
         if options.mode == "classic":
-            walk = classic_checks(slowness)
-        else:
-            walk = walk_checks(slowness, rate=self.plan(options).rate, repeated=self.repeated_dumps)
-        return walk + protection_checks(options.protection)
+            return classic_checks(slowness)
+        return walk_checks(slowness, rate=self.plan(options).rate, repeated=self.repeated_dumps)
+
+    def standing_checks(self, options: Any) -> list[dict[str, Any]]:
+        """Whether signalling that is to be protected was."""
+        return protection_checks(options.protection)
 
     def finished(self, run: Run, options: Any) -> None:
         """Dump the state of all nodes, then what is left when the gateways let go."""

@@ -31,6 +31,7 @@ class LipaLab(DgwLab):
     """A printer behind a gateway, reached plainly at home, through the tunnel from elsewhere, and by nobody else."""
 
     name = "lipa"
+    scenario = "SC-LIPA"
     title = "Local IP access: a closed network stays in reach of a node that moved"
     variants = (*ALL_MODES, {"mode": "relay", "ra_profile": "lowpref"}, {"mode": "direct", "ra_profile": "lowpref"})
 

@@ -6,6 +6,8 @@
           |    |    |
        cell1 cell2 cell3         mn1 is at dgw1 (a serving gateway), then at dgw2 (dgw1 is its anchor), then at dgw3
 
+Mode classic has one role that others may address, the Local Mobility Anchor in the CMD's place.
+
 Each probe must be met with the reply that the sheet names, be counted, and leave the receiver's state as it was.
 Afterwards mn1, which talks to cn1 all the time, hands over as if nothing had happened.
 """
@@ -18,10 +20,13 @@ from typing import Any
 
 from topologies import traffic
 from topologies.dgw.bad_messages import TOLERATED, Ground, rows_for
-from topologies.dgw.checks import walk_checks
+from topologies.dgw.basic import BasicOptions
+from topologies.dgw.checks import classic_checks, walk_checks
+from topologies.dgw.classic import LMA_ADDRESS, ClassicPlan
 from topologies.dgw.lab import DgwLab
 from topologies.dgw.plan import CMD_ADDRESS, CORRESPONDENTS, DOMAIN_NAME, DgwOptions, DgwPlan, Gateway, Mobile
 from topologies.dgw.probing import Prober, network
+from topologies.lab import option
 from topologies.runner import Run
 
 STRANGER = "02:00:00:00:00:99"
@@ -31,6 +36,13 @@ WINDOW = 10.0
 UNFIT = ("signalling", "tunnel", "cmd-interface", "reachability", "pace")
 """Checks of a walk that the probes themselves would fail, or that need pings."""
 SENDERS = {"peer": "dgw3", "cmd": "cmd", "outsider": "cn1"}
+
+
+@dataclass(frozen=True)
+class BadInputOptions(BasicOptions):
+    """Options of the lab."""
+
+    protection: str = option("off", "off: inside ESP no bad message would get as far as its row", ("off",))
 
 
 @dataclass(frozen=True)
@@ -47,29 +59,53 @@ class BadInputPlan(DgwPlan):
         return {**super().timing(), "timestamp_window": max(WINDOW, float(self.options.timestamp_window))}
 
 
+@dataclass(frozen=True)
+class ClassicBadInputPlan(BadInputPlan, ClassicPlan):
+    """The same under classic Proxy Mobile IPv6."""
+
+    central: str = "lma"
+
+
 class BadInputLab(DgwLab):
-    """Every kind of bad input, sent to gateway, anchor and CMD: the named reply, the state unchanged."""
+    """Every kind of bad input, sent to gateway, anchor and CMD, or to the LMA: the named reply, the state unchanged."""
 
     name = "sc-badinput"
     title = "Bad input, row by row"
-    variants = ({"mode": "relay"}, {"mode": "direct"}, {"mode": "relay", "dflag_profile": "mixed"})
+    options = BadInputOptions
+    variants = (
+        {"mode": "relay"},
+        {"mode": "direct"},
+        {"mode": "relay", "dflag_profile": "mixed"},
+        {"mode": "classic"},
+    )
 
     def plan(self, options: DgwOptions) -> BadInputPlan:
         """Size and addresses of the lab."""
-        return BadInputPlan(options, gateways=3, mobiles=1, correspondents=("cn1",))
+        kind = ClassicBadInputPlan if options.mode == "classic" else BadInputPlan
+        return kind(options, gateways=3, mobiles=1, correspondents=("cn1",))
 
     def checks(self, options: DgwOptions, slowness: float) -> list[dict[str, Any]]:
         """The probes, and a walk that suffered nothing from them."""
         rows = {role: len(rows_for(role)) for role in self._roles(options)}
-        rows["anchor"] += len(rows_for("anchor", TOLERATED))
-        walk = [check for check in walk_checks(slowness) if check["check"] not in UNFIT]
-        return [{"check": "bad-input", "rows": rows, "tunnelled": 3, "solicitations": 1}, *walk]
+        if "anchor" in rows:
+            rows["anchor"] += len(rows_for("anchor", TOLERATED))
+        walk = classic_checks(slowness) if options.mode == "classic" else walk_checks(slowness)
+        suffered = [check for check in walk if check["check"] not in UNFIT]
+        return [{"check": "bad-input", "rows": rows, "tunnelled": 3, "solicitations": 1}, *suffered]
 
     def _roles(self, options: DgwOptions) -> tuple[str, ...]:
+        if options.mode == "classic":
+            return ("lma",)
         return ("gateway", "anchor") if options.mode == "direct" else ("gateway", "cmd", "anchor")
 
     def steps(self, options: DgwOptions) -> list[str]:
         """The script in words."""
+        if options.mode == "classic":
+            return [
+                "mn1 attaches to dgw1 and talks to cn1",
+                "bad messages to the anchor, and tunnelled packets from strangers",
+                "mn1 moves to dgw2 and to dgw3: all is as it should be",
+            ]
         return [
             "mn1 attaches to dgw1 and talks to cn1",
             f"bad messages to {', '.join(self._roles(options)[:-1])}",
@@ -79,17 +115,35 @@ class BadInputLab(DgwLab):
 
     def script(self, run: Run, options: DgwOptions) -> None:
         """Probe each role, hand over in between."""
-        first, second, third = self.plan(options).gateway_list
         plan = self.plan(options)
+        first = plan.gateway_list[0]
         prober = Prober(run, {g.name for g in plan.gateway_list if plan.dflag_profile(g) == "draft03"})
         traffic.echo_server(run, "cn1")
         run.step("mn1 attaches to dgw1")
         run.net.attach("mn1", first.cell)
-        address = traffic.address_in(run, "mn1", first.pool)
+        address = traffic.address_in(run, "mn1", plan.pool_at(first))
         flow = traffic.echo(run, "session-1", "mn1", address, "cn1")
         traffic.wait_for_progress([flow], 10)
-
         prober.solicit("mn1", "eth0", STRANGER, first.name)
+        if options.mode == "classic":
+            self._probe_lma(run, prober, address, flow)
+        else:
+            self._probe_all(run, options, prober, address, flow)
+        run.step("done")
+
+    def _probe_lma(self, run: Run, prober: Prober, address: str, flow: traffic.Flow) -> None:
+        run.step("bad messages to the anchor")
+        here = self._ground("lma", LMA_ADDRESS, address)
+        prober.play(rows_for("lma"), here, "lma", {**SENDERS, "serving": "dgw1"})
+        self._probe_tunnels(prober, "lma", LMA_ADDRESS, address, "dgw1")
+        for cell in ("cell2", "cell3"):
+            run.step(f"mn1 moves to {cell}")
+            run.net.move("mn1", cell)
+            # Long enough for what dgw3 is told next not to pass for an answer to its last probe.
+            traffic.wait_for_progress([flow], 50)
+
+    def _probe_all(self, run: Run, options: DgwOptions, prober: Prober, address: str, flow: traffic.Flow) -> None:
+        first, second, third = self.plan(options).gateway_list
         run.step("bad messages to the serving gateway")
         here = self._ground("gateway", first.address, address)
         prober.play(rows_for("gateway"), here, first.name, {**SENDERS, "serving": "dgw1"})
@@ -105,13 +159,12 @@ class BadInputLab(DgwLab):
         there = self._ground("anchor", first.address, address)
         rows = [*rows_for("anchor"), *rows_for("anchor", TOLERATED)]
         prober.play(rows, there, first.name, {**SENDERS, "serving": "dgw2"})
-        self._probe_tunnels(prober, first, address)
+        self._probe_tunnels(prober, first.name, first.address, address, "dgw2")
 
         run.step("mn1 moves to dgw3")
         run.net.move("mn1", third.cell)
         traffic.address_in(run, "mn1", third.pool)
         traffic.wait_for_progress([flow, new], 20)
-        run.step("done")
 
     def _ground(self, role: str, target: str, address: str) -> Ground:
         """What a good update to `target` would say: that mn1 has moved, with its prefix of dgw1."""
@@ -126,16 +179,16 @@ class BadInputLab(DgwLab):
             rows = [row for row in rows_for("cmd") if (row.sender != "serving") == foreign]
             prober.play(rows, ground, "cmd", {**SENDERS, "serving": "dgw1"})
 
-    def _probe_tunnels(self, prober: Prober, anchor: Gateway, address: str) -> None:
-        """mn1 is at dgw2: only from there, and only with mn1's source, may packets come out of a tunnel at dgw1."""
+    def _probe_tunnels(self, prober: Prober, anchor: str, where: str, address: str, serving: str) -> None:
+        """Only from where mn1 is, and only with mn1's source, may packets come out of a tunnel at its anchor."""
         outside = CORRESPONDENTS["cn1"]
         rows = (
             ("unknown outer source", "cn1", (address, outside), "unknown_peer"),
             ("a gateway without a tunnel", "dgw3", (address, outside), "unknown_peer"),
-            ("inner source of nobody", "dgw2", ("2001:db8:dead::1", outside), "outside_binding"),
+            ("inner source of nobody", serving, ("2001:db8:dead::1", outside), "outside_binding"),
         )
         for why, node, inner, counter in rows:
-            prober.tunnelled(why, node, anchor.name, anchor.address, inner, counter)
+            prober.tunnelled(why, node, anchor, where, inner, counter)
 
 
 LAB = BadInputLab()

@@ -35,6 +35,7 @@ Flows = list[traffic.Flow]
 class FailureOptions(DgwOptions):
     """Options of the lab."""
 
+    protection: str = option("off", "off: what is to be lost is found by its Mobility Header, not inside ESP", ("off",))
     failure: str = option(
         "gateway-crash", "what fails", ("gateway-crash", "cmd-away", "cmd-crash", "link-down", "old-gateway-dead")
     )
@@ -67,6 +68,7 @@ class FailureLab(DgwLab):
     """Agents are killed, links fail, the CMD is away: what can go on goes on, and all of it recovers."""
 
     name = "sc-failure"
+    scenario = ""
     title = "Failures: crashed agents, a missing CMD, core links down"
     options = FailureOptions
     variants = (

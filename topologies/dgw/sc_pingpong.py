@@ -16,6 +16,7 @@ the CMD.
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -24,14 +25,23 @@ from topologies.dgw import dumps, replays
 from topologies.dgw.lab import ALL_MODES, DgwLab
 from topologies.dgw.plan import CMD_ADDRESS, DgwOptions, DgwPlan, Gateway
 from topologies.dgw.walking import Walk
+from topologies.lab import option
 from topologies.runner import Run
 from topologies.traffic import PATIENCE
+
+
+@dataclass(frozen=True)
+class PingPongOptions(DgwOptions):
+    """Options of the lab."""
+
+    protection: str = option("off", "off: what is replayed must be readable; for replays of ESP see sc-sec", ("off",))
 
 
 class PingPongLab(DgwLab):
     """A node goes to and fro; replays of what its old gateway said change nothing."""
 
     name = "sc-pingpong"
+    options = PingPongOptions
     title = "Ping-pong between two gateways, with replayed updates"
     repeated_dumps = True
     variants = (*ALL_MODES, {"mode": "direct", "ra_profile": "lowpref"}, {"mode": "relay", "ra_profile": "lowpref"})

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
-from ipaddress import IPv6Address
+from dataclasses import dataclass, replace
+from ipaddress import IPv6Address, ip_network
 from typing import Any
 
-from agents.aero.addresses import PRE_ATTACH, Prefix, aero_address
+from agents.aero.addresses import PRE_ATTACH, Prefix, aero_address, in_use_elsewhere
 from agents.aero.client.delegation import IPV4_IAID, IPV6_IAID, Delegation, Phase
 from agents.aero.client.models import plan
-from agents.aero.config import ClientConfig
+from agents.aero.config import ClientConfig, Model
 from agents.aero.constants import (
     ALL_DHCP_SERVERS,
     DHCP_CLIENT_PORT,
@@ -30,6 +30,7 @@ from agents.aero.neighbors import Neighbor, NeighborCache, NeighborType, Path
 from agents.aero.notices import (
     Controlled,
     Install,
+    LinkChanged,
     Notice,
     PathWanted,
     Remove,
@@ -39,8 +40,9 @@ from agents.aero.notices import (
 )
 from agents.aero.underlay_links import UnderlayLinks
 from agents.core import Event, Outbox
-from agents.plain import plain
+from agents.plain import PlainError, plain
 from agents.wire.dhcpv6 import Message, pull_dhcpv6, push_dhcpv6
+from agents.wire.dhcpv6_options import ClientLinkLayer
 from agents.wire.errors import DecodeError
 from agents.wire.nd import ICMPV6
 from agents.wire.nd_options import LinkLayerOption, Observed
@@ -84,7 +86,7 @@ class ClientCore:
 
     def _delegation(self, iaid: int) -> Delegation:
         duid = bytes.fromhex(self.config.duid)
-        return Delegation(duid, iaid, self._send_dhcp, self._lease_changed, self._gave_up)
+        return Delegation(duid, iaid, self._send_dhcp, self._lease_changed, self._gave_up, self._acceptable)
 
     def _candidates(self) -> list[LinkLayerAddress]:
         """Each Server of the list by its first address that we have a link for (spec CLI-1)."""
@@ -142,6 +144,9 @@ class ClientCore:
                 self._discovery.sizes.wanted(message.neighbor, message.path, now)
             case TooBig():
                 self._discovery.too_big(message.ip, message.mtu, now)
+            case LinkChanged():
+                self.links.learn_mtu(message.interface, message.mtu)
+                self._discovery.egress_changed(self.links, now)
             case Unreachable():
                 self._discovery.unusable(message.lladdr, now, protocol=message.protocol)
             case _:
@@ -187,7 +192,36 @@ class ClientCore:
             "counters": dict(self.counters),
         }
 
+    def switch(self, model: Model, now: float) -> None:
+        """Become a host, a router or a hybrid while everything goes on (spec MODEL-5)."""
+        if model != self.config.model:
+            self.config = replace(self.config, model=model)
+            self._outbox.say("model", model=model)
+            self._reconcile(now)
+
+    # --- what outlives the process
+
+    def saved_state(self) -> dict[str, Any]:
+        """The prefixes held last: they are asked for again."""
+        return {"prefixes": {str(each.iaid): [str(prefix) for prefix in each.hint] for each in self._delegations}}
+
+    def restore(self, saved: dict[str, Any], now: float) -> None:
+        """Take up saved state, before `start` (PlainError if unfit)."""
+        try:
+            for each in self._delegations:
+                each.hint = tuple(ip_network(text) for text in saved["prefixes"].get(str(each.iaid), ()))
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise PlainError(f"saved state: prefixes: {error!r}") from error
+
     # --- Servers
+
+    def _acceptable(self, prefix: Prefix) -> bool:
+        """A prefix with an underlay address in it would lead outer packets into the tunnel (spec §11)."""
+        servers = (address for server in self.config.servers for address in server.addresses)
+        refused = in_use_elsewhere(prefix, (*self.links.addresses, *servers))
+        if refused:
+            self._outbox.say("prefix-refused", prefix=prefix)
+        return not refused
 
     def _attach(self, number: int, now: float) -> None:
         """Solicit at a Server of the list, with the prefixes held so far as hints (spec CLI-11)."""
@@ -303,7 +337,7 @@ class ClientCore:
         assert self._choice
         own = self.links.own(self._choice.lladdr)
         told = delegation.lease.seen
-        if told is None or own is None:
+        if told is None or own is None or not _addressable(told):
             self._outbox.say("lladdr-unknown", reason="the Reply holds no usable option 79")
             self.seen = self.seen or own
             return
@@ -335,3 +369,9 @@ class ClientCore:
             self._outbox.do(Remove(tuple(remove)))
         if install:
             self._outbox.do(Install(tuple(install)))
+
+
+def _addressable(told: ClientLinkLayer) -> bool:
+    """Whether option 79 names a place that packets can come from (spec §11)."""
+    ip = underlay_of(told.ip)
+    return bool(told.port) and not (ip.is_multicast or ip.is_unspecified or ip.is_loopback)

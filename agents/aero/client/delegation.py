@@ -83,9 +83,10 @@ class Delegation:
         send: Callable[[Message, float], None],
         changed: Callable[[Delegation, float], None],
         gave_up: Callable[[Delegation, float], None],
+        acceptable: Callable[[Prefix], bool] = lambda prefix: not in_use_elsewhere(prefix),
     ) -> None:
         """`send` transmits; `changed` is told of every Reply that was taken and of every prefix that ended;
-        `gave_up` of a request that nobody answered."""
+        `gave_up` of a request that nobody answered; `acceptable` tells of a prefix whether we can have it."""
         self.iaid = iaid
         self.phase = Phase.IDLE
         self.lease = Lease()
@@ -93,9 +94,11 @@ class Delegation:
         self._send = send
         self._changed = changed
         self._gave_up = gave_up
+        self._acceptable = acceptable
         self._transaction = 0
         self._retransmission: Retransmission | None = None
-        self._hint: tuple[Prefix, ...] = ()
+        self.hint: tuple[Prefix, ...] = ()
+        """Prefixes held before: what a Solicit asks for (spec CLI-11, §6.9)."""
         self._solicit = SOLICIT
         self._offer: Message | None = None
         self._renewed_at = float("-inf")
@@ -104,7 +107,7 @@ class Delegation:
 
     def attach(self, now: float) -> None:
         """Solicit anew, hinting at the prefixes held before (spec CLI-11, §6.9)."""
-        self._hint = tuple(self.lease.prefixes) or self._hint
+        self.hint = tuple(self.lease.prefixes) or self.hint
         self._start(Phase.SOLICITING, now)
 
     def renew(self, now: float) -> None:
@@ -147,7 +150,7 @@ class Delegation:
         for prefix in ended:
             del self.lease.prefixes[prefix]
         if not self.lease.prefixes and self.phase is not Phase.SOLICITING:
-            self._hint = tuple(ended)
+            self.hint = tuple(ended)
             self._start(Phase.SOLICITING, now)
         self._changed(self, now)
 
@@ -219,6 +222,7 @@ class Delegation:
         prefixes = {**kept, **granted.prefixes} if self.phase is not Phase.SOLICITING else granted.prefixes
         seen = message.first(ClientLinkLayer)
         self.lease = Lease(prefixes, server.duid, now + granted.t1, now + granted.t2, seen)
+        self.hint = tuple(prefixes)
         maximum = next((o.data for o in message.every(Unknown) if o.code == SOL_MAX_RT and len(o.data) == 4), None)
         if maximum and 60 <= int.from_bytes(maximum, "big") <= 86400:
             self._solicit = SOLICIT.capped(int.from_bytes(maximum, "big"))
@@ -260,7 +264,7 @@ class Delegation:
         prefix = unmapped(network)
         wanted = 4 if self.iaid == IPV4_IAID else 6
         fits = prefix.prefixlen <= 64 if wanted == 6 else prefix.prefixlen >= 8
-        return prefix.version == wanted and fits and not in_use_elsewhere(prefix)
+        return prefix.version == wanted and fits and self._acceptable(prefix)
 
     # --- sending
 
@@ -304,7 +308,7 @@ class Delegation:
     def _wanted(self) -> tuple[Option, ...]:
         if self._offer:
             return tuple(self._prefixes(self._offer))
-        prefixes = self._hint if self.phase is Phase.SOLICITING else tuple(self.lease.prefixes)
+        prefixes = self.hint if self.phase is Phase.SOLICITING else tuple(self.lease.prefixes)
         return tuple(IaPrefix(mapped(prefix)) for prefix in prefixes)
 
 

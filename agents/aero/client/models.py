@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
+from itertools import count
 
 from agents.aero.addresses import Prefix, aero_address
 from agents.aero.config import ClientConfig, DownstreamLink
@@ -15,6 +16,7 @@ from agents.aero.items import (
     Downstream,
     Item,
     Plan,
+    PrefixRoute,
     Routing,
     StrongHost,
     host_address,
@@ -22,6 +24,8 @@ from agents.aero.items import (
 
 ROUTER_LIFETIME = 60
 """Seconds; renewed with every RA, so that a lost Server ends it soon."""
+LOOPBACK = "lo"
+"""A router has its own address here: on the AERO interface it has none (spec MODEL-R1, RFC 7084 WAA-7)."""
 
 
 def plan(config: ClientConfig, prefixes: Mapping[Prefix, float], *, attached: bool, now: float) -> Plan:
@@ -36,41 +40,60 @@ def _items(config: ClientConfig, prefixes: Mapping[Prefix, float], attached: boo
     for prefix in prefixes:
         yield BlackHole(prefix)
         yield Address(config.interface, IPv6Interface((aero_address(prefix), 64)))
-        if config.model != "router":
-            yield from _own_addresses(config, prefix)
+        yield from _own_addresses(config, prefix)
     if attached:
-        for version in sorted({prefix.version for prefix in prefixes}):
-            yield DefaultRoute(config.interface, 6 if version == 6 else 4)
+        yield from _default_routes(config, prefixes)
     if config.model != "host":
         for link in config.downstream:
             yield from _downstream(config, link, prefixes, attached, now)
 
 
 def _own_addresses(config: ClientConfig, prefix: Prefix) -> Iterator[Item]:
-    for address in interface_addresses(prefix, config.addresses):
-        yield Address(config.interface, host_address(address))
-        if config.model == "hybrid" and isinstance(address, IPv6Address):
-            for link in config.downstream:
+    interface = LOOPBACK if config.model == "router" else config.interface
+    for address in own_addresses(config, prefix):
+        yield Address(interface, host_address(address))
+        for link in config.downstream if config.model != "host" else ():
+            if isinstance(address, IPv6Address) and _needs_defence(config, link, prefix, address):
                 yield Defence(link.interface, address)
 
 
-def interface_addresses(prefix: Prefix, count: int) -> Iterable[IPv4Address | IPv6Address]:
-    """The addresses of a prefix that the AERO interface holds: from its second one on (spec MODEL-H2, MODEL-Y1).
+def _needs_defence(config: ClientConfig, link: DownstreamLink, prefix: Prefix, address: IPv6Address) -> bool:
+    """A hybrid defends every address everywhere (spec MODEL-Y2), a router what nodes of the link could claim."""
+    if config.model == "hybrid":
+        return True
+    subnet = subnet_of(prefix, link.subnet)
+    return subnet is not None and address in subnet
 
-    In a hybrid they are outside the /64s of its downstream links, which begin at subnet 1.
+
+def _default_routes(config: ClientConfig, prefixes: Mapping[Prefix, float]) -> Iterator[Item]:
+    """Own packets leave with a delegated source (spec MODEL-4): a router's interface has none to offer."""
+    for version in sorted({prefix.version for prefix in prefixes}):
+        first = next(prefix for prefix in prefixes if prefix.version == version)
+        source = own_addresses(config, first)[0] if config.model == "router" else None
+        yield DefaultRoute(config.interface, 6 if version == 6 else 4, source)
+
+
+def own_addresses(config: ClientConfig, prefix: Prefix) -> list[IPv4Address | IPv6Address]:
+    """The addresses of a prefix that are the Client's: from its second one on (spec MODEL-H2, MODEL-Y1).
+
+    Of a router it is one, for what it sends itself.
     """
+    number_of = 1 if config.model == "router" else config.addresses
     last = prefix.num_addresses - (2 if isinstance(prefix, IPv4Network) else 1)
-    return (prefix[number] for number in range(1, min(count, last) + 1))
+    return [prefix[number] for number in range(1, min(number_of, last) + 1)]
 
 
 def _downstream(
     config: ClientConfig, link: DownstreamLink, prefixes: Mapping[Prefix, float], attached: bool, now: float
 ) -> Iterator[Item]:
     for prefix, ends in prefixes.items():
-        if not isinstance(prefix, IPv6Network):
-            continue
         subnet = subnet_of(prefix, link.subnet)
-        yield Address(link.interface, IPv6Interface((subnet[1], 64)), dad=True)
+        if subnet is None:
+            continue
+        if link.mode == "off-link":  # all of it is the downstream node's: nothing here that it could collide with
+            yield PrefixRoute(link.interface, subnet)
+        else:
+            yield Address(link.interface, IPv6Interface((link_address(config, prefix, subnet), 64)), dad=True)
         yield Downstream(
             interface=link.interface,
             prefix=subnet if link.mode != "dhcp" else None,
@@ -83,10 +106,18 @@ def _downstream(
     yield Downstream(link.interface, None, 0, 0)
 
 
-def subnet_of(prefix: IPv6Network, number: int) -> IPv6Network:
-    """The /64 with this number; the prefix itself where it is no longer than that. ValueError when there is none."""
+def link_address(config: ClientConfig, prefix: Prefix, subnet: IPv6Network) -> IPv6Address:
+    """The Client's address on a downstream link: the first of the /64 that it does not have elsewhere."""
+    taken = set(own_addresses(config, prefix))
+    return next(address for number in count(1) if (address := subnet[number]) not in taken)
+
+
+def subnet_of(prefix: Prefix, number: int) -> IPv6Network | None:
+    """The /64 with this number; the prefix itself where it is no longer than that. None where there is no such."""
+    if isinstance(prefix, IPv4Network):
+        return None
     if prefix.prefixlen == 64:
         return prefix
     if number >= 1 << (64 - prefix.prefixlen):
-        raise ValueError(f"{prefix} has no /64 number {number}")
+        return None
     return IPv6Network((int(prefix.network_address) + (number << 64), 64))

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
+from typing import Any, get_args
 
 from agents.aero.client.core import ClientCore
-from agents.aero.config import ClientConfig
+from agents.aero.config import ClientConfig, Model
 from agents.aero.dataplane.policy import ClientPolicy, Inner
 from agents.aero.node import Node
+from agents.plain import PlainError
+from agents.store import StateFile
 
 FAREWELL = 2.0
 """Seconds that the Server has to confirm the Releases of an orderly stop: two transmissions (RFC 8415 §7.6)."""
 
 POLL = 0.01
+MODELS: dict[str, Model] = {name: name for name in get_args(Model)}
 
 
 class ClientShell:
@@ -24,10 +29,30 @@ class ClientShell:
         self._node = Node(config, self._core, policy, self._own)
         self._shell = self._node.shell
         self._shell.before_stop(self._release)
+        self._shell.on_request("model", self._switch)
+        self._state = StateFile(Path(config.state))
+        # A peer relies on nothing of it: written at the end of a turn.
+        self._shell.remember(lambda: self._state.save(self._core.saved_state()), lambda _action: False)
 
     def run(self) -> None:
-        """Attach, serve until SIGTERM, give everything back."""
-        self._node.run(lambda: self._core.start(self._shell.clock.now()))
+        """Take up saved state, attach, serve until SIGTERM, give everything back."""
+        self._node.run(self._prepare)
+
+    def _prepare(self) -> None:
+        now = self._shell.clock.now()
+        saved = self._state.load()
+        if saved is not None:
+            self._core.restore(saved, now)
+        self._core.start(now)
+
+    def _switch(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Answer {"request": "model", "model": ...}."""
+        model = MODELS.get(str(request.get("model")))
+        if model is None:
+            raise PlainError(f"model: {request.get('model')!r} is not one of {', '.join(MODELS)}")
+        self._core.switch(model, self._shell.clock.now())
+        self._shell.turn()
+        return {}
 
     def _own(self, version: int) -> Inner | None:
         """A delegated address that this node has."""
@@ -46,5 +71,5 @@ class ClientShell:
 
 
 def run_client(config: ClientConfig) -> None:
-    """Serve until SIGTERM (KernelError)."""
+    """Serve until SIGTERM (PlainError for unfit saved state, KernelError)."""
     ClientShell(config).run()

@@ -35,8 +35,8 @@ class Departure:
         length = len(packet)
         version = packet[0] >> 4
         tos = packet[1] if version == 4 else (packet[0] & 0x0F) << 4 | packet[1] >> 4
-        if length > WHOLE:
-            self._large(out, length, now)
+        if length > WHOLE and out.path.size.used(length, now):
+            self.probed(out.neighbor, out.path)
         if length <= out.whole and not self._dpd:
             front = out.headers[version]
             octets = (front, packet) if front else (packet,)
@@ -71,13 +71,6 @@ class Departure:
                 self.send(out, piece, now)
         else:
             self._too_big(packet, size.inner_mtu)
-
-    def _large(self, out: Exit, length: int, now: float) -> None:
-        size = out.path.size
-        before = size.next_timer()
-        size.used(length, now)
-        if size.next_timer() != before:
-            self.probed(out.neighbor, out.path)
 
     def send_control(
         self, packet: bytes, lladdr: LinkLayerAddress, *, df: bool, pad: int, identification: int | None = None

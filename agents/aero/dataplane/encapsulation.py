@@ -97,7 +97,7 @@ def carrier(encapsulation: Encapsulation, protocol: int, *, fragmented: bool) ->
 
 
 def classify(through: Carrier, data: bytes | memoryview) -> Payload:
-    """What a payload holds (spec §2.3); DecodeError (`enc_bad_first` and its kin) for anything else."""
+    """What a payload holds (spec §2.3); DecodeError (counted as `enc_bad_first`) for anything else."""
     if not data:
         raise DecodeError("empty payload", 0)
     if through is Carrier.UDP:

@@ -35,12 +35,12 @@ class Exit:
     fragment_destination: SocketAddress
 
 
-def exit_over(neighbor: Neighbor, path: Path) -> Exit:
-    """The exit of one path."""
+def exit_over(neighbor: Neighbor, path: Path, *, dpd: bool = False) -> Exit:
+    """The exit of one path; `dpd`: identifications must arrive as they were sent."""
     lladdr, size = path.lladdr, path.size
     kind = lladdr.encapsulation
     proven = size.proven - size.overhead
-    fragments = _fragment_address(lladdr, path)
+    fragments = _fragment_address(lladdr, path, dpd=dpd)
     overhead = lladdr.overhead - HEADER_OCTETS[kind] + HEADER_OCTETS[fragments.encapsulation]
     return Exit(
         neighbor=neighbor,
@@ -63,8 +63,10 @@ LARGEST_SPLIT = GUARANTEED
 ROOM = FRAGMENT_OCTETS
 
 
-def _fragment_address(lladdr: LinkLayerAddress, path: Path) -> LinkLayerAddress:
-    """Fragments of minimal encapsulation go by UDP where a middlebox does not let them through (spec FRAG-14)."""
-    if lladdr.encapsulation is Encapsulation.MINIMAL and not path.fragments:
+def _fragment_address(lladdr: LinkLayerAddress, path: Path, *, dpd: bool) -> LinkLayerAddress:
+    """Fragment Headers of minimal encapsulation go by UDP where a middlebox does not let them through, or gives them
+    identifications of its own while the receiver judges duplicates by them (spec FRAG-14)."""
+    unfit = not path.fragments or (dpd and not path.identifications)
+    if lladdr.encapsulation is Encapsulation.MINIMAL and unfit:
         return LinkLayerAddress(Encapsulation.UDP, lladdr.ip, Encapsulation.UDP.port)
     return lladdr

@@ -9,7 +9,6 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address
 
 from agents.aero.constants import DPD_WINDOW, REASSEMBLY_CAP
@@ -18,33 +17,20 @@ from agents.aero.dataplane.departure import Departure
 from agents.aero.dataplane.duplicates import DuplicateWindow, Judgement
 from agents.aero.dataplane.ecn import EGRESS, adjust_checksum, set_ecn
 from agents.aero.dataplane.encapsulation import Carrier, Payload, classify, header
-from agents.aero.dataplane.exits import PROTOCOLS, Exit, exit_over
+from agents.aero.dataplane.exits import PROTOCOLS, exit_over
 from agents.aero.dataplane.fragmentation import Reassembly, Refused
 from agents.aero.dataplane.icmp import Problem
-from agents.aero.dataplane.inner import addresses, checked_length
-from agents.aero.dataplane.policy import Action, Policy, Verdict
+from agents.aero.dataplane.inner import checked_length, ends, is_control
+from agents.aero.dataplane.memory import Known, Memory, Origin
+from agents.aero.dataplane.policy import Action, Policy, Verdict, unfit
 from agents.aero.dataplane.sink import Control, Sink
-from agents.aero.dataplane.sockaddr import SocketAddress, pull_sockaddr
+from agents.aero.dataplane.sockaddr import SocketAddress
 from agents.aero.lladdr import Encapsulation, LinkLayerAddress
 from agents.aero.neighbors import Inner, Neighbor, NeighborCache, Path
 from agents.wire.errors import DecodeError
 
-FLOWS = 4096
-"""Verdicts kept for one origin; more flows than that are judged anew."""
+SPARE_WINDOWS = 64
 
-
-@dataclass(slots=True, eq=False)
-class _Origin:
-    """A link-layer address that packets come from."""
-
-    lladdr: LinkLayerAddress
-    neighbor: Neighbor | None
-    path: Path | None
-    flows: dict[bytes, tuple[Verdict, Exit | None]] = field(default_factory=dict)
-    """By source and destination of the inner packet."""
-
-
-_Origins = dict[tuple[Carrier, SocketAddress], _Origin]
 
 _BARE: dict[Carrier, tuple[int, ...]] = {
     Carrier.UDP: (4, 6),
@@ -81,12 +67,7 @@ class Forwarder:
         self._own = own
         self._dpd = dpd
         self._drop_gross = drop_gross
-        self._generation = cache.generation
-        self._origins: _Origins = {}
-        self._gue1_origins: _Origins = {}
-        """Of packets in GUE variant 1, which share a socket with those in variant 0."""
-        self._flows: dict[bytes, tuple[Verdict, Exit | None]] = {}
-        """Of packets from the kernel."""
+        self._memory = Memory(cache, dpd=dpd)
         self._windows: dict[IPv6Address, DuplicateWindow] = {}
         self.reassembly = Reassembly(cap=reassembly_cap)
         self._back: Neighbor | None = None
@@ -103,11 +84,12 @@ class Forwarder:
 
     def from_underlay(self, through: Carrier, source: SocketAddress, data: memoryview, tos: int, now: float) -> None:
         """A payload arrived at the socket of `through` from `source`; `data` may be written to."""
-        if self._generation != self._cache.generation:
-            self._flush()
+        memory = self._memory
+        if memory.generation != self._cache.generation:
+            memory.forget()
         bare = len(data) > 0 and data[0] >> 4 in _BARE[through]
-        origins = self._gue1_origins if bare and through is Carrier.GUE else self._origins
-        origin = origins.get((through, source)) or self._learn_origin(origins, through, source)
+        origins = memory.gue1_origins if bare and through is Carrier.GUE else memory.origins
+        origin = origins.get((through, source)) or memory.learn_origin(origins, through, source)
         if origin.path:
             origin.path.last_received = now
         self._back, self._now = origin.neighbor, now
@@ -118,24 +100,33 @@ class Forwarder:
             if through is Carrier.GUE and len(data) > 4 and bytes(data[:4]) == _GUE_FRONTS.get(data[4] >> 4):
                 self._inner(origin, data[4:], tos, now)
                 return
-            payload = classify(through, data)
+            payload = self._classified(through, data)
+            if payload is None:
+                return
             if payload.fragment is None:
                 self._inner(origin, data[payload.start :], tos, now)
             else:
                 self._behind_fragment_header(origin, payload, data, tos, now)
-        except DecodeError as error:
-            self.counters["enc_bad_first" if error.offset == 0 else "bad_inner"] += 1
+        except DecodeError:
+            self.counters["bad_inner"] += 1
         except Refused as refused:
             self.counters[str(refused)] += 1
 
-    def _behind_fragment_header(
-        self, origin: _Origin, payload: Payload, data: memoryview, tos: int, now: float
-    ) -> None:
+    def _classified(self, through: Carrier, data: memoryview) -> Payload | None:
+        try:
+            return classify(through, data)
+        except DecodeError:
+            self.counters["enc_bad_first"] += 1
+            return None
+
+    def _behind_fragment_header(self, origin: Origin, payload: Payload, data: memoryview, tos: int, now: float) -> None:
         fragment = payload.fragment
         assert fragment
         part = data[payload.start :]
         if fragment.atomic:
-            if self._passes(origin, fragment.identification, now):
+            if not part or PROTOCOLS.get(part[0] >> 4) != fragment.next_header:
+                self.counters["bad_inner"] += 1
+            elif self._passes(origin, fragment.identification, now):
                 self._inner(origin, part, tos, now, atomic=True)
             return
         if origin.neighbor is None:
@@ -151,20 +142,26 @@ class Forwarder:
             else:
                 self._inner(origin, packet, tos & 0xFC | ecn, now, reassembled=True)
 
-    def _passes(self, origin: _Origin, identification: int, now: float) -> bool:
+    def _passes(self, origin: Origin, identification: int, now: float) -> bool:
         """Duplicate detection on a completed packet (spec §3.9)."""
         if not self._dpd or origin.neighbor is None:
             return True
-        window = self._windows.setdefault(origin.neighbor.address, DuplicateWindow(self._dpd_window))
+        window = self._windows.get(origin.neighbor.address) or self._new_window(origin.neighbor.address)
         judgement = window.judge(identification, now)
         if judgement is Judgement.NEW:
             return True
         self.counters[judgement.value] += 1
         return judgement is Judgement.LATE or (judgement is Judgement.GROSS and not self._drop_gross)
 
+    def _new_window(self, address: IPv6Address) -> DuplicateWindow:
+        if len(self._windows) >= 2 * len(self._cache) + SPARE_WINDOWS:  # neighbors that are gone
+            self._windows = {each: window for each, window in self._windows.items() if self._cache.get(each)}
+        made = self._windows[address] = DuplicateWindow(self._dpd_window)
+        return made
+
     def _inner(
         self,
-        origin: _Origin,
+        origin: Origin,
         packet: memoryview,
         tos: int,
         now: float,
@@ -178,7 +175,7 @@ class Forwarder:
         flow = bytes(packet[8:40] if six else packet[12:20])
         known = origin.flows.get(flow)
         if known is None:
-            if six and _is_control(flow):
+            if six and is_control(flow):
                 self._take_control(origin, packet[:length], size, atomic, reassembled)
                 return
             known = self._judge(origin, packet, flow)
@@ -218,7 +215,7 @@ class Forwarder:
             adjust_checksum(packet, 10, left << 8 | packet[9], left - 1 << 8 | packet[9])
         return True
 
-    def _take_control(self, origin: _Origin, packet: memoryview, size: int, atomic: bool, reassembled: bool) -> None:
+    def _take_control(self, origin: Origin, packet: memoryview, size: int, atomic: bool, reassembled: bool) -> None:
         if reassembled:
             self.counters["control_fragmented"] += 1
         else:
@@ -228,8 +225,8 @@ class Forwarder:
 
     def from_kernel(self, packet: memoryview, now: float) -> None:
         """A packet that this node's kernel routed into the AERO interface."""
-        if self._generation != self._cache.generation:
-            self._flush()
+        if self._memory.generation != self._cache.generation:
+            self._memory.forget()
         self._back, self._now = None, now
         try:
             packet = packet[: checked_length(packet)]
@@ -238,14 +235,14 @@ class Forwarder:
             return
         six = packet[0] >> 4 == 6
         flow = bytes(packet[8:40] if six else packet[12:20])
-        if six and _is_control(flow):
+        if six and is_control(flow):
             self.counters["kernel_noise"] += 1  # RS, MLD: the kernel takes aero0 for an ordinary link (spec §4)
             return
-        known = self._flows.get(flow)
+        known = self._memory.flows.get(flow)
         if known is None:
-            source, destination = _ends(packet)
-            verdict = _unfit(source, destination) or self._policy.from_kernel(source, destination)
-            known = self._remember(self._flows, flow, verdict)
+            source, destination = ends(packet)
+            verdict = unfit(source, destination) or self._policy.from_kernel(source, destination)
+            known = self._memory.remember(self._memory.flows, flow, verdict)
         verdict, out = known
         if out is None:
             self._dropped(verdict, packet)
@@ -259,7 +256,7 @@ class Forwarder:
         if neighbor is None or path is None:
             self._sink.deliver(packet)
         else:
-            self._departure.send(exit_over(neighbor, path), memoryview(packet), now)
+            self._departure.send(exit_over(neighbor, path, dpd=self._dpd), memoryview(packet), now)
 
     def send_control(
         self, packet: bytes, lladdr: LinkLayerAddress, *, df: bool = False, pad: int = 0, atomic: bool = False
@@ -276,30 +273,15 @@ class Forwarder:
 
     # --- judging
 
-    def _judge(self, origin: _Origin, packet: memoryview, flow: bytes) -> tuple[Verdict, Exit | None]:
-        source, destination = _ends(packet)
-        verdict = _unfit(source, destination)
+    def _judge(self, origin: Origin, packet: memoryview, flow: bytes) -> Known:
+        source, destination = ends(packet)
+        verdict = unfit(source, destination)
         if verdict is None and origin.neighbor is None:
             self._sink.unknown_origin(origin.lladdr, source, len(packet))
             return Verdict(Action.DROP, counter="origin_fail"), None
         if verdict is None and origin.neighbor:
             verdict = self._policy.from_neighbor(origin.neighbor, source, destination)
-        return self._remember(origin.flows, flow, verdict or Verdict(Action.DROP, counter="origin_fail"))
-
-    @staticmethod
-    def _remember(
-        flows: dict[bytes, tuple[Verdict, Exit | None]], flow: bytes, verdict: Verdict
-    ) -> tuple[Verdict, Exit | None]:
-        out = None
-        if verdict.neighbor:
-            path = verdict.neighbor.path
-            out = exit_over(verdict.neighbor, path) if path else None
-            if out is None:
-                verdict = Verdict(Action.DROP, counter="no_path", problem=Problem.ADDRESS_UNREACHABLE)
-        if len(flows) >= FLOWS:
-            flows.clear()
-        flows[flow] = known = (verdict, out)
-        return known
+        return self._memory.remember(origin.flows, flow, verdict or Verdict(Action.DROP, counter="origin_fail"))
 
     def _dropped(self, verdict: Verdict, packet: memoryview) -> None:
         self.counters[verdict.counter] += 1
@@ -319,54 +301,6 @@ class Forwarder:
         self.counters["errors_sent"] += 1
         path = self._back.path if self._back else None
         if self._back and path:
-            self._departure.send(exit_over(self._back, path), memoryview(answer), self._now)
+            self._departure.send(exit_over(self._back, path, dpd=self._dpd), memoryview(answer), self._now)
         else:
             self._sink.deliver(answer)
-
-    def _learn_origin(self, origins: _Origins, through: Carrier, source: SocketAddress) -> _Origin:
-        ip, port = pull_sockaddr(source)
-        kind = {Carrier.UDP: Encapsulation.UDP, Carrier.GUE: Encapsulation.GUE}.get(through, Encapsulation.MINIMAL)
-        if origins is self._gue1_origins:
-            kind = Encapsulation.GUE1
-        lladdr = LinkLayerAddress(kind, ip, port if kind.port else 0)
-        neighbor = self._cache.at(lladdr)
-        if neighbor is None and kind is Encapsulation.GUE:  # fragments of variant 1 come as variant 0
-            other = LinkLayerAddress(Encapsulation.GUE1, ip, port)
-            neighbor = self._cache.at(other)
-            lladdr = other if neighbor else lladdr
-        origin = _Origin(lladdr, neighbor, neighbor.path_at(lladdr) if neighbor else None)
-        if len(origins) >= FLOWS:
-            origins.clear()
-        origins[through, source] = origin
-        return origin
-
-    def _flush(self) -> None:
-        self._generation = self._cache.generation
-        self._origins.clear()
-        self._gue1_origins.clear()
-        self._flows.clear()
-
-
-_LINK_LOCAL, _MULTICAST = 0xFE, 0xFF
-
-
-def _is_control(flow: bytes) -> bool:
-    """An IPv6 source and destination of which the destination is on the AERO link itself (fe80::/10, ff00::/8)."""
-    first = flow[16]
-    return first == _MULTICAST or (first == _LINK_LOCAL and flow[17] & 0xC0 == 0x80)
-
-
-def _ends(packet: memoryview) -> tuple[Inner, Inner]:
-    source, destination = addresses(packet)
-    if len(source) == 4:
-        return IPv4Address(source), IPv4Address(destination)
-    return IPv6Address(source), IPv6Address(destination)
-
-
-def _unfit(source: Inner, destination: Inner) -> Verdict | None:
-    """Addresses no data packet may have (spec §11)."""
-    if source.is_multicast or source.is_unspecified or source.is_loopback or source.is_link_local:
-        return Verdict(Action.DROP, counter="bad_source")
-    if destination.is_multicast or destination.is_loopback or destination.is_unspecified:
-        return Verdict(Action.DROP, counter="bad_destination")
-    return None

@@ -42,6 +42,9 @@ def split(packet: memoryview, protocol: int, identification: int, size: int) -> 
     ]
 
 
+_Key = tuple[Hashable, Hashable, int]
+
+
 class Refused(Exception):
     """A part that is dropped; the text is the name of its counter."""
 
@@ -80,9 +83,10 @@ class Reassembly:
         self._cap = cap
         self._per_neighbor = per_neighbor
         self._per_node = per_node
-        self._pending: OrderedDict[tuple[Hashable, Hashable, int], _Pending] = OrderedDict()
+        self._pending: OrderedDict[_Key, _Pending] = OrderedDict()
         """By (neighbor, encapsulation family, identification), oldest first."""
-        self._counts: dict[Hashable, int] = {}
+        self._keys: dict[Hashable, dict[_Key, None]] = {}
+        """Of each neighbor, oldest first."""
         self.evicted = 0
         self.expired = 0
 
@@ -127,30 +131,29 @@ class Reassembly:
 
     def forget(self, neighbor: Hashable) -> None:
         """Forget everything of one neighbor."""
-        for key in [key for key, pending in self._pending.items() if pending.neighbor == neighbor]:
+        for key in list(self._keys.get(neighbor, ())):
             self._close(key)
 
-    def _open(self, key: tuple[Hashable, Hashable, int], neighbor: Hashable, now: float) -> _Pending:
-        own = self._counts.get(neighbor, 0)
-        if own >= self._per_neighbor or (own and len(self._pending) >= self._per_node):
-            self._evict(next(k for k, pending in self._pending.items() if pending.neighbor == neighbor))
+    def _open(self, key: _Key, neighbor: Hashable, now: float) -> _Pending:
+        own = self._keys.get(neighbor)
+        if own and (len(own) >= self._per_neighbor or len(self._pending) >= self._per_node):
+            self._evict(next(iter(own)))
         elif len(self._pending) >= self._per_node:
             raise Refused("reassembly_full")
         pending = self._pending[key] = _Pending(neighbor, now + REASSEMBLY_TIME)
-        self._counts[neighbor] = self._counts.get(neighbor, 0) + 1
+        self._keys.setdefault(neighbor, {})[key] = None
         return pending
 
-    def _evict(self, key: tuple[Hashable, Hashable, int]) -> None:
+    def _evict(self, key: _Key) -> None:
         self._close(key)
         self.evicted += 1
 
-    def _close(self, key: tuple[Hashable, Hashable, int]) -> None:
+    def _close(self, key: _Key) -> None:
         pending = self._pending.pop(key)
-        left = self._counts[pending.neighbor] - 1
-        if left:
-            self._counts[pending.neighbor] = left
-        else:
-            del self._counts[pending.neighbor]
+        own = self._keys[pending.neighbor]
+        del own[key]
+        if not own:
+            del self._keys[pending.neighbor]
 
     def _place(self, pending: _Pending, fragment: Fragment, data: bytes) -> None:
         end = fragment.offset + len(data)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from ipaddress import IPv4Address, IPv6Address
+
 from agents.wire.buffer import internet_checksum
 from agents.wire.errors import DecodeError
 
@@ -58,3 +60,20 @@ def addresses(packet: bytes | memoryview) -> tuple[bytes, bytes]:
     if packet[0] >> 4 == 4:
         return bytes(packet[12:16]), bytes(packet[16:20])
     return bytes(packet[8:24]), bytes(packet[24:40])
+
+
+_LINK_LOCAL, _MULTICAST = 0xFE, 0xFF
+
+
+def is_control(flow: bytes) -> bool:
+    """An IPv6 source and destination of which the destination is on the AERO link itself (fe80::/10, ff00::/8)."""
+    first = flow[16]
+    return first == _MULTICAST or (first == _LINK_LOCAL and flow[17] & 0xC0 == 0x80)
+
+
+def ends(packet: bytes | memoryview) -> tuple[IPv4Address | IPv6Address, IPv4Address | IPv6Address]:
+    """Source and destination."""
+    source, destination = addresses(packet)
+    if len(source) == 4:
+        return IPv4Address(source), IPv4Address(destination)
+    return IPv6Address(source), IPv6Address(destination)

@@ -93,6 +93,8 @@ class PathMtu:
         """When FRAG probes again, or WHOLE looks for more."""
         self._confirm: float | None = None
         self._large_seen = False
+        self._raised = False
+        """The own link became wider than what was proven through it: the next large packet asks for more."""
 
     @property
     def ceiling(self) -> int:
@@ -117,15 +119,23 @@ class PathMtu:
 
     # --- what happens
 
-    def used(self, inner: int, now: float) -> None:
-        """A packet of more than 1280 octets was to be sent: begin to probe, or note that size matters."""
+    def used(self, inner: int, now: float) -> bool:
+        """A packet of more than 1280 octets was to be sent: note that size matters; whether there is now more to probe
+        than before."""
         self._large_seen = True
-        if inner > self._wanted:
-            self._wanted = inner
-            if self.state is State.WHOLE and self.proven < self.ceiling:
-                self._seek(self.ceiling, now)
+        if inner <= self._wanted and self.state is not State.UNKNOWN and not self._raised:
+            return False
+        before = self._try
+        more = inner > self._wanted and self.state is State.WHOLE
+        self._wanted = max(self._wanted, inner)
+        if self._raised and inner + self.overhead > self.proven and self.state in (State.WHOLE, State.FRAG):
+            more, self._raised = True, False
+        if more and self.proven < self.ceiling:
+            self.state = State.WHOLE if self.proven else State.PROBING
+            self._seek(self.ceiling, now)
         if self.state is State.UNKNOWN:
             self.begin(now)
+        return self._try is not before
 
     def begin(self, now: float, *, base: bool = False) -> None:
         """Probe from the top; with `base` also whether 1280 inner octets get through (a Client that attached)."""
@@ -157,6 +167,22 @@ class PathMtu:
             self._seek(mtu, now)
         elif self._try and mtu < self._try.size:
             self._seek(mtu, now)
+
+    def egress(self, mtu: int, now: float) -> None:
+        """The interface this path begins at has another MTU.
+
+        A smaller one is a Too Big of our own.  A larger one says nothing of the path, but allows to look for more:
+        when a larger packet is wanted, at the latest after RAISE_INTERVAL; what is proven stays (spec §3.5).
+        """
+        before, self.egress_mtu = self.egress_mtu, mtu
+        if mtu < before:
+            self.too_big(mtu, now)
+        elif mtu > before:
+            if self.mtu == before:
+                self.mtu = mtu
+            self._raised = True
+            if self.state is State.WHOLE and self.proven < self.ceiling and self._again is None:
+                self._again = now + RAISE_INTERVAL
 
     # --- time
 

@@ -51,6 +51,18 @@ def drop(counter: str, problem: Problem | None = None) -> Verdict:
     return Verdict(Action.DROP, counter=counter, problem=problem)
 
 
+def unfit(source: Inner, destination: Inner) -> Verdict | None:
+    """Addresses no data packet may have (spec §11)."""
+    if source.is_multicast or source.is_unspecified or source.is_loopback or source.is_link_local:
+        return drop("bad_source")
+    if destination.is_multicast or destination.is_loopback or destination.is_unspecified or destination == _BROADCAST:
+        return drop("bad_destination")
+    return None
+
+
+_BROADCAST = IPv4Address("255.255.255.255")
+
+
 class Policy(Protocol):
     """One role."""
 

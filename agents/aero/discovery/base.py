@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from ipaddress import IPv6Address
@@ -14,6 +15,7 @@ from agents.aero.lladdr import LinkLayerAddress
 from agents.aero.neighbors import Neighbor, NeighborCache, Path
 from agents.aero.notices import SendControl
 from agents.core import Outbox
+from agents.timers import Timers
 from agents.wire.nd import NeighborSolicitation
 from agents.wire.nd_options import LinkLayerOption, Nonce, Observed, Option
 
@@ -65,6 +67,11 @@ class Solicitation:
     sent: int = 0
     due: float = 0.0
 
+    @property
+    def decides(self) -> bool:
+        """Its loss tells of the link-layer address: no probe of a size, nor of a Fragment Header."""
+        return self.retries > 1 and not self.atomic
+
 
 class Solicitations:
     """All outstanding solicitations of a node."""
@@ -74,6 +81,10 @@ class Solicitations:
         self.outbox = outbox
         self.self = self_
         self._outstanding: dict[bytes, Solicitation] = {}
+        """By nonce."""
+        self._timers: Timers[bytes] = Timers()
+        self._asked: Counter[LinkLayerAddress] = Counter()
+        """How many that decide are outstanding to a link-layer address."""
 
     def send(
         self,
@@ -97,24 +108,32 @@ class Solicitations:
             self.give_up(next(iter(self._outstanding.values())))
         made = Solicitation(neighbor, lladdr, os.urandom(6), answered, lost, retries, atomic, size, due=now)
         self._outstanding[made.nonce] = made
+        if made.decides:
+            self._asked[lladdr] += 1
         self._transmit(made, now)
         return made
 
     def waiting_for(self, lladdr: LinkLayerAddress) -> bool:
-        """Whether a solicitation to this link-layer address is outstanding."""
-        return any(each.lladdr == lladdr for each in self._outstanding.values())
+        """Whether a solicitation is outstanding whose loss will tell that this link-layer address is gone."""
+        return lladdr in self._asked
 
     def match(self, nonce: bytes, lladdr: LinkLayerAddress) -> Solicitation | None:
         """The solicitation that an advertisement from this link-layer address answers; it is settled."""
         found = self._outstanding.get(nonce)
         if found is None or found.lladdr != lladdr:
             return None
-        del self._outstanding[nonce]
+        self.give_up(found)
         return found
 
     def give_up(self, solicitation: Solicitation) -> None:
         """Forget a solicitation."""
-        self._outstanding.pop(solicitation.nonce, None)
+        if self._outstanding.pop(solicitation.nonce, None) is None:
+            return
+        self._timers.cancel(solicitation.nonce)
+        if solicitation.decides:
+            self._asked[solicitation.lladdr] -= 1
+            if not self._asked[solicitation.lladdr]:
+                del self._asked[solicitation.lladdr]
 
     def forget(self, neighbor: Neighbor, path: Path | None = None) -> None:
         """Forget those to a neighbor, or to one of its paths."""
@@ -124,11 +143,14 @@ class Solicitations:
 
     def next_timer(self) -> float | None:
         """When one is to be repeated or given up."""
-        return min((each.due for each in self._outstanding.values()), default=None)
+        return self._timers.next()
 
     def handle_timer(self, now: float) -> None:
         """Repeat what was not answered; tell of what was lost."""
-        for each in [each for each in self._outstanding.values() if each.due <= now]:
+        for nonce in list(self._timers.take(now)):
+            each = self._outstanding.get(nonce)
+            if each is None:
+                continue
             if each.sent < each.retries:
                 self._transmit(each, now)
             else:
@@ -137,7 +159,8 @@ class Solicitations:
 
     def _transmit(self, solicitation: Solicitation, now: float) -> None:
         own = self.self.address
-        if own is None:
+        if own is None:  # what we asked from is no longer ours
+            self.give_up(solicitation)
             return
         target = solicitation.neighbor.address
         options: tuple[Option, ...] = (*self.self.lladdrs(solicitation.lladdr, target=False), Nonce(solicitation.nonce))
@@ -146,4 +169,5 @@ class Solicitations:
         sending = SendControl(packet, solicitation.lladdr, bool(solicitation.size), pad, solicitation.atomic)
         self.outbox.do(sending)
         solicitation.sent += 1
-        solicitation.due = now + RETRANS_TIMER
+        solicitation.due += RETRANS_TIMER  # of the time it was due: what is late now does not make the end later
+        self._timers.set(solicitation.nonce, solicitation.due)

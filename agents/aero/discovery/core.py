@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -17,13 +18,24 @@ from agents.aero.inner_packets import Inner, push_discovery
 from agents.aero.lladdr import Encapsulation, LinkLayerAddress, Underlay
 from agents.aero.neighbors import Neighbor, NeighborCache, NeighborType, Path, Reachability
 from agents.aero.notices import SendControl
+from agents.aero.underlay_links import UnderlayLinks
 from agents.core import Outbox
 from agents.timers import Timers
 from agents.wire.nd import NdMessage, NeighborAdvertisement, NeighborSolicitation
 from agents.wire.nd_options import Nonce, Observed, Option
 
-SOON = 1.0
-"""How long after a packet went out an idle neighbor is asked whether it is still there."""
+SOON, TOGETHER = 1.0, 0.125
+"""How often it is looked whether packets to a neighbor go unanswered: the packet path tells nobody of its packets. All
+looks within so many seconds are one: thousands of neighbors, each at a moment of its own, would keep a Server from
+doing anything else."""
+
+MARGIN = 0.1
+"""So much before KEEPALIVE_TIME of silence a neighbor is asked: five seconds and three solicitations are the sheet's
+eight already, and what the machine takes must not come on top."""
+
+
+def _soon(now: float) -> float:
+    return math.ceil((now + SOON) / TOGETHER) * TOGETHER
 
 
 @dataclass(frozen=True)
@@ -56,7 +68,7 @@ class Discovery:
     def watch(self, neighbor: Neighbor, interval: float | None, now: float) -> None:
         """Ask the neighbor after `interval` seconds of silence, and when packets to it go unanswered (CLI-9)."""
         self._watched[neighbor.address] = Watched(interval)
-        self._checks.set(neighbor.address, now + SOON)
+        self._checks.set(neighbor.address, _soon(now))
 
     def forget(self, neighbor: Neighbor) -> None:
         """Stop everything about a neighbor."""
@@ -85,17 +97,24 @@ class Discovery:
         for address in list(self._checks.take(now)):
             neighbor, watched = self.cache.get(address), self._watched.get(address)
             if neighbor and watched:
-                self._check(neighbor, watched, now)
-                self._checks.set(address, now + SOON)
+                self._checks.set(address, self._check(neighbor, watched, now))
 
-    def _check(self, neighbor: Neighbor, watched: Watched, now: float) -> None:
+    def _check(self, neighbor: Neighbor, watched: Watched, now: float) -> float:
+        """Ask the neighbor if it is due; when to look again.
+
+        The moment is exact: three solicitations later data must have found another way (8 s, spec §13 scenario 10).
+        """
         path = neighbor.path
         if path is None:
-            return
-        silence = now - path.last_received
-        unanswered = path.last_sent > path.last_received and silence >= KEEPALIVE_TIME
-        if unanswered or (watched.interval is not None and silence >= watched.interval):
+            return _soon(now)
+        patience = watched.interval
+        if path.last_sent > path.last_received:
+            patience = min(KEEPALIVE_TIME - MARGIN, patience or KEEPALIVE_TIME)
+        due = path.last_received + patience if patience is not None else float("inf")
+        if due <= now:
             self.solicit(neighbor, path, now)
+            return _soon(now)
+        return min(due, _soon(now))
 
     def _reached(self, path: Path, solicitation: Solicitation, answer: Answer, now: float) -> None:
         path.reachability = Reachability.REACHABLE
@@ -117,6 +136,12 @@ class Discovery:
         for neighbor in self.cache.at_ip(ip):
             for path in [each for each in neighbor.paths if each.lladdr.ip == ip]:
                 self.sizes.too_big(neighbor, path, mtu, now)
+
+    def egress_changed(self, links: UnderlayLinks, now: float) -> None:
+        """An underlay interface has another MTU: paths that begin there may take more, or less."""
+        for neighbor in list(self.cache):
+            for path in list(neighbor.paths):
+                self.sizes.egress(neighbor, path, links.mtu(path.lladdr), now)
 
     def unusable(self, lladdr: LinkLayerAddress, now: float, *, protocol: bool) -> None:
         """The underlay says that packets to this address do not arrive (spec §2.8)."""
@@ -141,7 +166,7 @@ class Discovery:
 
     def _solicited(self, control: Control, inner: Inner, message: NeighborSolicitation, now: float) -> str | None:
         for_us = message.target == self.self.address or (self.self.router and message.target == ANYCAST)
-        if not for_us or self.self.address is None:
+        if not for_us or inner.destination != message.target or self.self.address is None:
             return "nd_not_for_us"
         neighbor = control.neighbor
         if neighbor is None or neighbor.address != inner.source:

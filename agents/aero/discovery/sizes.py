@@ -74,6 +74,15 @@ class Sizes:
         self._note(neighbor, path, before)
         self.wanted(neighbor, path, now)
 
+    def egress(self, neighbor: Neighbor, path: Path, mtu: int, now: float) -> None:
+        """The interface a path begins at has this MTU now."""
+        if mtu == path.size.egress_mtu:
+            return
+        before = (path.size.mtu, path.size.proven)
+        path.size.egress(mtu, now)
+        self._note(neighbor, path, before)
+        self.wanted(neighbor, path, now)
+
     def _note(self, neighbor: Neighbor, path: Path, before: tuple[int, int]) -> None:
         after = (path.size.mtu, path.size.proven)
         if after == before:

@@ -22,6 +22,7 @@ from agents.aero.neighbors import Neighbor, NeighborCache, NeighborType
 from agents.aero.notices import (
     Controlled,
     DhcpAnswer,
+    LinkChanged,
     Notice,
     PathWanted,
     SendControl,
@@ -70,7 +71,7 @@ class ServerCore:
         self._discovery = Discovery(self.cache, self._outbox, self, wanted)
         self._secret = os.urandom(SECRET_OCTETS)
         self._ldra = Ldra(config.dhcp, self._secret)
-        self._leases = Leases(self.cache, self._outbox, self.links.mtu)
+        self._leases = Leases(self.cache, self._outbox, self.links.mtu, self.links.addresses)
         self._leases.when_added = self._client_added
         self._leases.when_removed = self._discovery.forget
         self._limits = Limits(config.rate_per_address, config.rate_total)
@@ -104,6 +105,9 @@ class ServerCore:
                 self._discovery.sizes.wanted(message.neighbor, message.path, now)
             case TooBig():
                 self._discovery.too_big(message.ip, message.mtu, now)
+            case LinkChanged():
+                self.links.learn_mtu(message.interface, message.mtu)
+                self._discovery.egress_changed(self.links, now)
             case Unreachable():
                 self._discovery.unusable(message.lladdr, now, protocol=message.protocol)
 
@@ -177,6 +181,10 @@ class ServerCore:
         message = client_message(datagram.payload)
         if message:
             self._admit(message, control.lladdr)
+        elif self.config.auth_keys:  # what cannot be read has no Auth that was checked (spec SRV-13)
+            raise Refused("auth_missing")
+        elif datagram.payload[0] == MessageType.RELEASE:  # whose, nobody can tell
+            raise Refused("release_origin")
         self._outbox.do(ToDhcpServer(forward))
 
     def _admit(self, message: Message, lladdr: LinkLayerAddress) -> None:
@@ -187,6 +195,8 @@ class ServerCore:
         client = message.first(ClientId)
         if client is None:
             return
+        if len(message.every(ClientId)) != 1:  # which of them the DHCPv6 server takes, we cannot know
+            raise Refused("dhcp_client_id")
         entry = self._leases.of(client.duid)
         foreign = entry is not None and entry.path_at(lladdr) is None
         if message.type == MessageType.RELEASE and foreign and not self.config.auth_keys:

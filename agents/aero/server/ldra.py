@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from ipaddress import IPv6Address
 
 from agents.aero.config import DhcpServer
+from agents.aero.constants import DHCP_SERVER_PORT
 from agents.aero.lladdr import LinkLayerAddress
 from agents.aero.server.interface_id import pull_interface_id, push_interface_id
 from agents.wire.dhcpv6 import Message, MessageType, RelayedMessage, pull_dhcpv6, push_dhcpv6
@@ -68,7 +69,9 @@ class Ldra:
         options: list[Option] = [InterfaceId(push_interface_id(lladdr, self._secret))]
         if self._config.rsoo:
             options.append(RelaySupplied((ClientLinkLayer(lladdr.ipv6_form, lladdr.port),)))
-        options += [RelayPort(), RelayMessage(payload)]
+        if self._config.relay_port != DHCP_SERVER_PORT:
+            options.append(RelayPort())
+        options.append(RelayMessage(payload))
         message = push_dhcpv6(RelayedMessage(MessageType.RELAY_FORWARD, 0, UNSPECIFIED, source, tuple(options)))
         if len(message) > LARGEST:
             raise Refused("dhcp_too_long")

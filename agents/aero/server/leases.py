@@ -6,7 +6,7 @@ from collections.abc import Callable
 from ipaddress import IPv6Address
 
 from agents.aero.addresses import Prefix, aero_address, in_use_elsewhere, unmapped
-from agents.aero.lladdr import LinkLayerAddress
+from agents.aero.lladdr import LinkLayerAddress, Underlay
 from agents.aero.neighbors import Neighbor, NeighborCache, NeighborType, Path
 from agents.core import Outbox
 from agents.timers import Timers
@@ -14,20 +14,28 @@ from agents.wire.dhcpv6 import Message, MessageType
 from agents.wire.dhcpv6_options import ClientId, IaPd, StatusCode
 
 SUCCESS = 0
-LONGEST_IPV6 = 64
+LONGEST_IPV6, SHORTEST_IPV4 = 64, 8
 
 
 class Conflict(Exception):
-    """A prefix that belongs to another Client as long as its entry lives (spec SRV-4)."""
+    """A prefix that another Client has as long as its entry lives (spec SRV-4), or that nobody can have (§11)."""
 
 
 class Leases:
     """The Clients of a Server, by the leases that the DHCPv6 server granted through it."""
 
-    def __init__(self, cache: NeighborCache, outbox: Outbox, egress_mtu: Callable[[LinkLayerAddress], int]) -> None:
+    def __init__(
+        self,
+        cache: NeighborCache,
+        outbox: Outbox,
+        egress_mtu: Callable[[LinkLayerAddress], int],
+        underlay: tuple[Underlay, ...] = (),
+    ) -> None:
+        """`egress_mtu` of the interface toward a link-layer address; no prefix may hold an address of `underlay`."""
         self._cache = cache
         self._outbox = outbox
         self._egress_mtu = egress_mtu
+        self._underlay = underlay
         self._timers: Timers[tuple[IPv6Address, Prefix]] = Timers()
         self._by_duid: dict[bytes, Neighbor] = {}
         self.when_gained: Callable[[Neighbor, Prefix, float], None] = lambda _client, _prefix, _now: None
@@ -47,6 +55,7 @@ class Leases:
             return None
         prefixes, revoked = _prefixes(reply, now)
         for prefix in prefixes:
+            self._check_delegable(prefix)
             self._check_owner(prefix, client.duid)
         known = self._by_duid.get(client.duid)
         for prefix in revoked:
@@ -78,6 +87,12 @@ class Leases:
     def of(self, duid: bytes) -> Neighbor | None:
         """The entry of a Client."""
         return self._by_duid.get(duid)
+
+    def _check_delegable(self, prefix: Prefix) -> None:
+        """What an AERO address can be made of (spec §4, §11)."""
+        fits = prefix.prefixlen <= LONGEST_IPV6 if prefix.version == 6 else prefix.prefixlen >= SHORTEST_IPV4
+        if not fits or in_use_elsewhere(prefix, self._underlay):
+            raise Conflict(f"{prefix} is no prefix for an AERO Client")
 
     def _check_owner(self, prefix: Prefix, duid: bytes) -> None:
         owner = self._cache.owner(prefix.network_address)
@@ -137,15 +152,9 @@ def _prefixes(reply: Message, now: float) -> tuple[dict[Prefix, float], list[Pre
             prefix = unmapped(each.prefix)
             if not each.valid:
                 revoked.append(prefix)
-            elif not association.status and _delegable(prefix):
+            elif not association.status:
                 granted[prefix] = now + each.valid
     return granted, revoked
-
-
-def _delegable(prefix: Prefix) -> bool:
-    """What an AERO address can be made of (spec §4, §11)."""
-    fits = prefix.prefixlen <= LONGEST_IPV6 if prefix.version == 6 else prefix.prefixlen >= 8
-    return fits and not in_use_elsewhere(prefix)
 
 
 def _address(prefixes: dict[Prefix, float]) -> IPv6Address:

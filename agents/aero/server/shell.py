@@ -30,6 +30,7 @@ class ServerShell:
         self._core = ServerCore(config)
         self._state = StateFile(Path(config.state))
         self._dhcp = _dhcp_socket(config.dhcp)
+        self._missed = False
         policy = ServerPolicy(self._core.cache, lambda address: address in self._node.addresses)
         self._node = Node(config, self._core, policy, self._own, self._perform)
         self._shell = self._node.shell
@@ -59,11 +60,19 @@ class ServerShell:
 
     def _perform(self, action: Any) -> None:
         if isinstance(action, ToDhcpServer):
-            server = self._config.dhcp
-            try:
-                self._dhcp.sendto(action.data, (str(server.address), server.port))
-            except OSError as error:  # e.g. refused because the daemon is not up yet: the Client asks again
-                announce("dhcp-server-unreachable", self._shell.clock.now(), reason=str(error.strerror))
+            for _attempt in (1, 2):  # the first call may only tell that nobody was there for an earlier message
+                try:
+                    self._dhcp.send(action.data)
+                except OSError as error:
+                    self._unreachable(error)
+                else:
+                    return
+
+    def _unreachable(self, error: OSError) -> None:
+        """The daemon is not there now; the Client asks again, and until somebody answers it is said once."""
+        if not self._missed:
+            announce("dhcp-server-unreachable", self._shell.clock.now(), reason=str(error.strerror))
+        self._missed = True
 
     def _read_dhcp(self) -> None:
         for _message in range(BATCH):
@@ -71,8 +80,10 @@ class ServerShell:
                 data, source = self._dhcp.recvfrom(_LARGEST)
             except BlockingIOError:
                 return
-            except OSError:
+            except OSError as error:
+                self._unreachable(error)
                 continue
+            self._missed = False
             self._shell.feed(DhcpAnswer(data, IPv6Address(source[0].partition("%")[0])))
 
 
@@ -94,10 +105,13 @@ def _global(address: Inner) -> bool:
 
 
 def _dhcp_socket(server: DhcpServer) -> socket.socket:
+    """Connected: the kernel lets through what comes from there, and tells when nobody is there (spec LDRA-7)."""
     made = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
     try:
-        made.bind(("::1" if server.address.is_loopback else "::", 0))
+        if server.relay_port:
+            made.bind(("::", server.relay_port))
+        made.connect((str(server.address), server.port))
     except OSError as error:
         made.close()
-        raise KernelError(f"cannot bind toward {server.address}: {error.strerror}", error.errno or 0) from error
+        raise KernelError(f"cannot reach {server.address}: {error.strerror}", error.errno or 0) from error
     return made

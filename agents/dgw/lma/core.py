@@ -11,7 +11,7 @@ from agents.dgw.lma.config import LmaConfig
 from agents.dgw.lma.registrar import Registrar
 from agents.dgw.lma.state import LmaState, items
 from agents.plain import build, plain
-from agents.wire.mobility import BindingUpdate
+from agents.wire.mobility import BindingError, BindingRefreshRequest, BindingUpdate
 
 
 class LmaCore:
@@ -30,6 +30,8 @@ class LmaCore:
         decoded = reception.decode(message, now)
         if isinstance(decoded, BindingUpdate):
             self._registrar.on_update(decoded, message.source, now)
+        elif isinstance(decoded, BindingError | BindingRefreshRequest):
+            reception.note(decoded, message.source)
         elif decoded is not None:
             reception.drop(type(decoded).__name__, message.source)
 

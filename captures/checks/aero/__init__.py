@@ -1,5 +1,39 @@
-"""Checks of an AERO link: attachment, NAT views, encapsulation, fragmentation, reachability."""
+"""Checks of an AERO link: attachment, NAT views, encapsulation, fragmentation, reachability, Client models."""
 
-from captures.checks.aero import attach, duplicates, encapsulation, fallback, fragments, nat, pings, tuning
+from captures.checks.aero import (
+    attach,
+    black_hole,
+    downstream,
+    duplicates,
+    encapsulation,
+    fallback,
+    fragments,
+    identifications,
+    models,
+    nat,
+    pings,
+    sweep,
+    switching,
+    tuning,
+    uniqueness,
+    withdrawal,
+)
 
-__all__ = ["attach", "duplicates", "encapsulation", "fallback", "fragments", "nat", "pings", "tuning"]
+__all__ = [
+    "attach",
+    "black_hole",
+    "downstream",
+    "duplicates",
+    "encapsulation",
+    "fallback",
+    "fragments",
+    "identifications",
+    "models",
+    "nat",
+    "pings",
+    "sweep",
+    "switching",
+    "tuning",
+    "uniqueness",
+    "withdrawal",
+]

@@ -69,6 +69,8 @@ def _prefixes(link: AeroLink, found: list[Exchange], bound_ms: float) -> Result:
         f"Reply with Rapid Commit and valid lifetime > 0 within {bound_ms:g} ms",
     )
     texts = []
+    if not found:
+        return tally.result(nothing="no DHCPv6 message at any Client's interface")
     for client in link.clients.values():
         mine = [one for one in found if one.client is client and one.message.type in (SOLICIT, REQUEST)]
         granted = [one for one in mine if one.reply and one.reply.type == REPLY]
@@ -95,7 +97,7 @@ def _relayed(link: AeroLink, found: list[Exchange]) -> Result:
         "LDRA-1, LDRA-3, LDRA-4, LDRA-5, LDRA-6",
         "The relay wraps every client message for Kea",
         "Relay-forward: the message octet for octet, hop count 0, link ::, peer = inner source, options 9, 18, 66{79}, "
-        "135; option 79 = outer source at the Server",
+        "135; option 79 and Interface-ID tell the outer source at the Server",
     )
     for one in found:
         if one.arrived is None:
@@ -111,6 +113,8 @@ def _relayed(link: AeroLink, found: list[Exchange]) -> Result:
         tally.demand(set(relay.options) == FORWARDED, f"options {relay.options}", frame)
         seen = (one.arrived.outer.source, (one.arrived.ports or (0, 0))[0])
         tally.demand(relay.supplied == (seen,), f"option 79 tells {relay.supplied}, came from {seen}", frame)
+        way = (1, 0, *seen)
+        tally.demand(relay.way_back == way, f"Interface-ID tells {relay.way_back}, came from {seen}", frame)
         tally.demand(relay.relay_port == 0, f"relay port {relay.relay_port}", frame)
         outer = frame.outer
         local = outer.source == outer.destination == IPv6Address("::1")
@@ -177,18 +181,20 @@ def _order(link: AeroLink, found: list[Exchange]) -> Result:
         "The Server has its entry before the Client has its Reply",
         'event "client-attached" not later than the Reply leaves',
     )
+    if not found:
+        return tally.result(nothing="no DHCPv6 message at any Client's interface")
     for server in link.servers.values():
         entries = link.said(server.name, "client-attached")
         for entry in entries:
             client = link.client_of(bytes.fromhex(str(entry["duid"])))
-            mine = [one for one in found if one.server is server and one.client is client and one.delivered]
-            replies = [one.delivered for one in mine if one.delivered and one.reply and one.reply.type == REPLY]
-            near = [frame for frame in replies if frame.time >= entry["t"] - SAME]
-            if not near:
+            mine = [one for one in found if one.server is server and one.client is client]
+            made = [one for one in mine if one.answered and one.answered.time <= entry["t"] + SAME]
+            reply = made[-1].delivered if made else None  # the entry is made of the latest answer of Kea
+            if reply is None:
                 tally.wrong(f"no Reply after the entry of {client.name if client else entry['duid']}")
             else:
-                tally.see(near[0])
-                tally.demand(entry["t"] <= near[0].time + SAME, "entry after the Reply", near[0])
+                tally.see(reply)
+                tally.demand(entry["t"] <= reply.time + SAME, "entry after the Reply", reply)
     return tally.result(nothing="no Server said that a Client attached")
 
 

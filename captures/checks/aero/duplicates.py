@@ -69,15 +69,18 @@ def _counted(link: AeroLink, node: str, arrived: list[Frame], detected: bool) ->
         "aero-duplicates.counted",
         "FRAG-11",
         "The Server counts what it dropped",
-        "dpd_dup = surplus of packets with a Fragment Header at its interface",
+        "dpd_dup = surplus of whole packets with a Fragment Header at its interface",
     )
     events = link.said(node, COUNTERS)
     if not events:
         return tally.result(nothing=f"no counters of {node} in the event log")
-    everything = [one for one in link.received(link.servers[node]) if one.fragment and one.time <= events[-1]["t"]]
-    numbers = Counter(one.fragment.identification for one in everything if one.fragment)
+    until = events[-1]["t"]
+    everything = [one for one in link.received(link.servers[node]) if one.fragment and one.time <= until]
+    numbers = Counter(one.fragment.identification for one in everything if one.fragment and one.fragment.atomic)
     surplus = sum(numbers.values()) - len(numbers)
     tally.see(*(everything or arrived))
+    if not tally.seen:
+        return tally.result(nothing=f"nothing arrived at {node}")
     counted = events[-1].get("dpd_dup", 0)
     tally.demand(counted == surplus, f"counted {counted}, {surplus} in the capture")
     tally.demand(detected == bool(counted), f"counted {counted}")

@@ -74,7 +74,6 @@ def _parts(cut: Cut) -> Result:
         tally.demand(first.size <= GUARANTEED, f"{first.size} octets were cut", *parts)
         lengths = [frame.carried for frame in parts]
         tally.demand(lengths == [SPLIT, first.size - SPLIT], f"{first.size} octets as {lengths}", *parts)
-        tally.demand(lengths[0] % 8 == 0, "first part not a multiple of 8", parts[0])
         headers = [frame.fragment for frame in parts if frame.fragment]
         offsets = [header.offset for header in headers]
         tally.demand(offsets == [0, SPLIT], f"offsets {offsets}", *parts)
@@ -151,40 +150,14 @@ def _sizes(link: AeroLink, name: str, wanted: Mapping[str, Sequence[int]]) -> Re
     tally = Tally(f"aero-sizes.{name}", "FRAG-2, FRAG-3", f"{name}: {what} inside, by the sizes outside", text)
     if ping is None:
         return tally.result(nothing=f"the script sent no {name}")
+    sent = {node: echoes(link, node, ping.identifier) for node in wanted}
+    if not any(echoes(link, node.name, ping.identifier) for node in link.nodes):
+        return tally.result(nothing="nobody sent anything of it")
     for node, sizes in wanted.items():
-        found = echoes(link, node, ping.identifier)
-        for parts in found:
+        for parts in sent[node]:
             tally.see(*parts)
             seen = [frame.outer.size for frame in parts]
             tally.demand(seen == list(sizes), f"{node} sent {' + '.join(map(str, seen))}", *parts)
-        if not found:
+        if not sent[node]:
             tally.wrong(f"{node} sent nothing of it")
     return tally.result(f"{plural(len(tally.seen), 'frame')}: {text}")
-
-
-@check("aero-sweep")
-def aero_sweep(run: Run, name: str, smallest: int, largest: int) -> list[Result]:
-    """Judge a series in which every inner size came once: each gets through, and back."""
-    link = run.aero
-    assert link
-    ping = next((one for one in link.pings if one.name == name), None)
-    tally = Tally(
-        f"aero-sweep.{name}",
-        "FRAG-1",
-        "Every inner size gets through",
-        f"requests and replies of every size from {smallest} to {largest} octets at both ends",
-    )
-    if ping is None:
-        return [tally.result(nothing=f"the script sent no {name}")]
-    for node, kind in ((ping.peer, "request"), (ping.node, "reply")):
-        ends = [
-            one
-            for (where, _interface), frames in link.captures.items()
-            if where == node
-            for one in frames
-            if one.echo and one.echo[:2] == (kind, ping.identifier) and not one.code
-        ]
-        tally.see(*ends)
-        missing = sorted(set(range(smallest, largest + 1)) - {one.innermost.size for one in ends})
-        tally.demand(not missing, f"{plural(len(missing), kind)} missing at {node}: {missing[:8]}")
-    return [tally.result(f"{largest - smallest + 1} sizes, both ways", f"no packet of {name} at its ends")]

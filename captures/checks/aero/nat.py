@@ -179,8 +179,10 @@ def _outage(link: AeroLink, client: Client, when: float, bound_ms: float) -> Res
     frames = within(link.frames(client.host, "eth0"), ping.start, ping.end + 1)
     sent = [one for one in frames if one.echo and one.echo[:2] == ("request", ping.identifier)]
     back = [one for one in frames if one.echo and one.echo[:2] == ("reply", ping.identifier)]
+    if not sent:
+        return tally.result(nothing=f"{client.host} sent none of them")
     tally.see(*sent[:1], *back)
-    if not sent or not back:
+    if not back:
         tally.wrong("nothing came back")
         return tally.result()
     times = [sent[0].time, *(one.time for one in back), sent[-1].time]

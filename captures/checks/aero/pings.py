@@ -15,13 +15,25 @@ INITIAL_TTL = 64
 
 @check("aero-pings")
 def aero_pings(
-    run: Run, requirement: str = "SRV-7", ttl: dict[str, int] | None = None, max_lost: dict[str, int] | None = None
+    run: Run,
+    requirement: str = "SRV-7",
+    ttl: dict[str, int] | None = None,
+    max_lost: dict[str, int] | None = None,
+    requirements: dict[str, str] | None = None,
 ) -> list[Result]:
-    """Judge every series; `ttl`: name -> hop limit its requests arrive with; `max_lost`: how many may be missing."""
+    """Judge every series; `ttl`: name -> hop limit its requests arrive with; `max_lost`: how many may be missing;
+    `requirements`: what series prove that prove something else."""
     link = run.aero
     assert link
+    proved = requirements or {}
     return [
-        _series(link, ping, requirement, (ttl or {}).get(ping.name), (max_lost or {}).get(ping.name, 0))
+        _series(
+            link,
+            ping,
+            proved.get(ping.name, requirement),
+            (ttl or {}).get(ping.name),
+            (max_lost or {}).get(ping.name, 0),
+        )
         for ping in link.pings
         if ping.expect != "every size"
     ]
@@ -44,13 +56,16 @@ def _series(link: AeroLink, ping: Ping, requirement: str, ttl: int | None, lost:
         wanted += f", all but {lost}"
     title = f"{ping.node} pings {ping.peer} ({ping.destination}, {ping.size} octets)"
     tally = Tally(f"aero-pings.{ping.name}", requirement, title, wanted)
+    sent = end_frames(link, ping.node, ping, "request")
+    if not sent:
+        return tally.result(nothing="its sender's capture holds no request")
     requests = _once(end_frames(link, ping.peer, ping, "request"), ping, towards=True)
     replies = _once(end_frames(link, ping.node, ping, "reply"), ping, towards=False)
     if ping.expect == "none":
-        tally.see(*end_frames(link, ping.node, ping, "request"))
+        tally.see(*sent)
         tally.demand(not replies, f"{len(replies)} replies", *replies.values())
-        return tally.result("no reply", "the requests are in no capture of their sender")
-    tally.see(*requests.values(), *replies.values())
+        return tally.result("no reply")
+    tally.see(*sent[:1], *requests.values(), *replies.values())
     missing = ping.count - len(requests), ping.count - len(replies)
     tally.demand(max(missing) <= lost, f"{missing[0]} requests and {missing[1]} replies are missing")
     for frame in [*requests.values(), *replies.values()]:
@@ -60,7 +75,7 @@ def _series(link: AeroLink, ping: Ping, requirement: str, ttl: int | None, lost:
             tally.demand(frame.innermost.ttl == ttl, f"hop limit {frame.innermost.ttl}, not {ttl}", frame)
     text = f"{len(requests)} of {ping.count} requests, {len(replies)} replies"
     times = sorted({frame.innermost.ttl for frame in requests.values()})
-    return tally.result(f"{text}, hop limit {'/'.join(map(str, times))}", "no request reached its target")
+    return tally.result(f"{text}, hop limit {'/'.join(map(str, times))}")
 
 
 def _once(frames: list[Frame], ping: Ping, *, towards: bool) -> dict[int, Frame]:

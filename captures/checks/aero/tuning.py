@@ -15,6 +15,8 @@ from captures.checks.base import Result, Tally, check, milliseconds, plural
 from captures.run import Run
 
 WHOLE, GUARANTEED = 1280, 1500
+NONE = "no packet of 1281 to 1500 octets"
+LOSSES, PROBE_INTERVAL = 3, 1.0
 TURN = 0.02
 """Seconds between a packet's arrival at an interface and the agent's next packet that may know of it."""
 Where = tuple[Address, int, str]
@@ -30,6 +32,14 @@ class _Path:
     since: float = 0.0
     probes: dict[bytes, Frame] = field(default_factory=dict)
     answers: list[Frame] = field(default_factory=list)
+    asked: list[Frame] = field(default_factory=list)
+    """Probes of the proven size that were not answered yet."""
+
+    def expire(self, now: float) -> None:
+        """Three probes of a proven size, a second apart, and no answer: a black hole (spec §3.5)."""
+        if len(self.asked) >= LOSSES and now >= self.asked[-1].time + PROBE_INTERVAL:
+            self.proven, self.since = 0, now
+            self.asked.clear()
 
 
 @check("aero-tuning")
@@ -50,14 +60,15 @@ def _tuning(run: Run, node: Server | Client) -> Result:
     assert run.aero
     paths: dict[Where, _Path] = {}
     counts = {"whole": 0, "cut": 0}
-    for frame, parts in _story(node, run.aero.wan(node)):
+    for frame, parts in story(node, run.aero.wan(node)):
         if parts is None:
             _learn(paths, node, frame)
             continue
         first = parts[0].inner
-        if first is None or not WHOLE < first.size <= GUARANTEED or frame.discovery or frame.dhcp:
+        if first is None or not is_large(frame):
             continue
         path = paths.setdefault(_where(frame), _Path())
+        path.expire(frame.time)
         if frame.time - path.since < TURN and path.since:
             continue
         size = OUTER[frame.outer.version] + OVERHEAD[frame.code.rstrip("F")] + first.size
@@ -71,7 +82,7 @@ def _tuning(run: Run, node: Server | Client) -> Result:
     times = [answer for path in paths.values() for answer in _moments(path)]
     proven = ", ".join(sorted({f"{path.proven} proven" for path in paths.values() if path.answers}))
     moment = f", {milliseconds(max(times))} after its probe" if times else ""
-    return tally.result(f"{counts['whole']} whole, {counts['cut']} cut; {proven or 'nothing proven'}{moment}")
+    return tally.result(f"{counts['whole']} whole, {counts['cut']} cut; {proven or 'nothing proven'}{moment}", NONE)
 
 
 def _moments(path: _Path) -> Iterator[float]:
@@ -81,12 +92,18 @@ def _moments(path: _Path) -> Iterator[float]:
             yield answer.time - path.probes[nonce].time
 
 
-def _story(node: Server | Client, wan: list[Frame]) -> Iterator[tuple[Frame, list[Frame] | None]]:
-    """Packets sent (with their parts), and what came in (None), in order of time."""
+def is_large(frame: Frame) -> bool:
+    """The first part, or the whole, of a data packet that must be cut until a size is proven."""
+    inner = frame.inner
+    return inner is not None and WHOLE < inner.size <= GUARANTEED and not frame.discovery and not frame.dhcp
+
+
+def story(node: Server | Client, wan: list[Frame]) -> Iterator[tuple[Frame, list[Frame] | None]]:
+    """Packets sent (with their parts), and all solicitations, advertisements and errors (None), in order of time."""
     sent = [one for one in wan if one.code and one.outer.source in node.underlay]
-    story: list[tuple[Frame, list[Frame] | None]] = [(parts[0], parts) for parts in packets(sent)]
-    story += [(one, None) for one in wan if one.discovery or one.icmp]
-    yield from sorted(story, key=lambda entry: (entry[0].time, entry[0].number))
+    told: list[tuple[Frame, list[Frame] | None]] = [(parts[0], parts) for parts in packets(sent)]
+    told += [(one, None) for one in wan if one.discovery or one.icmp]
+    yield from sorted(told, key=lambda entry: (entry[0].time, entry[0].number))
 
 
 def _where(frame: Frame) -> Where:
@@ -97,12 +114,18 @@ def _learn(paths: dict[Where, _Path], node: Server | Client, frame: Frame) -> No
     seen = frame.discovery
     if frame.outer.source in node.underlay:
         if seen and seen.name == "NS" and seen.nonce and frame.padding:
-            paths.setdefault(_where(frame), _Path()).probes[seen.nonce] = frame
+            path = paths.setdefault(_where(frame), _Path())
+            path.expire(frame.time)
+            path.probes[seen.nonce] = frame
+            if frame.outer.size == path.proven:
+                path.asked.append(frame)
         return
     if seen and seen.name == "NA" and seen.nonce:
         where = frame.outer.source, (frame.ports or (0, 0))[0], frame.code.rstrip("F")
         path = paths.setdefault(where, _Path())
         probe = path.probes.get(seen.nonce)
+        if probe in path.asked:
+            path.asked.clear()
         if probe and probe.outer.size > path.proven and probe.inner and probe.carried > WHOLE:
             path.proven, path.since = probe.outer.size, frame.time
             path.answers.append(frame)

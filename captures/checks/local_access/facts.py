@@ -7,7 +7,8 @@ from ipaddress import IPv6Address, IPv6Network
 
 from captures.decode import inside
 from captures.records import Packet, RouterAdvertisement
-from captures.run import INFINITY, Attachment, Run
+from captures.run import Run
+from captures.walk import INFINITY, Attachment
 
 
 def owner_of_dlif(run: Run, one: RouterAdvertisement) -> str | None:

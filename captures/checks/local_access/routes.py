@@ -8,10 +8,13 @@ from captures.checks.base import Result, Tally, plural
 from captures.checks.local_access.facts import ended, owner_of_dlif
 from captures.exchanges import accepting
 from captures.records import RouterAdvertisement
-from captures.run import INFINITY, Run
+from captures.run import Run
+from captures.walk import INFINITY
 
 LEAST_FINAL, MOST_FINAL = 1, 3
 """RAs that withdraw a route (spec RA-11)."""
+AT_ONCE = 1.0
+"""Seconds from the word that access ends to the first RA that says so."""
 
 
 def _sent(run: Run) -> Iterator[tuple[str, RouterAdvertisement]]:
@@ -95,8 +98,13 @@ def withdrawn(run: Run, event: dict[str, object]) -> Result:
     for dlif, prefix in sorted(offers):
         after = [one for one in heard if one.time >= when and one.eth_source == dlif]
         final = [one for one in after if any(o.prefix == prefix and not o.lifetime for o in one.routes)]
-        again = [one for one in after if any(o.prefix == prefix and o.lifetime for o in one.routes)]
+        # Until that first RA a gateway may not have heard yet: the word reaches one after the other.
+        since = final[0].time if final else when
+        later = [one for one in after if one.time >= since]
+        again = [one for one in later if any(o.prefix == prefix and o.lifetime for o in one.routes)]
         tally.see(*final)
+        late = since - when
+        tally.demand(late <= AT_ONCE * run.slowness, f"{prefix} is withdrawn after {late:.1f} s", *final[:1])
         right = LEAST_FINAL <= len(final) <= MOST_FINAL
         tally.demand(right, f"{plural(len(final), 'RA')} of {dlif} withdraw {prefix}", *final)
         tally.demand(not again, f"{prefix} is offered again", *again)

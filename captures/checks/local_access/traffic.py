@@ -8,7 +8,8 @@ from ipaddress import IPv6Address
 from captures.checks.base import Result, Tally, plural
 from captures.checks.local_access.facts import between, ended, sent_to, sessions
 from captures.records import Packet
-from captures.run import Attachment, Run
+from captures.run import Run
+from captures.walk import Attachment
 
 
 def at_home(run: Run, stay: Attachment) -> Result:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from captures.checks.base import Result, Tally
+from captures.checks.base import Result, Tally, required
 from captures.checks.signalling.conversation import name, told
 from captures.exchanges import HANDOVER, Arrivals, Exchange, Registration
 from captures.records import MobilityMessage
@@ -18,7 +18,7 @@ def conversation(run: Run, registration: Registration, id_: str, require_dlif: b
     handoffs = HANDOVER if stay.number else FIRST
     tally = Tally(
         id_,
-        "SC-IETF87, HO-8",
+        required(run, "HO-8"),
         f"{stay.mobile} {'moves to' if stay.number else 'attaches at'} {stay.gateway}: registered with the anchor",
         f"PBU {stay.gateway}→{run.cmd_node} {{HNP ::/0, HI {handoffs[0]} or {handoffs[1]}}}, PBA 0 with the same HNP "
         "and link-local address (26) as at every gateway; no PBU to anybody else",
@@ -78,7 +78,7 @@ def farewell(run: Run, registration: Registration, exchanges: list[Exchange]) ->
     old = run.attachments[stay.mobile][stay.number - 1].gateway
     tally = Tally(
         f"signalling.{stay.mobile}.{stay.number}.left",
-        "SC-IETF87, HO-13, DEREG-6",
+        required(run, "HO-13", "DEREG-6"),
         f"{stay.mobile} left {old}: de-registered there, and its session lives on",
         f"PBU {old}→{run.cmd_node} {{lifetime 0, HI 4}}",
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from captures import layers
-from captures.checks.base import Result, Tally, plural
+from captures.checks.base import Result, Tally, plural, required
 from captures.exchanges import Exchange, accepting
 from captures.records import MobilityMessage
 from captures.run import Run
@@ -42,7 +42,7 @@ def wellformed(messages: list[MobilityMessage], others: list[MobilityMessage]) -
 def flags(run: Run, messages: list[MobilityMessage]) -> Result:
     """A, P and D where they belong, nothing else; no D in classic signalling (RFC 5213 §8.1, §8.2)."""
     if run.central:
-        return _classic_flags(messages)
+        return _classic_flags(run, messages)
     expected = [_flags(False)] * (len(run.draft03) < len(run.gateways) or not run.draft03)
     expected += [_flags(True)] * bool(run.draft03)
     where = ", to and from gateways of the draft " if len(expected) > 1 else ""
@@ -60,11 +60,11 @@ def flags(run: Run, messages: list[MobilityMessage]) -> Result:
     return tally.result(f"all {len(messages)} messages carry exactly these flags", "no PBU or PBA captured")
 
 
-def _classic_flags(messages: list[MobilityMessage]) -> Result:
+def _classic_flags(run: Run, messages: list[MobilityMessage]) -> Result:
     update, answer = layers.BU_ACK | layers.BU_PROXY, layers.BA_PROXY
     tally = Tally(
         "signalling.flags",
-        "SC-IETF87",
+        required(run),
         "Flags mark classic proxy signalling",
         f"PBU A+P = {update:#06x}, PBA P = {answer:#04x}",
     )

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from ipaddress import IPv6Address, IPv6Network, ip_network
 
 import pytest
 from aero_domain import START, DhcpServer, Link, Nat
 
+from agents.aero.config import DataPlaneConfig
 from agents.aero.lladdr import Encapsulation
+from agents.aero.notices import LinkChanged, PathWanted
 
 FIRST = IPv6Network("2001:db8:1000:2000::/56")
 
@@ -184,3 +187,93 @@ def test_size_of_the_path_is_found_at_attach():
     link.start(client)
     link.run(1.0)
     assert client.core.cache.default.path.size.proven == 1500
+
+
+def established(**options):
+    """A Client and its Server, both on minimal encapsulation."""
+    link = Link()
+    server = link.add_server(1, dataplane=DataPlaneConfig(encapsulation="minimal"))
+    client = link.add_client(1, [server], encapsulation="minimal", **options)
+    link.start(client)
+    link.run(2.0)
+    (entry,) = server.core.cache
+    path = client.core.cache.default.path
+    assert path.lladdr.encapsulation is entry.path.lladdr.encapsulation is Encapsulation.MINIMAL
+    return link, client, path
+
+
+def block(link):
+    """A middlebox drops minimal encapsulation from now on."""
+    original = link._at
+    link._at = lambda lladdr: None if lladdr.encapsulation is Encapsulation.MINIMAL else original(lladdr)
+
+
+@pytest.mark.requirement("ENC-9", "CLI-9")
+@pytest.mark.parametrize("begin", [10.0, 10.25, 10.5, 10.999])
+def test_blocked_data_leaves_its_encapsulation_within_eight_seconds(begin):
+    """Whenever it begins: nearly five seconds of silence and three solicitations, no second of looking in between."""
+    link, client, path = established()
+    link.run(begin)
+    path.last_received = START + begin  # the latest reply
+    block(link)
+    path.last_sent = START + begin + 0.01
+    link.run(begin + 7.89)
+    assert client.core.cache.default.path is path
+    link.run(begin + 7.91)
+    assert client.core.cache.default.path.lladdr.encapsulation is Encapsulation.UDP
+
+
+@pytest.mark.requirement("ENC-9")
+def test_a_probe_of_a_size_does_not_stand_in_for_the_question_whether_the_neighbor_is_there():
+    link, client, path = established()
+    path.last_received = START + 2.0
+    path.last_sent = START + 2.01
+    block(link)
+    link.run(6.5)
+    discovery = client.core._discovery
+    discovery.solicitations.send(
+        client.core.cache.default, path.lladdr, link.now, answered=lambda *_: None, retries=1, size=1400
+    )
+    link.run(10.001)
+    assert client.core.cache.default.path.lladdr.encapsulation is Encapsulation.UDP
+
+
+@pytest.mark.requirement("FRAG-14")
+@pytest.mark.parametrize("kept", [True, False])
+def test_identifications_count_only_where_they_arrive_as_they_were_sent(kept):
+    """A middlebox takes atomic Fragment Headers away: fragments may pass, their identifications mean nothing."""
+    link = Link()
+    original = link._transmit
+    link._transmit = lambda sender, action: original(sender, replace(action, atomic=action.atomic and kept))
+    server = link.add_server(1)
+    client = link.add_client(1, [server], encapsulation="minimal")
+    link.start(client)
+    link.run(2.0)
+    path = client.core.cache.default.path
+    assert (path.fragments, path.identifications) == (True, kept)
+
+
+@pytest.mark.requirement("FRAG-3")
+@pytest.mark.parametrize("role", ["client", "server"])
+def test_an_interface_with_another_mtu_is_felt_on_existing_paths(role):
+    link = Link()
+    server = link.add_server(1)
+    client = link.add_client(1, [server])
+    link.start(client)
+    link.run(1.0)
+    node = client if role == "client" else server
+    (entry,) = node.core.cache
+    entry.path.size.used(1500, link.now)
+    link.feed(node, PathWanted(entry, entry.path))
+    link.run(2.0)
+    assert entry.path.size.proven == 1500
+    link.mtu = 9000
+    link.feed(node, LinkChanged("eth0", 9000))
+    assert entry.path.size.mtu == 9000
+    entry.path.size.used(1500, link.now)
+    link.feed(node, PathWanted(entry, entry.path))
+    link.run(3.0)
+    assert entry.path.size.proven == 1528
+    link.feed(node, LinkChanged("eth0", 1400))
+    link.run(4.0)
+    assert entry.path.size.proven == 1400

@@ -341,3 +341,24 @@ def test_decisions_follow_the_neighbor_cache():
 @pytest.mark.parametrize("host", ["192.0.2.1", "2001:db8::1"])
 def test_socket_form_of_addresses(host):
     assert pull_sockaddr(push_sockaddr(ip_address(host), 8060)) == (ip_address(host), 8060)
+
+
+@pytest.mark.requirement("FRAG-14", "FRAG-11")
+@pytest.mark.parametrize("size", [200, 1400])
+@pytest.mark.parametrize(
+    ("dpd", "fragments", "identifications", "through"),
+    [
+        (True, True, True, Carrier.PROTOCOL_44),
+        (True, True, False, Carrier.UDP),
+        (False, True, False, Carrier.PROTOCOL_44),
+        (True, False, True, Carrier.UDP),
+    ],
+)
+def test_identifications_go_by_udp_where_a_middlebox_gives_its_own(dpd, fragments, identifications, through, size):
+    node = server(Encapsulation.MINIMAL, dpd=dpd)
+    path = node.cache.owner(IPv6Address(B)).path
+    path.fragments, path.identifications = fragments, identifications
+    node.leave(ipv6(OWN[6].compressed, B, size))
+    if size == 200 and not dpd:
+        through = Carrier.PROTOCOL_41
+    assert {each.through for each in node.sink.sent} == {through}

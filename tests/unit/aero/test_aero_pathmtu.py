@@ -177,3 +177,85 @@ def test_no_size_below_the_floor_is_believed():
     found = machine()
     found.too_big(1279, 0.0)
     assert found.mtu == 1600
+
+
+def test_a_wider_link_is_used_when_a_large_packet_wants_it():
+    """The own interface was the narrow one; what is proven stays proven while more is looked for."""
+    found = machine(1500)
+    found.used(1500, 0.0)
+    path = Path(found, 1600)
+    path.run(0.0, 0.1)
+    assert (found.proven, found.mtu) == (1500, 1500)
+    found.egress(1600, 10.0)
+    assert (found.proven, found.mtu) == (1500, 1600)
+    path.sent.clear()
+    found.used(1400, 11.0)
+    path.run(11.0, 12.0)
+    assert path.sent == [], "1400 octets fit already"
+    found.used(1500, 12.0)
+    path.run(12.0, 12.1)
+    assert [probe.size for probe in path.sent] == [1548]
+    assert (found.state, found.proven) == (State.WHOLE, 1548)
+
+
+def test_a_wider_link_is_tried_after_a_while_at_the_latest():
+    found = machine(1500)
+    found.used(1500, 0.0)
+    path = Path(found, 1600)
+    path.run(0.0, 0.1)
+    found.egress(1600, 10.0)
+    path.run(10.0, 609.0)
+    assert found.proven == 1500
+    path.run(609.0, 611.0)
+    assert found.proven == 1548
+
+
+def test_a_wider_link_ends_fragmentation_of_everything():
+    found = machine(1280)
+    found.used(1500, 0.0)
+    path = Path(found, 1279, too_big=False)
+    path.run(0.0, 10.0)
+    assert found.state is State.FRAG
+    path.mtu = 1600
+    found.egress(1600, 10.0)
+    found.used(1500, 11.0)
+    path.run(11.0, 11.1)
+    assert (found.state, found.proven) == (State.WHOLE, 1548)
+
+
+def test_a_narrower_link_is_believed_at_once():
+    found = machine(1600)
+    found.used(1500, 0.0)
+    path = Path(found, 1600)
+    path.run(0.0, 0.1)
+    found.egress(1400, 10.0)
+    path.mtu = 1400
+    assert found.fate(1400) is Fate.SPLIT
+    path.run(10.0, 10.1)
+    assert (found.proven, found.ceiling) == (1400, 1400)
+
+
+def test_an_egress_that_promises_more_than_the_path_holds():
+    """Nobody says Too Big: the larger probes are lost, and what was proven goes on whole."""
+    found = machine(1500)
+    found.used(1500, 0.0)
+    path = Path(found, 1500, too_big=False)
+    path.run(0.0, 0.1)
+    found.egress(9000, 10.0)
+    found.used(1500, 10.0)
+    path.run(10.0, 30.0)
+    assert (found.state, found.proven) == (State.WHOLE, 1500)
+    assert found.fate(1452) is Fate.PROVEN
+
+
+def test_a_black_hole_is_left_within_the_time_of_the_sheet():
+    """Scenario 9: fragments return within 63 s after the MTU fell and nobody said so."""
+    found = machine()
+    path = Path(found, 1600, too_big=False)
+    found.used(1500, 0.0)
+    path.run(0.0, 0.1)
+    path.mtu = 1400
+    for second in range(1, 64):
+        found.used(1500, float(second))
+        path.run(float(second), float(second))
+    assert found.fate(1500) is Fate.SPLIT

@@ -249,6 +249,18 @@ def orphan_rule(dump):
     dump["rules"].append({**rule, "src": "2001:db8:b2:9::"})
 
 
+@doctored("leftovers", "leftovers.accounted", "rule for what arrives main is missing")
+@dumped("kernel-dump", "at dgw3", "dgw3")
+def what_comes_from_the_core_takes_an_uplink(dump):
+    dump["rules"] = [rule for rule in dump["rules"] if rule["priority"] != 990]
+
+
+@doctored("leftovers", "leftovers.accounted", "rule 990 for everything belongs to nothing")
+@dumped("kernel-dump", "at dgw3", "dgw3")
+def what_arrives_goes_to_a_table_of_its_own(dump):
+    next(rule for rule in dump["rules"] if rule["priority"] == 990)["table"] = "7"
+
+
 @doctored("leftovers", "leftovers.accounted", "rule 950 for 2001:db8:b2:9:: belongs to nothing")
 @dumped("kernel-dump", "at dgw3", "dgw3")
 def orphan_rule_of_another_kind(dump):

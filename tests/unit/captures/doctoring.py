@@ -1,6 +1,13 @@
-"""Doctored runs: a registry of Worlds with exactly one thing wrong, and decoding them all at little cost."""
+"""Doctored runs: a registry of Worlds with exactly one thing wrong, and decoding them all at little cost.
+
+tshark takes a third of a second to start, and made-up runs share nearly all their frames: what one test had decoded,
+the next one is given.
+"""
 
 from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import synthetic_wire as wire
 from synthetic import World
@@ -11,6 +18,9 @@ from captures.run import Run
 
 MODES = ("direct", "relay", "locator", "proxy")
 KINDS = ("packets", "mobility", "advertisements")
+KNOWN = {}
+"""(time, octets) of a frame -> [(kind of record, record)]: what the real decoder made of it."""
+FRAMES_A_PASS = 5000
 DOCTORED = {}
 """name -> (mode, doctor, check, id of the result, expected outcome, text expected in `measured`)."""
 
@@ -41,38 +51,59 @@ def without(mode, prefix):
     return World(mode, lambda tag, fields: None if tag.startswith(prefix) else fields)
 
 
-def decode_together(root, jobs):
-    """Decode the captures of many runs, each different frame once: doctored runs share nearly all of theirs.
-
-    jobs: (name, capture, [(time, octets)]); returns (name, capture) -> Capture.
-    """
-    unique = list(dict.fromkeys(frame for *_, frames in jobs for frame in frames))
-    parts = [unique[n::4] for n in range(4)]
-    for number, part in enumerate(parts):
-        (root / f"{number}.pcapng").write_bytes(wire.pcapng(part))
-    read = decode_all(root, [(f"{number}.pcapng", "", "") for number in range(4)])
-    records = {}
+def learn(frames):
+    """Have those frames decoded that never were before, all together."""
+    new = [frame for frame in dict.fromkeys(frames) if frame not in KNOWN]
+    if not new:
+        return
+    passes = 1 + len(new) // FRAMES_A_PASS
+    parts = [new[n::passes] for n in range(passes)]
+    with TemporaryDirectory() as root:
+        for number, part in enumerate(parts):
+            Path(root, f"{number}.pcapng").write_bytes(wire.pcapng(part))
+        read = decode_all(Path(root), [(f"{number}.pcapng", "", "") for number in range(passes)])
+    KNOWN.update((frame, []) for frame in new)
     for part, whole in zip(parts, read, strict=True):
         for kind in KINDS:
             for one in getattr(whole, kind):
-                records.setdefault(part[one.number - 1], []).append((kind, one))
-    return {(name, capture): _assembled(capture, frames, records) for name, capture, frames in jobs}
+                KNOWN[part[one.number - 1]].append((kind, one))
 
 
-def _assembled(name, frames, records):
-    """A capture out of frames that were decoded elsewhere."""
+def decode_together(jobs):
+    """Decode the captures of many runs.
+
+    jobs: (name, capture, [(time, octets)]); returns (name, capture) -> Capture.
+    """
+    learn(frame for *_, frames in jobs for frame in frames)
+    return {(name, capture): assembled(capture, frames) for name, capture, frames in jobs}
+
+
+def assembled(name, frames):
+    """A capture out of frames that were decoded before."""
     capture = Capture(f"pcap/{name}.pcapng", *name.split("-"))
     for number, frame in enumerate(frames, 1):
-        for kind, one in records.get(frame, []):
-            getattr(capture, kind).append(replace(one, file=capture.file, number=number))
+        for kind, one in _placed(frame, capture.file, number):
+            getattr(capture, kind).append(one)
     return capture
+
+
+@cache
+def _placed(frame, file, number):
+    """The records of a frame at its place in a capture: the same in most runs."""
+    return [(kind, replace(one, file=file, number=number)) for kind, one in KNOWN[frame]]
+
+
+def run_of(world, directory):
+    """The Run of one World, as if its captures had been written there and read again."""
+    return Run(world.write(directory, only=()), _captures(world))
 
 
 def runs_of(root, worlds):
     """name -> Run of each World, their captures decoded together."""
-    jobs = [(name, file, frames) for name, world in worlds.items() for file, frames in world.by_capture().items()]
-    decoded = decode_together(root, jobs)
-    return {
-        name: Run(world.write(root / name, only=()), [decoded[name, file] for file in world.capture_names()])
-        for name, world in worlds.items()
-    }
+    learn(frame for world in worlds.values() for frames in world.by_capture().values() for frame in frames)
+    return {name: run_of(world, root / name) for name, world in worlds.items()}
+
+
+def _captures(world):
+    decoded = decode_together([("", file, frames) for file, frames in world.by_capture().items()])
+    return [decoded["", file] for file in world.capture_names()]

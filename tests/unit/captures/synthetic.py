@@ -148,7 +148,7 @@ class World:
         options += [mh.prefix_option(22, one) for one in fields["hnp"]]
         for code, name in ((23, "hi"), (24, "att")):
             if fields.get(name) is not None:
-                options.append(mh.L.OctetOption(otype=code, value=fields[name]))
+                options.append(mh.octet(code, fields[name]))
         options.append(mh.link_layer(25, MN_MAC))
         if fields.get("ts") is not None:
             options.append(mh.timestamp(fields["ts"]))
@@ -348,6 +348,8 @@ class World:
 
     def files(self, only=None):
         """capture -> octets of its file; `only`: names of the captures wanted."""
+        if only == ():
+            return {}
         return {n: wire.pcapng(f) for n, f in self.by_capture().items() if only is None or n in only}
 
     @staticmethod
@@ -399,6 +401,7 @@ class World:
         return {
             "format": 1,
             "lab": "ietf83",
+            "scenario": "SC-IETF83",
             "title": "IETF 83: distributed anchors, one mobile node, a legacy camera",
             "options": {"mode": self.mode},
             "started": T0,

@@ -29,8 +29,17 @@ def kernel(gateway, t, label, walk, far_end):
     own = {"protocol": "183"}
     dump = {
         "label": label,
-        "links": [link("lo"), link("wan", syn.WAN[gateway], "veth"), link("phy", syn.PHY[gateway], "veth")],
-        "rules": [{"priority": 10, "src": "all", "dst": address, "table": "41", **own}, *copy.deepcopy(BASE_RULES)],
+        "links": [
+            link("lo"),
+            {**link("ip6tnl0", "::", "ip6tnl"), "remote": "any"},
+            link("wan", syn.WAN[gateway], "veth"),
+            link("phy", syn.PHY[gateway], "veth"),
+        ],
+        "rules": [
+            {"priority": 10, "src": "all", "dst": address, "table": "41", **own},
+            {"priority": 990, "src": "all", "fwmark": "0xd6", "table": "main", **own},
+            *copy.deepcopy(BASE_RULES),
+        ],
         "routes": [
             {"dst": address, "encap": "seg6local", "dev": "wan", "table": "41", "metric": 1024, **own},
             {"type": "unreachable", "dst": pool, "dev": "lo", "metric": 4096, **own},

@@ -69,14 +69,20 @@ def tcp(source, destination, sport, dport, sequence, ack, size=0, flags=0x10):
     return ipv6(source, destination, 6, with_checksum(source, destination, 6, head + bytes(size), 16))
 
 
-def router_advertisement(
-    *, lmac, source, dst_mac, destination, prefixes, preference="medium", lifetime=60, mtu=1460, sllao=None,
-    hop_limit=255, current=64, managed=0, retrans=0, on_link=1, routes=(), **_,
-):  # fmt: skip
+def router_advertisement(*, prefixes, routes=(), **fields):
     """One RA frame; prefixes: (network, valid, preferred); routes: (network, preference, lifetime).
 
     sllao False: without that option.
     """
+    said = {name: value for name, value in fields.items() if name not in ("t", "gateway")}
+    return _router_advertisement(prefixes=tuple(map(tuple, prefixes)), routes=tuple(map(tuple, routes)), **said)
+
+
+@lru_cache(maxsize=4096)
+def _router_advertisement(
+    *, lmac, source, dst_mac, destination, prefixes, preference="medium", lifetime=60, mtu=1460, sllao=None,
+    hop_limit=255, current=64, managed=0, retrans=0, on_link=1, routes,
+):  # fmt: skip
     code = PREFERENCES[preference]
     packet = (
         Ether(src=lmac, dst=dst_mac)

@@ -7,7 +7,8 @@ import doctored_scenarios
 import pytest
 import synthetic as syn
 import synthetic_wire as wire
-import test_captures_aero
+import test_captures_aero_doctored
+import test_captures_aero_models
 import test_captures_bad_input
 import test_captures_content
 import test_captures_interoperator
@@ -630,7 +631,7 @@ def prepared(tmp_path_factory):
         world = doctor(mode)
         directories[name] = world.write(root / name, only=())
         jobs += [(name, file, frames) for file, frames in world.by_capture().items() if frames != base[mode][file]]
-    return directories, decode_together(root, jobs)
+    return directories, decode_together(jobs)
 
 
 def run_of(prepared, name, mode):
@@ -673,7 +674,8 @@ def test_every_check_has_its_right_run():
     ends = ("deregistration", "revival", "anchor-timers", "release")
     faults = ("retransmission", "partial-answer", "no-retransmission", "recovery")
     elsewhere |= dict.fromkeys((*ends, *faults), test_captures_lifecycle)
-    elsewhere |= {name: test_captures_aero for name in REGISTRY if name.startswith("aero-")}
+    elsewhere |= dict.fromkeys(test_captures_aero_doctored.CHECKS, test_captures_aero_doctored)
+    elsewhere |= dict.fromkeys(test_captures_aero_models.ENTRIES, test_captures_aero_models)
     assert set(REGISTRY) == {entry["check"] for entry in syn.CHECKS} | set(elsewhere)
 
 

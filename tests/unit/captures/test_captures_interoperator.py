@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 import synthetic_wire as wire
 from doctoring import MODES, decode_together
+from doctoring import run_of as world_run
 from synthetic import ADDRESS, CORE, LMAC, MN, PREFIX, WAN, World, eui64
 from synthetic_operators import OperatorWorld
 
@@ -234,7 +235,7 @@ def prepared(tmp_path_factory):
         world = doctor(mode)
         directories[name] = world.write(root / name, only=())
         jobs += [(name, file, frames) for file, frames in world.by_capture().items() if frames != base[mode][file]]
-    return directories, decode_together(root, jobs)
+    return directories, decode_together(jobs)
 
 
 def run_of(prepared, name, mode):
@@ -269,7 +270,7 @@ def test_times_and_volumes_know_the_lma(prepared, mode):
 
 def test_without_operators_nothing_is_proven(tmp_path):
     """One operator: the check says that it saw nothing, and does not pass."""
-    run = Run(World("relay").write(tmp_path))
+    run = world_run(World("relay"), tmp_path)
     results = call(run, {"check": "interoperator"})
     assert [result.passed for result in results if result.id == "interoperator.apart"] == [None]
     assert not [result for result in results if result.id.startswith("interoperator.chain")]

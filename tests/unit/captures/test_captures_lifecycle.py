@@ -6,6 +6,7 @@ from ipaddress import IPv6Address, IPv6Network
 
 import pytest
 import synthetic as syn
+from doctoring import run_of
 from synthetic import World
 
 from captures.checks import call
@@ -477,9 +478,9 @@ def faulty(tmp_path_factory):
     world.events.append({"t": syn.T0 + 4.0, "event": "fault", "unaffected": ["ping2"], **lab})
     world.events.append({"t": syn.T0 + 4.3, "event": "fault-ended", **lab})
     silent = tmp_path_factory.mktemp("silent")
-    whole = world.write(tmp_path_factory.mktemp("whole"))
+    whole = run_of(world, tmp_path_factory.mktemp("whole"))
     world.drop(lambda frame: frame.tag.startswith("pong:12:") and frame.t - syn.T0 > 4.0)
-    return Run(whole), Run(world.write(silent))
+    return whole, run_of(world, silent)
 
 
 def test_sessions_during_and_after_a_fault(faulty):

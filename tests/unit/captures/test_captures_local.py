@@ -3,7 +3,7 @@
 import pytest
 import synthetic_wire as wire
 from doctoring import decode_together
-from synthetic import ADDRESS, CORE, LMAC, MN, MN_MAC, WAN
+from synthetic import ADDRESS, CORE, LMAC, MN, MN_MAC, T0, WAN
 from synthetic_local import ENDED, LOCALNET, PRINTER, SAME, LocalWorld
 
 from captures.checks import call
@@ -23,7 +23,7 @@ def runs(tmp_path_factory):
         world.write(root / name, only=())
         changed = {file for file, frames in world.by_capture().items() if name == RIGHT or frames != base[file]}
         jobs += [(name, file, frames) for file, frames in world.by_capture().items() if file in changed]
-    decoded = decode_together(root, jobs)
+    decoded = decode_together(jobs)
     return {
         name: Run(
             root / name, [decoded.get((name, file)) or decoded[RIGHT, file] for file in LocalWorld.capture_names()]
@@ -148,6 +148,8 @@ WRONG = {
     "routes offered again": (
         lambda: ra("ra:dgw3:dgw1", routes=after_the_end([(LOCALNET, "high", 60)])),
         "local.withdrawn.mn1", "is offered again"),
+    "routes withdrawn late": (
+        lambda: events("local-access-ended", t=T0 + ENDED - 1.2), "local.withdrawn.mn1", "is withdrawn after 1."),
     "a route that stays in the table": (
         lambda: events("routes", routes=[{"dst": LOCALNET, "protocol": "ra", "pref": "high"}]),
         "local.withdrawn.mn1", "still there"),

@@ -2,19 +2,18 @@
 
 import pytest
 from doctored_cmd_modes import refused
-from doctoring import MODES, tweaked, without
+from doctoring import MODES, run_of, tweaked, without
 from synthetic import World
 
 from captures.checks import call
 from captures.pcapng import CaptureError
 from captures.report.sequence import Arrow, Chart
-from captures.run import Run
 from captures.verdict import pbu_to_pba, pbu_to_tunnel
 
 
 def test_the_slowest_anchor_decides_when_tunnels_are_usable(tmp_path):
     world = tweaked("locator", "pba:dgw1:dgw3", t=lambda fields: fields["t"] + 0.003)
-    assert pbu_to_pba(Run(world.write(tmp_path)))["mn1.2"] == pytest.approx(4.1, abs=0.01)
+    assert pbu_to_pba(run_of(world, tmp_path))["mn1.2"] == pytest.approx(4.1, abs=0.01)
 
 
 def test_a_late_group_of_the_relay_counts(tmp_path):
@@ -22,7 +21,7 @@ def test_a_late_group_of_the_relay_counts(tmp_path):
     world = World("relay", partly := Partly())
     fields = partly.late
     world.message("late", fields.pop("t") + 0.6, fields.pop("source"), fields.pop("destination"), **fields)
-    run = Run(world.write(tmp_path))
+    run = run_of(world, tmp_path)
     assert pbu_to_pba(run) == pytest.approx({"mn1.1": 2.0, "mn1.2": 602.0}, abs=0.01)
     assert pbu_to_tunnel(run) == pytest.approx({"mn1.1": 2.2, "mn1.2": 602.2}, abs=0.01)
 
@@ -40,14 +39,14 @@ class Partly:
 
 @pytest.mark.parametrize(("mode", "gone"), [("locator", "pba:dgw1:dgw3"), ("relay", "pba:cmd:dgw3")])
 def test_a_tunnel_that_was_never_possible_has_no_time(tmp_path, mode, gone):
-    run = Run(without(mode, gone).write(tmp_path))
+    run = run_of(without(mode, gone), tmp_path)
     assert set(pbu_to_pba(run)) == set(pbu_to_tunnel(run)) == {"mn1.1"}
 
 
 def test_an_answer_lost_on_the_way_makes_no_tunnel(tmp_path):
     world = World("locator")
     world.drop(lambda frame: frame.tag == "pba:dgw1:dgw2" and frame.capture == "dgw2-wan")
-    run = Run(world.write(tmp_path))
+    run = run_of(world, tmp_path)
     assert set(pbu_to_pba(run)) == {"mn1.1", "mn1.2"}
     assert set(pbu_to_tunnel(run)) == {"mn1.2"}
 
@@ -65,7 +64,7 @@ def test_a_cmd_that_repeats_itself_is_understood(tmp_path, mode):
     if mode == "relay":
         fields = lost.final
         world.message("late", fields["t"] + 1.0, "cmd", "dgw2", "PBA", **lost.rest(fields))
-    results = {one.id: one for one in call(Run(world.write(tmp_path)), {"check": "signalling"})}
+    results = {one.id: one for one in call(run_of(world, tmp_path), {"check": "signalling"})}
     assert results["signalling.mn1.1"].passed is True, results["signalling.mn1.1"].measured
     assert results["signalling.echo"].passed is True, results["signalling.echo"].measured
 
@@ -93,7 +92,7 @@ class Lost:
 
 
 def test_an_unknown_mode_is_refused(tmp_path):
-    run = Run(World("direct").write(tmp_path))
+    run = run_of(World("direct"), tmp_path)
     run.mode = "relais"
     with pytest.raises(CaptureError) as caught:
         call(run, {"check": "signalling"})
@@ -111,7 +110,7 @@ def arrows(run):
 
 @pytest.mark.parametrize("mode", MODES)
 def test_the_chart_tells_who_answers_whom(tmp_path, mode):
-    run = Run(World(mode).write(tmp_path))
+    run = run_of(World(mode), tmp_path)
     ends = [(source, destination, head[:3]) for source, destination, head, _ in arrows(run)]
     expected = {
         "direct": [("dgw2", "dgw1", "PBU"), ("dgw1", "dgw2", "PBA")],
@@ -142,7 +141,7 @@ def test_the_chart_tells_who_answers_whom(tmp_path, mode):
 
 
 def test_the_chart_marks_a_withdrawn_anchor(tmp_path):
-    row = arrows(Run(refused("proxy", 0.002).write(tmp_path)))[4]
+    row = arrows(run_of(refused("proxy", 0.002), tmp_path))[4]
     assert row[:2] == ("cmd", "dgw2")
     assert "status 153" in row[2]
     assert "withdraws dgw1" in row[3]

@@ -7,7 +7,7 @@ import struct
 
 import pytest
 import synthetic_wire as wire
-from doctoring import runs_of
+from doctoring import run_of, runs_of
 from synthetic import ADDRESS, CORE, T0, WAN, World
 
 from captures import redact
@@ -207,8 +207,7 @@ def test_without_attack_nothing_is_proved(runs):
 
 @pytest.mark.requirement("SEC-5")
 def test_redacted_reports_tell_neither_nodes_nor_addresses(tmp_path):
-    World("relay").write(tmp_path)
-    paths = redact.export(tmp_path)
+    paths = redact.export(run_of(World("relay"), tmp_path))
     assert [path.name for path in paths] == ["verdict.json", "report.html"]
     verdict = json.loads(paths[0].read_text())
     assert len(verdict["checks"]) == len(json.loads((tmp_path / "verdict.json").read_text())["checks"])

@@ -5,6 +5,8 @@ import json
 from agents.dgw.cmd.state import CmdState
 from agents.dgw.gateway.plan import items
 from agents.dgw.gateway.state import BindingState, GatewayState
+from agents.dgw.lma.state import LmaState
+from agents.dgw.lma.state import items as items_of_lma
 from agents.dgw.repository import Repository
 from agents.plain import build
 
@@ -13,11 +15,32 @@ PER_EXCHANGE = 64
 
 def check(core, kernel):
     """AssertionError when the core contradicts itself, or the kernel that followed its actions."""
-    if core.inspect()["role"] == "gateway":
+    role = core.inspect()["role"]
+    if role == "lma":
+        check_lma(core, kernel)
+        return
+    if role == "gateway":
         check_gateway(core, kernel)
     else:
         check_cmd(core)
     check_bounds(core._base)
+
+
+def check_lma(core, kernel):
+    registrar = core._registrar
+    state, pool = registrar.state, registrar.state.pool
+    known = {profile.mn_id for profile in core.config.profiles}
+    owned = {pool.slot(binding.prefix): binding.mn_id for binding in state.bindings.values()}
+    assert pool.allocated == owned, "every allocated prefix has its session, every session its prefix"
+    assert not set(pool.quarantine) & set(pool.allocated)
+    assert registrar.plan == items_of_lma(state.bindings.values())
+    assert kernel == registrar.plan, "the kernel holds what the plan says"
+    assert set(owned.values()) | set(state.freshness) | set(registrar._waiting) <= known
+    gateways = {gateway.address for gateway in core.config.gateways}
+    assert {binding.care_of for binding in state.bindings.values()} <= gateways
+    build(LmaState, json.loads(json.dumps(core.saved_state())), "saved state")
+    check_reception(registrar.reception)
+    check_timers(registrar.timers)
 
 
 def check_gateway(core, kernel):
@@ -76,16 +99,24 @@ def check_cmd(core):
     build(Repository, saved["repository"], "saved repository")
 
 
-def check_bounds(base):
-    """Nothing grows with the number of messages or of senders."""
-    exchanges, reception = base.exchanges, base.reception
+def check_reception(reception):
     assert len(reception._last_error) <= 64
     assert len(reception.counters) <= 20
+
+
+def check_timers(timers):
+    assert len(timers._heap) <= 2 * len(timers._due) + PER_EXCHANGE
+
+
+def check_bounds(base):
+    """Nothing grows with the number of messages or of senders."""
+    exchanges = base.exchanges
+    check_reception(base.reception)
+    check_timers(base.timers)
     assert len(exchanges._refused) <= 8
     assert len(exchanges._pacer._sent) <= 8
     assert len(exchanges._halted) <= 8 * len(base.profiles)
     for exchange in exchanges:
         assert len(exchange.sequences) <= PER_EXCHANGE
         assert len(exchange.refused) <= 2 * PER_EXCHANGE
-    assert len(base.timers._heap) <= 2 * len(base.timers._due) + PER_EXCHANGE
     assert len(base.state.legacy_peers) <= 8

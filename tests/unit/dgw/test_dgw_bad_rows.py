@@ -5,7 +5,7 @@ from dataclasses import replace
 from ipaddress import IPv6Address, IPv6Network
 
 import pytest
-from dgw_domain import CMD, Domain, address, mac, profiles
+from dgw_domain import CMD, HOME_POOL, Domain, address, mac, profiles
 
 from agents.dgw.actions import MobilityDatagram, SendParameterProblem
 from agents.dgw.freshness import ticks
@@ -25,6 +25,7 @@ from topologies.dgw.bad_messages import REFUSED, TOLERATED, Ground, instead, plu
 OUTSIDER = IPv6Address("2001:db8:f::2")
 DISABLED = "mn3@dmm.example"
 PREF_A, PREF_C = IPv6Network("2001:db8:a1:1::/64"), IPv6Network("2001:db8:c3:1::/64")
+HOME = IPv6Network((HOME_POOL.network_address + (1 << 64), 64))
 PLACES = [
     ("gateway", "direct"),
     ("gateway", "relay"),
@@ -34,6 +35,7 @@ PLACES = [
     ("cmd", "relay"),
     ("cmd", "locator"),
     ("cmd", "proxy"),
+    ("lma", "classic"),
 ]
 
 
@@ -49,7 +51,7 @@ class Place:
         if role == "anchor":
             self.domain.move(1, 1, 2)
             self.domain.run(1)
-        self.target = CMD if role == "cmd" else address(1)
+        self.target = CMD if role in ("cmd", "lma") else address(1)
         self.serving = address(2) if role == "anchor" else address(1)
         self._numbers = itertools.count(70)
 
@@ -60,6 +62,7 @@ class Place:
     def ground(self, row):
         sources = {"peer": address(3), "serving": self.serving, "cmd": CMD, "outsider": OUTSIDER}
         prefix = PREF_C if self.role == "cmd" and row.sender != "serving" else PREF_A
+        prefix = HOME if self.role == "lma" else prefix
         return Ground(
             self.role,
             self.target,

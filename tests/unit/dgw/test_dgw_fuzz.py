@@ -1,13 +1,17 @@
-"""Ten thousand random and mutated messages per role leave a core alive, its state consistent, its memory flat."""
+"""Ten thousand random and mutated messages per role leave a core alive, its state consistent, its memory flat.
+
+By default a good part of them; all with --thorough. Running agents get theirs in tests/demos/test_dgw_hostile_wire.py.
+"""
 
 import gc
 import random
 import tracemalloc
+from collections import Counter
 from dataclasses import replace
 from ipaddress import IPv6Address, IPv6Network
 
 import pytest
-from dgw_domain import CMD, Domain, address, mac
+from dgw_domain import CMD, HOME_POOL, Domain, address, mac
 from dgw_invariants import check
 from test_dgw_bad_input import update
 
@@ -26,7 +30,8 @@ from agents.dgw.actions import (
 )
 from agents.dgw.messages import compose_ack
 from agents.wire.mobility import BindingAck, BindingUpdate, pull_mobility, push_mobility
-from agents.wire.mobility_options import HandoffIndicator, HomeNetworkPrefix
+from agents.wire.mobility_codes import UpdateFlag
+from agents.wire.mobility_options import HandoffIndicator, HomeNetworkPrefix, LinkLocalAddress
 from topologies.dgw.fuzzing import Fuzzer
 
 PREFIXES = tuple(
@@ -42,21 +47,37 @@ PREFIXES = tuple(
 )
 ADDRESSES = (address(1), address(2), address(3), CMD)
 MN_IDS = ("mn1@dmm.example", "mn2@dmm.example", "x@y")
+HOMES = tuple(IPv6Network((HOME_POOL.network_address + (number << 64), 64)) for number in (1, 1, 1, 2))
+"""Home network prefixes under classic mode: mn1's, mostly."""
 MESSAGES = 10_000
-ROLES = {"gateway": 2, "anchor": 1, "cmd": None}
+USUALLY = 2_000
+"""Messages to each role in each mode, unless thorough."""
+ROLES = {"gateway": 2, "anchor": 1, "cmd": None, "lma": None, "mag": 2}
+PLACES = [
+    ("gateway", "relay"),
+    ("gateway", "direct"),
+    ("anchor", "direct"),
+    ("anchor", "locator"),
+    ("cmd", "relay"),
+    ("cmd", "proxy"),
+    ("lma", "classic"),
+    ("mag", "classic"),
+]
 
 
 class Target:
     """One core of a domain in which mn1 went from D-GW1 to D-GW2, from now on left to a hostile network."""
 
     def __init__(self, role, mode, seed):
-        self.domain = Domain(mode)
+        self.role, self.domain = role, Domain(mode)
         for cell in (1, 2):
             self.domain.attach(1, cell)
             self.domain.run(1)
-        self.address = CMD if role == "cmd" else address(ROLES[role])
+        self.address = CMD if ROLES[role] is None else address(ROLES[role])
         self.core, self.now = self.domain.cores[self.address], self.domain.now
         self.kernel = self.domain.kernel[self.address]
+        self.told = Counter()
+        """Events by name."""
         self.random = random.Random(seed)
         self.fuzzer = Fuzzer(self.random, self.address, ADDRESSES, PREFIXES, MN_IDS)
 
@@ -84,38 +105,53 @@ class Target:
                         del self.kernel[item.key]
                 case Adopt():
                     self.kernel = {item.key: item for item in action.items}
-        for _ in self.core.events():
-            pass
+        self.told.update(event.name for event in self.core.events())
         return sent
 
     def message(self):
         """A fuzzed message and its sender: an update, an answer to what waits, something small, or noise."""
         source, r = self.fuzzer.source(), self.random.random()
-        waiting = list(self.core._base.exchanges)
+        waiting = [] if self.role == "lma" else list(self.core._base.exchanges)
         if r < 0.45:
             self.domain.now = self.now
-            prefix = self.random.choice(PREFIXES)
-            changes = {"prefixes": [prefix], "sequence": self.random.randrange(65536)}
-            if self.address == CMD:
-                pools = {p.address: p.pool for p in self.domain.configs[address(3)].peers}
-                inside = [p for p in PREFIXES if source in pools and p.subnet_of(pools[source])]
-                changes["prefixes"] = [self.random.choice(inside or PREFIXES)]
-            message = self.fuzzer.mutate(update(self.domain, **changes))
+            message = self.fuzzer.mutate(update(self.domain, **self.changes(source)))
         elif r < 0.85 and waiting:
             exchange = self.random.choice(waiting)
             source = exchange.peer
-            message = self.fuzzer.mutate(self.fuzzer.answer(exchange.context))
+            message = self.fuzzer.mutate(self.answer(exchange.context))
         elif r < 0.92:
             message = self.fuzzer.small()
         else:
             message = None
         return MobilityDatagram(self.fuzzer.octets(message, source), source, self.address)
 
+    def changes(self, source):
+        """What an update from there says to this role."""
+        changes = {"prefixes": [self.random.choice(PREFIXES)], "sequence": self.random.randrange(65536)}
+        if self.role in ("lma", "mag"):
+            changes["prefixes"] = [self.random.choice([*HOMES, PREFIXES[-1]])]
+            changes["handoff"] = self.random.choice([1, 2, 3, 4, 5])
+            changes["flags"] = UpdateFlag.ACKNOWLEDGE | UpdateFlag.PROXY
+        elif self.role == "cmd":
+            pools = {p.address: p.pool for p in self.domain.configs[address(3)].peers}
+            inside = [p for p in PREFIXES if source in pools and p.subnet_of(pools[source])]
+            changes["prefixes"] = [self.random.choice(inside or PREFIXES)]
+        return changes
+
+    def answer(self, asked):
+        """An acceptance of an update of the target's."""
+        if self.role != "mag":
+            return self.fuzzer.answer(asked)
+        router = LinkLocalAddress(IPv6Address(b"\xfe\x80" + bytes(6) + self.random.randbytes(8)))
+        return compose_ack(asked, lifetime=300, prefixes=[self.random.choice(HOMES)], extra=[router])
+
     def stir(self):
         """What keeps a gateway busy: nodes come and go, invented stations and repository answers appear."""
         if self.address == CMD:
             self.feed(RepositoryDatagram(self.random.randbytes(30), self.fuzzer.source(), 5213))
             return
+        if self.role == "mag":  # nothing but answers moves it: an administrator lets it ask again
+            self.core.resume()
         number = self.random.choice([1, 1, 2])
         self.feed(self.random.choice([Associated, Associated, Disassociated])(mac(number)))
         invented = self.random.randbytes(6).hex(":")
@@ -126,50 +162,54 @@ class Target:
         self.feed(RepositoryDatagram(b'{"id": %d, "entry": {}}' % self.random.randrange(99), CMD, 5213))
 
 
-@pytest.mark.requirement("SC-BADINPUT")
-@pytest.mark.parametrize(
-    ("role", "mode"),
-    [
-        ("gateway", "relay"),
-        ("gateway", "direct"),
-        ("anchor", "direct"),
-        ("anchor", "locator"),
-        ("cmd", "relay"),
-        ("cmd", "proxy"),
-    ],
-)
-@pytest.mark.requirement("BAD-FLOOD")
-def test_random_and_mutated_messages(role, mode):
+def flood(role, mode, count):
+    """Feed messages; what was so good that it was acted upon proves that the others were not too bad."""
     target = Target(role, mode, f"{role} {mode}")
-    accepted = answered = 0
-    for number in range(MESSAGES // 2):
+    answers = Counter()
+    for number in range(count):
         if number % 40 == 0:
             target.stir()
             check(target.core, target.kernel)
-        answers = target.feed(target.message())
-        acks = [message for message in answers if isinstance(message, BindingAck)]
-        answered += bool(answers)
-        accepted += any(ack.accepted for ack in acks)
+        sent = target.feed(target.message())
+        answers["any"] += bool(sent)
+        answers["accepted"] += any(isinstance(one, BindingAck) and one.accepted for one in sent)
     check(target.core, target.kernel)
-    assert answered > 500, "else the messages were too bad to prove anything"
-    assert accepted > 20
-    assert target.core.inspect()["counters"]["rejected"] > 500
+    if role == "mag":  # which nobody registers with: it is what others accept that counts
+        answers["accepted"] = target.told["anchor-active"]
+    assert answers["any"] > count / 10, "else the messages were too bad to prove anything"
+    assert answers["accepted"] > count / 250
+    assert target.core.inspect()["counters"]["rejected"] > count / 10
 
 
-@pytest.mark.requirement("BAD-FLOOD")
-@pytest.mark.requirement("SC-BADINPUT")
-@pytest.mark.parametrize(("role", "mode"), [("gateway", "relay"), ("anchor", "direct"), ("cmd", "relay")])
+@pytest.mark.requirement("SC-BADINPUT", "BAD-FLOOD")
+@pytest.mark.parametrize(("role", "mode"), PLACES)
+def test_random_and_mutated_messages(role, mode):
+    flood(role, mode, USUALLY)
+
+
+@pytest.mark.thorough
+@pytest.mark.requirement("SC-BADINPUT", "BAD-FLOOD")
+@pytest.mark.parametrize(("role", "mode"), PLACES)
+def test_ten_thousand_random_and_mutated_messages(role, mode):
+    flood(role, mode, MESSAGES)
+
+
+@pytest.mark.requirement("SC-BADINPUT", "BAD-FLOOD")
+@pytest.mark.parametrize(
+    ("role", "mode"),
+    [("gateway", "relay"), ("anchor", "direct"), ("cmd", "relay"), ("lma", "classic"), ("mag", "classic")],
+)
 def test_memory_stays_flat(role, mode):
     """Every sender, node and station is a new one: nothing may be kept of them"""
     target = Target(role, mode, 1)
     for _ in range(600):
         target.feed(target.message())
     target.stir()
+    sizes = []
     tracemalloc.start()
     try:
-        sizes = []
         for _ in range(3):
-            for number in range(400):
+            for number in range(200):
                 if number % 40 == 0:
                     target.stir()
                 target.feed(target.message())
@@ -177,7 +217,7 @@ def test_memory_stays_flat(role, mode):
             sizes.append(tracemalloc.get_traced_memory()[0])
     finally:
         tracemalloc.stop()
-    assert sizes[2] - sizes[1] < 60_000, sizes
+    assert sizes[2] - sizes[1] < 30_000, sizes
 
 
 @pytest.mark.requirement("SC-BADINPUT", "HO-8")

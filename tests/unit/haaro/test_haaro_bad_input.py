@@ -600,6 +600,20 @@ def test_keepalives_that_are_none():
     assert tunnel.port == 4711
 
 
+@pytest.mark.requirement("ERR-1")
+def test_checksums_inside_the_tunnel_to_the_home_agent():
+    domain = Domain("a")
+    domain.start()
+    node = domain.nodes["a"]
+    good = inner.push_udp(home_of("c"), home_of("a"), (PORT, PORT), encode(HomeTestInit(bytes(8))))
+    for change, answers in (((0, 0), 1), ((good[26], good[27]), 1), ((good[26] ^ 1, good[27]), 0)):
+        packet = good[:26] + bytes(change) + good[28:]
+        count = len(domain.sent)
+        node.plane.from_ip(IPv4Address("198.51.100.10"), HA, packet)
+        domain.run(0.001)
+        assert len(domain.sent) - count == answers
+
+
 @pytest.mark.requirement("MR-23", "TUN-12")
 def test_foreign_sources_of_the_own_network_go_nowhere():
     domain, _key = prepared()

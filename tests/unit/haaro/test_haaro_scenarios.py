@@ -623,6 +623,37 @@ def test_ip_in_ip_where_it_is_wished_and_nothing_translates():
     assert domain.stream("a", "c", 1.0) == []
 
 
+@pytest.mark.requirement("TUN-1")
+def test_tunnels_end_at_care_of_addresses_only():
+    domain = optimised(lines=two_lines("a", "c"))
+    domain.move("a", "isp2")
+    domain.run(2.0)
+    homes = {home_of(letter) for letter in "abc"}
+    ends = [
+        (item.local, item.remote)
+        for node in domain.nodes.values()
+        for item in node.items.values()
+        if type(item).__name__ == "Tunnel"
+    ]
+    assert len(ends) > 6
+    assert not homes & {end for pair in ends for end in pair}
+
+
+@pytest.mark.requirement("CR-9", "CR-10")
+def test_a_policy_may_believe_a_claim():
+    domain = Domain(changes={"a": {"check_prefixes": False}, "c": {"accept": True}})
+    domain.start()
+    forged = IPv4Network("10.10.77.0/24")
+    base = domain["c"]._base
+    base.home.networks = (*base.home.networks, forged)
+    base.config = replace(base.config, prefixes=(*base.config.prefixes, forged))
+    begin = domain.now
+    assert domain.ping("a", "c")
+    domain.run(1.0)
+    assert "A>HA RRQ" not in domain.since(begin)[:8]
+    assert str(forged) in domain.routes("a")
+
+
 @pytest.mark.requirement("MR-7")
 def test_a_full_mesh_waits_for_no_packet():
     domain = Domain(changes={letter: {"mesh": True} for letter in "abc"})

@@ -77,8 +77,53 @@ def test_options_of_neighbor_discovery(decode: Decode) -> None:
     assert rows == [
         ["NS", "0", "1", "40001", where, "", ""],
         ["NA", "0", "", "40001", where, "1500", ""],
-        ["Redirect", "0", "1", "40001", where, "", " ".join(f"{n:02x}" for n in range(16, 32))],
+        ["Predirect", "0", "1", "40001", where, "", " ".join(f"{n:02x}" for n in range(16, 32))],
     ]
+
+
+REDIRECT_FIELDS = (
+    "nd", "framing", "predirect", "nd.destination", "route", "route.length", "route.lifetime", "redirected",
+)  # fmt: skip
+
+
+def rfc6706() -> bytes:
+    """The sheet's Predirect in its other framing: UDP 8060 inside, type 0, no checksum of its own."""
+    message = b"\0\0\0\0" + PREDIRECT[44:]
+    datagram = bytes.fromhex("1f7c1f7c00a0cc4d") + message
+    return bytes(IPv6(src="fe80::1", dst="fe80::2001:db8:1000:b000", nh=17, hlim=8) / Raw(datagram))
+
+
+@pytest.mark.parametrize(("framing", "packet"), [("nd", PREDIRECT), ("rfc6706", rfc6706())])
+def test_predirect_in_both_framings(decode: Decode, framing: str, packet: bytes) -> None:
+    (row,) = decode([udp(packet)], *(f"roamlab.aero.{name}" for name in REDIRECT_FIELDS), "roamlab.aero.bad_first")
+    trigger = "60 00 00 00 00 40 3a 3f"
+    own = "fe80::2001:db8:1000:a000"
+    assert row[:-2] == ["Predirect", framing, "1", own, "2001:db8:1000:a000::", "56", "300"]
+    assert row[-2].startswith(trigger)
+    assert not row[-1]
+
+
+def test_redirect_is_no_predirect(decode: Decode) -> None:
+    redirect = PREDIRECT[:44] + bytes(4) + PREDIRECT[48:]
+    (row,) = decode([udp(redirect)], "roamlab.aero.nd", "roamlab.aero.predirect")
+    assert row == ["Redirect", "0"]
+
+
+def test_authentication(decode: Decode) -> None:
+    """AUTH of Neighbor Discovery (§6.5) and of DHCPv6 (§6.11)."""
+    mac = "719b5a0ac068db982c30548328961311"
+    auth = "fd04ae60020100016553f10000000000" + mac
+    (row,) = decode(
+        [udp(discovery(136, auth))], *(f"roamlab.aero.{one}" for one in ("key_id", "auth.timestamp", "auth.mac"))
+    )
+    assert row == ["1", str(0x6553F10000000000), bytes.fromhex(mac).hex(" ")]
+    option = bytes.fromhex("000b001b" + "fa0200" + "0000000000000007" + mac)
+    message = bytes.fromhex("010000a1") + bytes.fromhex("000e0000") + option
+    inner = IPv6(src="fe80::ffff:ffff:ffff:ffff", dst="ff02::1:2", hlim=255) / UDP(sport=546, dport=547) / Raw(message)
+    (row,) = decode(
+        [udp(bytes(inner))], *(f"roamlab.aero.{one}" for one in ("dhcp.option", "dhcp.auth.replay", "auth.mac"))
+    )
+    assert row == ["Authentication", "7", bytes.fromhex(mac).hex(" ")]
 
 
 @pytest.mark.parametrize(
