@@ -39,12 +39,6 @@ def registered(run: Run, routers: Iterable[str]) -> None:
         when(run, name, "to be registered", lambda now: bool(now["registered"]))
 
 
-def outbound_only(run: Run, routers: Iterable[str]) -> None:
-    """Wait until routers tell the home agent that they take no connections from outside."""
-    for name in routers:
-        when(run, name, "to say that it is behind a NAT", lambda now: bool(now["outbound_only"] and now["registered"]))
-
-
 def direct(run: Run, pairs: Iterable[tuple[str, str]]) -> None:
     """Wait until the first router of each pair sends to the other's networks directly."""
     for one, other in pairs:
