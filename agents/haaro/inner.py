@@ -72,6 +72,15 @@ def push_ipv4(
     return _IPV4.pack(*fields, internet_checksum(header), source.packed, destination.packed) + payload
 
 
+def aged(packet: bytes) -> bytes | None:
+    """The packet after one more hop; None when that was its last (spec TUN-12)."""
+    if packet[8] <= 1:
+        return None
+    size = (packet[0] & 0x0F) * 4
+    header = packet[:8] + bytes((packet[8] - 1, packet[9], 0, 0)) + packet[12:size]
+    return header[:10] + internet_checksum(header).to_bytes(2, "big") + packet[12:]
+
+
 def push_udp(source: IPv4Address, destination: IPv4Address, ports: tuple[int, int], data: bytes) -> bytes:
     """A packet with a UDP datagram; `ports` are those of source and destination."""
     size = _UDP.size + len(data)

@@ -79,7 +79,7 @@ class Kernel:
                 yield change(number, _LOOPBACK, own)
             case Line():
                 yield from self._line_requests(item, put=put)
-            case TunnelRoute() if not item.realm or not self._shadowed(item):
+            case TunnelRoute() if put or not self._shared(item):
                 route = Route(item.prefix, Hop(self._index(self._tunnel, needed=put)), self._table)
                 yield routing.put_route(route) if put else routing.drop_route(route.place)
                 if item.prefix == EVERYTHING:
@@ -88,10 +88,10 @@ class Kernel:
             case _:
                 pass
 
-    def _shadowed(self, item: TunnelRoute) -> bool:
-        """The same prefix has a route already, in another realm: the kernel knows only one."""
-        others = (each for each in self._items.values() if isinstance(each, TunnelRoute) and each.key != item.key)
-        return any(each.prefix == item.prefix for each in others)
+    def _shared(self, item: TunnelRoute) -> bool:
+        """The same prefix has a route in another realm: to the kernel, which knows one, both are the same."""
+        routes = (each for each in self._items.values() if isinstance(each, TunnelRoute))
+        return any(each.prefix == item.prefix and each.realm != item.realm for each in routes)
 
     def _line_requests(self, item: Line, *, put: bool) -> Iterator[Request]:
         line = item.line

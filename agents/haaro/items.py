@@ -50,6 +50,8 @@ class TunnelRoute:
     tunnel: str
     """Name of the tunnel."""
     realm: str = ""
+    exclusive: bool = False
+    """For packets of its realm only: another realm may have the same prefix."""
 
     @property
     def key(self) -> Key:

@@ -6,7 +6,7 @@ Without sockets of its own: a Sink sends, delivers and reports, in the shell to 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 from typing import Protocol
@@ -62,9 +62,9 @@ class Plane:
         self.counters: Counter[str] = Counter()
         self._tunnels: dict[str, Tunnel] = {}
         self._by_outer: dict[tuple[str, IPv4Address, IPv4Address], list[Tunnel]] = {}
-        self._routes: dict[int, dict[int, TunnelRoute]] = {}
-        """Prefix length -> prefix bits -> route, longest first."""
-        self._known: dict[int, Tunnel | None] = {}
+        self._routes: dict[int, dict[int, dict[str, TunnelRoute]]] = {}
+        """Prefix length -> prefix bits -> realm -> route, longest first."""
+        self._known: dict[int, Mapping[str, TunnelRoute]] = {}
         """Destinations looked up since the last change."""
         self._told: dict[int, float] = {}
 
@@ -78,7 +78,7 @@ class Plane:
             self._by_outer.setdefault((item.encapsulation, item.local, item.remote), []).append(item)
         elif isinstance(item, TunnelRoute):
             table = self._routes.setdefault(item.prefix.prefixlen, {})
-            table[int(item.prefix.network_address)] = item
+            table.setdefault(int(item.prefix.network_address), {})[item.realm] = item
             self._routes = dict(sorted(self._routes.items(), reverse=True))
         self._known.clear()
 
@@ -92,8 +92,10 @@ class Plane:
                 if not self._by_outer[key]:
                     del self._by_outer[key]
         elif isinstance(item, TunnelRoute):
-            table = self._routes.get(item.prefix.prefixlen, {})
-            table.pop(int(item.prefix.network_address), None)
+            table, bits = self._routes.get(item.prefix.prefixlen, {}), int(item.prefix.network_address)
+            table.get(bits, {}).pop(item.realm, None)
+            if not table.get(bits):
+                table.pop(bits, None)
         self._known.clear()
 
     @property
@@ -102,24 +104,26 @@ class Plane:
         return tuple(self._tunnels.values())
 
     def toward(self, destination: IPv4Address) -> Tunnel | None:
-        """The tunnel that packets to a destination take."""
+        """The tunnel that packets to a destination take; of several realms the first."""
+        return next((self._tunnels.get(route.tunnel) for route in self._matching(destination).values()), None)
+
+    def _matching(self, destination: IPv4Address) -> Mapping[str, TunnelRoute]:
+        """The routes of the longest prefix, by realm."""
         number = int(destination)
-        try:
-            return self._known[number]
-        except KeyError:
-            found = self._look_up(number)
+        found = self._known.get(number)
+        if found is None:
             if len(self._known) > TOLD:
                 self._known.clear()
-            self._known[number] = found
-            return found
+            self._known[number] = found = self._look_up(number)
+        return found
 
-    def _look_up(self, number: int) -> Tunnel | None:
+    def _look_up(self, number: int) -> Mapping[str, TunnelRoute]:
         for length, table in self._routes.items():
             shift = 32 - length
-            route = table.get(number >> shift << shift)
-            if route:
-                return self._tunnels.get(route.tunnel)
-        return None
+            routes = table.get(number >> shift << shift)
+            if routes:
+                return routes
+        return {}
 
     # --- from the kernel
 
@@ -184,7 +188,7 @@ class Plane:
     @property
     def home(self) -> Tunnel | None:
         """The tunnel to the home agent that is in use."""
-        route = self._routes.get(0, {}).get(0)
+        route = self._routes.get(0, {}).get(0, {}).get("")
         return self._tunnels.get(route.tunnel) if route else None
 
     def send_echo(self, action: SendEcho) -> None:
@@ -236,7 +240,22 @@ class Plane:
         elif not self._accepts(destination):
             self.counters["foreign_inner_destination"] += 1
         else:
-            self._sink.deliver(packet)
+            routes = self._matching(destination)
+            if any(route.exclusive for route in routes.values()):
+                self._stay_in_realm(tunnel.realm, routes, packet)
+            else:
+                self._sink.deliver(packet)
+
+    def _stay_in_realm(self, realm: str, routes: Mapping[str, TunnelRoute], packet: bytes) -> None:
+        """An address that several realms have means that of the sender's, which the kernel cannot know (spec HA-20)."""
+        route = routes.get(realm)
+        tunnel = self._tunnels.get(route.tunnel) if route else None
+        if tunnel is None:
+            self.counters["other_realm"] += 1
+        elif (older := inner.aged(packet)) is None:
+            self.counters["too_old"] += 1
+        else:
+            self._enter(tunnel, older, packet[1])
 
     def _accepts(self, destination: IPv4Address) -> bool:
         """A router takes what is for its own networks, and never leads from tunnel to tunnel (spec TUN-6)."""

@@ -12,9 +12,9 @@ from agents.haaro.config import HaConfig, Router
 from agents.haaro.ha import advertising
 from agents.haaro.ha.plan import binding_items, tunnel_of
 from agents.haaro.ha.registration import Granted, Refused, ends, judge
-from agents.haaro.ha.state import Binding, overlapping
+from agents.haaro.ha.state import Binding, in_several_realms, overlapping
 from agents.haaro.identification import ReplayGuard
-from agents.haaro.items import Plan, Tunnel, difference, plan_of
+from agents.haaro.items import Item, Plan, Tunnel, difference, plan_of
 from agents.haaro.keys import genuine_home, sign_home
 from agents.haaro.notices import Datagram, Install, Notice, Remove, Send
 from agents.plain import PlainError
@@ -41,6 +41,7 @@ class HaCore:
         self.usable: Callable[[IPv4Network], bool] = lambda _prefix: True
         """Whether a prefix can be forwarded at all (MNA 3)."""
         self._associations = {(router.spi, router.home_address): router for router in config.routers}
+        self._ambiguous = in_several_realms(config.routers)
         self._guard = ReplayGuard(config.tolerance)
         self._plans: dict[IPv4Address, Plan] = {}
         self._timers: Timers[tuple[str, IPv4Address]] = Timers()
@@ -197,7 +198,9 @@ class HaCore:
         """Forwarding of this binding alone: the others did not change."""
         binding = self.bindings.get(home_address)
         former = self._former.get(home_address)
-        items = [*([former] if former else []), *(binding_items(binding, self.config) if binding else [])]
+        items: list[Item] = [former] if former else []
+        if binding:
+            items += binding_items(binding, self.config, self._ambiguous)
         new = plan_of(*items)
         old = self._plans.pop(home_address, {})
         if new:

@@ -41,6 +41,15 @@ class Binding:
         return self.source != self.careof
 
 
+def in_several_realms(routers: tuple[Router, ...]) -> frozenset[IPv4Network]:
+    """Prefixes that mean different networks in different realms."""
+    realms: dict[IPv4Network, set[str]] = {}
+    for router in routers:
+        for owned in router.prefixes:
+            realms.setdefault(owned.prefix, set()).add(owned.realm)
+    return frozenset(prefix for prefix, names in realms.items() if len(names) > 1)
+
+
 def overlapping(routers: tuple[Router, ...]) -> tuple[IPv4Network, IPv4Network] | None:
     """Two prefixes of different routers in one realm of which one holds the other (spec HA-20); None: all is well."""
     by_realm: dict[str, list[tuple[int, int, IPv4Network, IPv4Address]]] = {}
