@@ -32,7 +32,7 @@ FAMILIES = {
         "sc-badinput",
         "sc-sec",
     ),
-    "haaro": ("haaro-triangle", "haaro-nat", "haaro-legacy"),
+    "haaro": ("haaro-triangle", "haaro-nat", "haaro-legacy", "haaro-multihome"),
     "aero": ("aero-nat", "aero-models", "aero-mtu", "aero-combinations", "aero-minimal", "aero-dpd"),
 }
 """Labs by folder, in the order of `roamlab labs`; their modules are named alike, with _ for -."""

@@ -64,6 +64,7 @@ GROUPS = {
     "haaro-routability": "Return routability",
     "haaro-peers": "Registration between routers",
     "haaro-tunnels": "Direct tunnels",
+    "haaro-change": "Change of lines",
     "haaro-leaving": "Leaving",
     "haaro-paths": "Ways of traffic",
     "protection": "Protection of signalling",

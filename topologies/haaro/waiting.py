@@ -39,6 +39,11 @@ def registered(run: Run, routers: Iterable[str]) -> None:
         when(run, name, "to be registered", lambda now: bool(now["registered"]))
 
 
+def moved(run: Run, router: str, careof: str) -> None:
+    """Wait until a router is registered with the home agent at this address."""
+    when(run, router, f"to be at {careof}", lambda now: now["careof"] == careof and bool(now["registered"]))
+
+
 def direct(run: Run, pairs: Iterable[tuple[str, str]]) -> None:
     """Wait until the first router of each pair sends to the other's networks directly."""
     for one, other in pairs:
