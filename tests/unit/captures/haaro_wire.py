@@ -66,6 +66,7 @@ class Story:
         self._numbers = itertools.count(1)
         self.registered = {}
         self.home = {}
+        self.used = {}
 
     def run(self):
         """What a check is given."""
@@ -87,11 +88,15 @@ class Story:
         self.captures.setdefault(place, []).append(frame)
 
     def at(self, letter):
-        return (f"mr{letter}", "isp1")
+        return (f"mr{letter}", self.line(letter).interface)
+
+    def line(self, letter):
+        """The line a router uses: its first, until it moves."""
+        return self.sites[letter].lines[self.used.get(letter, 0)]
 
     def around(self, letter, packet, *, to):
         """In the tunnel between a router and the home agent."""
-        careof = self.sites[letter].lines[0].address
+        careof = self.line(letter).address
         ends = {"src": careof, "dst": HOME_AGENT} if to else {"src": HOME_AGENT, "dst": careof}
         return IP(**ends) / packet
 
@@ -119,7 +124,7 @@ class Story:
         octets = self.changed(tag, octets)
         if octets is None:
             return False
-        ends = {"src": self.sites[x].lines[0].address, "dst": self.sites[y].home_address}
+        ends = {"src": self.line(x).address, "dst": self.sites[y].home_address}
         packet = IP(**ends) / UDP(sport=434, dport=434) / Raw(octets)
         way = self.around(x, packet, to=True) if self.changes.get(tag) == "tunnel" else packet
         self.put(self.at(x), way)
@@ -137,7 +142,7 @@ class Story:
 
     def register(self, x, solicited=None, **reply_changes):
         """A request to the home agent and its answer."""
-        one, careof = self.sites[x], self.sites[x].lines[0].address
+        one, careof = self.sites[x], self.line(x).address
         base = self.base(x)
         wanted = IPv4Address(self.sites[solicited].home_address) if solicited else None
         extensions = (
@@ -170,25 +175,27 @@ class Story:
         reply = RegistrationReply(**base, code=0, extensions=tuple(extensions))
         octets = self.changed(f"rrp {x}", encode(keys.sign_home(reply, 256, self.keys[x])))
         if octets is not None:
-            packet = IP(src=HOME_AGENT, dst=one.lines[0].address) / UDP(sport=434, dport=434) / Raw(octets)
+            packet = IP(src=HOME_AGENT, dst=self.line(x).address) / UDP(sport=434, dport=434) / Raw(octets)
             self.put(("ha", "wan"), packet)
             self.put(self.at(x), packet)
         realms = tuple(Network(network, one.realm) for network in networks_of(one))
         self.registered[x] = Owner(IPv4Address(one.home_address), realms)
 
-    def optimise(self, x, y, *, solicit=True):
-        """Return routability of x with y, its registration there, the first keepalive."""
+    def optimise(self, x, y, *, solicit=True, hoti=True):
+        """Return routability of x with y (without `hoti`, with the home token it has) and its registration there."""
         home, careof = (next(self._cookies).to_bytes(8, "big") for _ in range(2))
         ring, one = self.nonces[y], self.sites[x]
-        own, address = IPv4Address(one.home_address), IPv4Address(one.lines[0].address)
+        own, address = IPv4Address(one.home_address), IPv4Address(self.line(x).address)
         home_index, home_token = ring.home_test(own, self.time)
         careof_index, careof_token = ring.careof_test(address, self.time)
         self.from_careof(x, y, f"coti {x}", encode(CareofTestInit(careof)))
-        self.from_home_address(x, y, f"hoti {x}", encode(HomeTestInit(home)))
+        if hoti:
+            self.from_home_address(x, y, f"hoti {x}", encode(HomeTestInit(home)))
         self.from_home_address(
             y, x, f"cot {x}", encode(CareofTest(careof_index, careof, careof_token)), to=str(address)
         )
-        self.from_home_address(y, x, f"hot {x}", encode(HomeTest(home_index, home, home_token)))
+        if hoti:
+            self.from_home_address(y, x, f"hot {x}", encode(HomeTest(home_index, home, home_token)))
         key = keys.correspondent_key(home_token, careof_token)
         base = self.base(x)
         extensions = (*(MobileNetworkRequest.of(n) for n in networks_of(one)), UdpTunnelRequest(force=True))
@@ -199,7 +206,7 @@ class Story:
         if solicit:
             self.register(y, solicited=x)
         acks = tuple(MobileNetworkAck(n.network_address, n.prefixlen) for n in networks_of(one))
-        its = IPv4Address(self.sites[y].lines[0].address)
+        its = IPv4Address(self.line(y).address)
         extensions = (*acks, UdpTunnelReply(0, forced=True), CareofAddresses((its,)))
         reply = RegistrationReply(**base, code=0, extensions=extensions)
         signed = keys.sign_correspondent(reply, home_index, careof_index, key)
@@ -208,7 +215,7 @@ class Story:
     def leave(self, x, peers="", *, silent=""):
         """Lifetime 0 to peers (`silent` ones do not answer), then to the home agent."""
         one = self.sites[x]
-        address = IPv4Address(one.lines[0].address)
+        address = IPv4Address(self.line(x).address)
         for y in peers:
             index, token = self.nonces[y].home_test(IPv4Address(one.home_address), self.time)
             base = self.base(x, lifetime=0)
@@ -237,7 +244,7 @@ class Story:
 
     def straight(self, x, y, inner):
         """In the direct tunnel."""
-        ends = {"src": self.sites[x].lines[0].address, "dst": self.sites[y].lines[0].address}
+        ends = {"src": self.line(x).address, "dst": self.line(y).address}
         packet = IP(**ends) / UDP(sport=434, dport=434) / Raw(TUNNEL_IP + bytes(inner))
         self.put(self.at(x), packet)
         self.put(self.at(y), packet)

@@ -13,12 +13,14 @@ from scapy.packet import Raw
 from agents.haaro.compression import Owner
 from agents.wire.mip4_extensions import RoReply
 from captures.checks.haaro.advertising import haaro_advertising
+from captures.checks.haaro.change import haaro_change
 from captures.checks.haaro.leaving import haaro_leaving
 from captures.checks.haaro.paths import haaro_paths
 from captures.checks.haaro.peers import haaro_peers
 from captures.checks.haaro.registration import haaro_registration
 from captures.checks.haaro.routability import haaro_routability
 from captures.checks.haaro.tunnels import haaro_tunnels
+from topologies.haaro.plan import site
 
 CHECKS = (haaro_registration, haaro_advertising, haaro_routability, haaro_tunnels, haaro_paths)
 PAIRS = [["mrc", "mra"], ["mra", "mrc"]]
@@ -282,3 +284,58 @@ def test_a_home_agent_that_should_know_nothing_of_it():
     assert "without HAARO" in judged(story, haaro_registration)["reply"].measured
     story.register("b")
     assert judged(story, haaro_advertising)["content"].passed is False
+
+
+CHANGE = {"router": "mrc", "interface": "isp2", "stream": "x-y", "bound_ms": 50.0}
+
+
+def changing(*, home=True, hoti=False, peer=True, early=False, direct=True, pause=0.0):
+    """C comes to its second line while a and c ping each other."""
+    story = Story()
+    story.sites["c"] = site("c", isps=(1, 2))
+    story.register("a")
+    story.register("c")
+    story.optimise("c", "a")
+    story.keepalive("c", "a")
+    story.announce("a", "c", 3, "")
+    story.ping("a", "c", 1, direct=True)
+    story.used["c"] = 1
+    if early:
+        story.optimise("c", "a", solicit=False, hoti=hoti)
+    if home:
+        story.register("c")
+    story.ping("a", "c", 2, direct=False)
+    if peer and not early:
+        story.optimise("c", "a", solicit=False, hoti=hoti)
+    story.time += pause
+    story.ping("a", "c", 3, direct=direct)
+    return story
+
+
+def test_a_change_of_lines():
+    found = judged(changing(), haaro_change, **CHANGE)
+    assert found["order"].passed, found["order"].measured
+    assert found["outage"].passed, found["outage"].measured
+
+
+@pytest.mark.parametrize(
+    ("how", "name", "text"),
+    [
+        ({"hoti": True}, "order", "a HoTI to mra"),
+        ({"peer": False}, "order", "no peer accepted"),
+        ({"early": True}, "order", "mra was told before the home agent"),
+        ({"direct": False}, "order", "direct packets to mra before"),
+        ({"direct": False}, "outage", "did not go directly"),
+        ({"pause": 1.0}, "outage", "silent for"),
+    ],
+)
+def test_a_change_that_goes_wrong(how, name, text):
+    found = judged(changing(**how), haaro_change, **CHANGE)[name]
+    assert found.passed is False
+    assert text in found.measured
+
+
+def test_a_change_that_never_came():
+    found = judged(changing(home=False, peer=False), haaro_change, **CHANGE)["order"]
+    assert found.passed is None
+    assert "no accepted registration by isp2" in found.measured
