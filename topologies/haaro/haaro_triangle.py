@@ -19,6 +19,8 @@ SWITCH_MS = 100.0
 """First packet to first direct one, beside six round trips to the home agent, which here take no time."""
 
 
+UNPROBED = {"a-c": 2, "b-c": 2}
+"""IP in IP has no keepalives: what leaves before the other end knows of the tunnel is lost."""
 SHOWN = {"a-c": "SC-S2", "a-c-direct": "SC-S2", "b-c": "SC-S4"}
 """Series -> scenario of the sheet."""
 
@@ -51,6 +53,7 @@ class TriangleLab(HaaroLab):
         a, b, c = (sites[letter].host for letter in "abc")
         run.step("A, B, C register")
         waiting.registered(run, ["mra", "mrb", "mrc"])
+        waiting.rested(run)
         run.step("a pings c: C knows A, A does not know C")
         pings(run, "a-c", "a", a, "c", c, count=50, interval=0.01, via="mixed")
         waiting.direct(run, [("mra", "mrc"), ("mrc", "mra")])
@@ -78,7 +81,12 @@ class TriangleLab(HaaroLab):
             {"check": "haaro-peers", "expected": pairs},
             {"check": "haaro-tunnels", "probed": options.encapsulation == "udp"},
             {"check": "haaro-leaving", "routers": ["mra", "mrb", "mrc"]},
-            {"check": "haaro-paths", "switch_ms": {"a-c": bound, "b-c": bound}, "scenarios": SHOWN},
+            {
+                "check": "haaro-paths",
+                "switch_ms": {"a-c": bound, "b-c": bound},
+                "max_lost": {} if options.encapsulation == "udp" else UNPROBED,
+                "scenarios": SHOWN,
+            },
         ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     from topologies.runner import Run
 
 State = dict[str, Any]
+PACE = 1.0
+"""Seconds between two requests of a router to the home agent at least (spec MR-21)."""
 
 
 def state(run: Run, node: str) -> State:
@@ -37,6 +40,18 @@ def registered(run: Run, routers: Iterable[str]) -> None:
     """Wait until routers are registered with the home agent."""
     for name in routers:
         when(run, name, "to be registered", lambda now: bool(now["registered"]))
+
+
+def rested(run: Run) -> None:
+    """Wait until every router may ask the home agent again: solicitations are registrations, too (spec CR-7)."""
+
+    def free() -> bool:
+        last = max(event["t"] for event in run.events.events() if event["event"] == "registered")
+        if time.time() < last + PACE:
+            raise NotYet("the last registration is too fresh")
+        return True
+
+    wait_until("routers: to be free to ask again", free, timeout=PATIENCE)
 
 
 def moved(run: Run, router: str, careof: str) -> None:
