@@ -41,6 +41,7 @@ FAMILIES = {
         "aero-dpd",
         "aero-relay",
         "aero-ro",
+        "aero-ro-relay",
         "aero-move-source",
         "aero-move-target",
     ),
