@@ -44,6 +44,7 @@ FAMILIES = {
         "aero-ro-relay",
         "aero-move-source",
         "aero-move-target",
+        "aero-failover",
     ),
     "haaro": ("haaro-triangle", "haaro-nat", "haaro-legacy", "haaro-multihome"),
 }
