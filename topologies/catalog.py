@@ -45,6 +45,7 @@ FAMILIES = {
         "aero-move-source",
         "aero-move-target",
         "aero-failover",
+        "aero-dmm",
     ),
     "haaro": ("haaro-triangle", "haaro-nat", "haaro-legacy", "haaro-multihome"),
 }
