@@ -141,7 +141,7 @@ def _attached(link: AeroLink, server: Server, client: Client, moment: float | No
 
 def _elsewhere(link: AeroLink, server: Server, client: Client, moment: float) -> list[Exchange]:
     """What a Client asked other Servers for after the failure."""
-    found = [one for one in exchanges(link) if one.client is client and one.asked.time >= moment]
+    found = [one for one in exchanges(link) if one.client.name == client.name and one.asked.time >= moment]
     return [one for one in found if one.server and one.server.name != server.name]
 
 
