@@ -98,23 +98,42 @@ class Domain:
         return self.start(Kea(self.net[name], settings.dhcp6(), self.folder / f"{name}-kea", self.folder / "kea.log"))
 
     def agent(self, name: str, **config) -> Agent:
-        common = {
-            "name": name,
-            "control": str(self.folder / f"{name}.sock"),
-            "state": str(self.folder / f"{name}.state"),
-        }
+        common = {"name": name, "control": str(self.folder / f"{name}.sock")}
+        if config["role"] != "relay":  # which has nothing to remember
+            common["state"] = str(self.folder / f"{name}.state")
         return self.start(Agent(self.net[name], "aero", "agents.aero", {**config, **common}, self.folder, self.events))
 
-    def server(self, name: str) -> Agent:
+    def server(self, name: str, addresses=None) -> Agent:
         relay = {"name": "b", "address": "fe80::ff01", "addresses": RELAY, "asn": RELAY_ASN, "peer": RELAY[0]}
+        own = list(addresses or UNDERLAY[name])
         return self.agent(
             name,
             role="server",
             address=f"fe80::{name[1]}",
-            links=[{"interface": "eth0", "addresses": list(UNDERLAY[name])}],
+            links=[{"interface": "eth0", "addresses": own}],
             aggregates=AGGREGATES,
             relays=[relay],
             bgp=str(self.folder / f"{name}.bgp"),
+        )
+
+    def relay(self) -> Agent:
+        """Our own in BIRD's place."""
+        program = (sys.executable, "-m", "agents.aero.bgp", str(self.folder / "bird.bgp"))
+        peers = tuple(BgpPeer(own, ASNS[name], RELAY[0], listens=True) for name, (own, _six) in UNDERLAY.items())
+        speaker = BgpSpeaker(RELAY[0], RELAY_ASN, peers, program)
+        self.start(ExaBgp(self.net["bird"], speaker, self.folder / "relay-exabgp", self.folder / "relay.log"))
+        servers = [
+            {"name": name, "address": f"fe80::{name[1]}", "addresses": [own], "asn": ASNS[name], "peer": own}
+            for name, (own, _six) in UNDERLAY.items()
+        ]
+        return self.agent(
+            "bird",
+            role="relay",
+            address="fe80::ff01",
+            links=[{"interface": "eth0", "addresses": [RELAY[0]]}],
+            aggregates=AGGREGATES,
+            servers=servers,
+            bgp=str(self.folder / "bird.bgp"),
         )
 
     def client(self, *servers: str, duid: str = DUID) -> Agent:
@@ -290,6 +309,28 @@ def test_what_exabgp_and_bird_refuse_is_the_labs_error(domain):
         ExaBgp(net["s1"], speaker, folder / "bad", folder / "bad.log").start()
     with pytest.raises(LabError, match="bird"):
         Bird(net["bird"], RELAY[0], 1, "protocol bgp { }", folder / "bad", folder / "bad.log").start()
+
+
+@pytest.mark.requirement("RLY-2", "SRV-2")
+def test_ipv6_prefixes_over_an_underlay_of_ipv4_alone(domain):
+    """The next hop is the Server's IPv4 address, mapped; between two ExaBGPs (BIRD refuses it, spec §8)."""
+    relay = domain.relay()
+    domain.exabgp("s1")
+    domain.kea("s1")
+    server = domain.server("s1", addresses=UNDERLAY["s1"][:1])
+    until("the Relay to be offered", lambda: state(server)["bgp"]["sessions"] == {"fe80::ff01": True})
+    domain.agent(
+        "c1",
+        role="client",
+        duid=DUID,
+        families=["ipv6", "ipv4"],
+        links=[{"interface": "eth0", "addresses": [CLIENT[0]]}],
+        servers=[{"addresses": [UNDERLAY["s1"][0]]}],
+    )
+    until("the Relay to have both prefixes", lambda: state(relay)["routes"] == 2)
+    (one,) = [each for each in state(relay)["neighbors"] if each["prefixes"]]
+    assert (one["address"], set(one["prefixes"])) == ("fe80::1", {PREFIX, PREFIX4})
+    assert not state(relay)["bgp"]["counters"]
 
 
 def test_bird_shows_its_sessions_and_counts(one):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from agents.aero.constants import GUARANTEED, WHOLE
-from agents.aero.dataplane.encapsulation import FRAGMENT_OCTETS, IPV4, IPV6, Carrier, carrier, header
+from agents.aero.dataplane.encapsulation import IPV4, IPV6, Carrier, Fragment, carrier, header
 from agents.aero.dataplane.fragmentation import part_size
 from agents.aero.dataplane.sockaddr import SocketAddress, push_sockaddr
 from agents.aero.dataplane.usage import Use
@@ -34,6 +34,10 @@ class Exit:
     fragments: LinkLayerAddress
     """How fragments go (spec FRAG-14)."""
     fragment_destination: SocketAddress
+    fragment_carriers: dict[int, Carrier]
+    """By IP version of the inner packet."""
+    atomic_headers: dict[int, bytes]
+    """By IP version of the inner packet: octets in front of a whole one, up to its identification (spec §3.8)."""
     use: Use = field(default_factory=Use)
     """Of the flow, where somebody asks for it."""
 
@@ -44,7 +48,8 @@ def exit_over(neighbor: Neighbor, path: Path, use: Use | None = None, *, dpd: bo
     kind = lladdr.encapsulation
     proven = size.proven - size.overhead
     fragments = _fragment_address(lladdr, path, dpd=dpd)
-    overhead = lladdr.overhead - HEADER_OCTETS[kind] + HEADER_OCTETS[fragments.encapsulation]
+    cut = fragments.encapsulation
+    overhead = lladdr.overhead - HEADER_OCTETS[kind] + HEADER_OCTETS[cut]
     return Exit(
         neighbor=neighbor,
         path=path,
@@ -56,6 +61,8 @@ def exit_over(neighbor: Neighbor, path: Path, use: Use | None = None, *, dpd: bo
         part=part_size(overhead, size.mtu),
         fragments=fragments,
         fragment_destination=push_sockaddr(fragments.ip, fragments.port),
+        fragment_carriers={version: carrier(cut, number, fragmented=True) for version, number in PROTOCOLS.items()},
+        atomic_headers={version: _atomic_header(cut, number) for version, number in PROTOCOLS.items()},
         use=use or Use(),
     )
 
@@ -64,7 +71,11 @@ PROTOCOLS = {4: IPV4, 6: IPV6}
 """IP version to protocol number."""
 LARGEST_SPLIT = GUARANTEED
 """Larger inner packets are never cut in the tunnel."""
-ROOM = FRAGMENT_OCTETS
+IDENTIFICATION_OCTETS = 4
+
+
+def _atomic_header(kind: Encapsulation, number: int) -> bytes:
+    return header(kind, number, Fragment(number, 0, False, 0))[:-IDENTIFICATION_OCTETS]
 
 
 def _fragment_address(lladdr: LinkLayerAddress, path: Path, *, dpd: bool) -> LinkLayerAddress:
