@@ -77,15 +77,16 @@ class Topology:
         self._place_mobiles()
 
     def _lay_out_aero(self, link: AeroLink) -> None:
-        """Each Client in a column with its NATs above and its host below; Servers above the core."""
+        """Each Client in a column with its NATs above and what is downstream below; Servers, Relays above the core."""
         across = WIDTH - 2 * MARGIN
-        for count, names, row in ((len(link.servers), link.servers, 1), (len(link.clients), link.clients, 4)):
+        for names, row in (([*link.servers, *link.relays], 1), ([*link.clients], 4)):
             for index, name in enumerate(names):
-                self.place[name] = (MARGIN + across * (index + 0.5) / count, self.rows[row])
+                self.place[name] = (MARGIN + across * (index + 0.5) / len(names), self.rows[row])
         for client in link.clients.values():
             x, _y = self.place[client.name]
-            if client.host in self.nodes and client.host:
-                self.place[client.host] = (x, self.rows[5])
+            below = [lan.node for lan in client.downstream] or [client.host or ""]
+            for number, name in enumerate(name for name in below if name in self.nodes):
+                self.place[name] = (x + BESIDE * (number - (len(below) - 1) / 2), self.rows[5])
             for number, name in enumerate(client.nats):
                 self.place[name] = (x + 130 * (number - (len(client.nats) - 1) / 2), self.rows[3])
         for name in self.nodes:

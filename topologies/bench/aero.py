@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from agents.aero.config import EncapsulationName
+from agents.aero.dataplane.encapsulation import Fragment, push_fragment
 from agents.aero.inner_packets import push_udp
 from testbed.agent import Agent
 from testbed.events import EventLog
@@ -181,12 +182,15 @@ def _encapsulated(net: Network, name: str, folder: Path, progress: Callable[[str
         server, clients = _attach(net, way, folder, stack)
         addresses = {each: IPv6Network(prefix)[1] for each, prefix in PREFIXES.items()}
         os.sched_setaffinity(server.pid or 0, {FORWARDING_CORE})
-        back = _inner(addresses["c2"], addresses["c1"], 64)
+        back = front + _inner(addresses["c2"], addresses["c1"], 64)
+        kept = kind
+        if kind == "41" and way.headers:  # c2 must have a socket for what comes, or its kernel refuses the protocol
+            kept, back = "44", push_fragment(Fragment(41, 0, False, 1)) + back
         progress(f"{name}: TCP")
         speed = tcp(net["c1"], net["c2"], str(addresses["c2"]))
         if kind == "udp":
             _kill(clients)
-        keeper = stack.enter_context(blaster_in(net["c2"], kind, port, servers["c2"]))
+        keeper = stack.enter_context(blaster_in(net["c2"], kept, port, servers["c2"]))
         blaster = stack.enter_context(blaster_in(net["c1"], kind, port, servers["c1"]))
         if kind != "udp":  # with no raw socket at all the kernel would answer Protocol Unreachable for a moment
             _kill(clients)
@@ -194,7 +198,7 @@ def _encapsulated(net: Network, name: str, folder: Path, progress: Callable[[str
         for size in SIZES:
             progress(f"{name}: {size} octets")
             packet = _inner(addresses["c1"], addresses["c2"], size)
-            keep = partial(keeper.order, f"send {(front + back).hex()}")
+            keep = partial(keeper.order, f"send {back.hex()}")
             rates[size] = rate(net["c2"], blaster, front + packet, keep, partial(on_core, server.pid or 0))
         return _Measured(rates, speed)
 

@@ -82,6 +82,7 @@ def rate(
         sleep(WARM_UP)  # the forwarder works off what is left of the round before, or would lose what comes now
         before()
         sleep(WARM_UP)
+        before()  # once more: the first may have met a queue that was still full
         blaster.order(f"blast {payload.hex()} {SECONDS + 2 * WARM_UP}")
         sleep(WARM_UP)
         start, worked, count = monotonic(), busy(), _arrived(receiver)

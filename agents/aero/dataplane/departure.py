@@ -31,7 +31,7 @@ class Departure:
 
     def send(self, out: Exit, packet: memoryview, now: float) -> None:
         """One inner packet to one neighbor."""
-        out.path.last_sent = now
+        out.path.last_sent = out.use.last = now
         length = len(packet)
         version = packet[0] >> 4
         tos = packet[1] if version == 4 else (packet[0] & 0x0F) << 4 | packet[1] >> 4
@@ -42,19 +42,17 @@ class Departure:
             octets = (front, packet) if front else (packet,)
             self._sink.transmit(out.carriers[version], out.destination, octets, length <= out.proven, tos)
         elif length <= out.whole:
-            self._send_parts(out, packet, [(self._atomic(out, version), packet)], tos)
+            octets = (out.atomic_headers[version] + out.neighbor.next_identification().to_bytes(4, "big"), packet)
+            self._sink.transmit(out.fragment_carriers[version], out.fragment_destination, octets, False, tos)
         elif length <= LARGEST_SPLIT:
             parts = split(packet, PROTOCOLS[version], out.neighbor.next_identification(), out.part)
             self._send_parts(out, packet, parts, tos)
         else:
             self._send_larger(out, packet, tos, now)
 
-    def _atomic(self, out: Exit, version: int) -> Fragment:
-        return Fragment(PROTOCOLS[version], 0, False, out.neighbor.next_identification())
-
     def _send_parts(self, out: Exit, packet: memoryview, parts: list[tuple[Fragment, memoryview]], tos: int) -> None:
-        kind, number = out.fragments.encapsulation, PROTOCOLS[packet[0] >> 4]
-        through = carrier(kind, number, fragmented=True)
+        version, kind = packet[0] >> 4, out.fragments.encapsulation
+        number, through = PROTOCOLS[version], out.fragment_carriers[version]
         for fragment, part in parts:
             octets = (header(kind, number, fragment), part)
             self._sink.transmit(through, out.fragment_destination, octets, False, tos)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from agents.aero.constants import GUARANTEED, WHOLE
-from agents.aero.dataplane.encapsulation import FRAGMENT_OCTETS, IPV4, IPV6, Carrier, carrier, header
+from agents.aero.dataplane.encapsulation import IPV4, IPV6, Carrier, Fragment, carrier, header
 from agents.aero.dataplane.fragmentation import part_size
 from agents.aero.dataplane.sockaddr import SocketAddress, push_sockaddr
+from agents.aero.dataplane.usage import Use
 from agents.aero.lladdr import HEADER_OCTETS, Encapsulation, LinkLayerAddress
 from agents.aero.neighbors import Neighbor, Path
 
@@ -33,15 +34,22 @@ class Exit:
     fragments: LinkLayerAddress
     """How fragments go (spec FRAG-14)."""
     fragment_destination: SocketAddress
+    fragment_carriers: dict[int, Carrier]
+    """By IP version of the inner packet."""
+    atomic_headers: dict[int, bytes]
+    """By IP version of the inner packet: octets in front of a whole one, up to its identification (spec §3.8)."""
+    use: Use = field(default_factory=Use)
+    """Of the flow, where somebody asks for it."""
 
 
-def exit_over(neighbor: Neighbor, path: Path, *, dpd: bool = False) -> Exit:
-    """The exit of one path; `dpd`: identifications must arrive as they were sent."""
+def exit_over(neighbor: Neighbor, path: Path, use: Use | None = None, *, dpd: bool = False) -> Exit:
+    """The exit of one path, for one flow; `dpd`: identifications must arrive as they were sent."""
     lladdr, size = path.lladdr, path.size
     kind = lladdr.encapsulation
     proven = size.proven - size.overhead
     fragments = _fragment_address(lladdr, path, dpd=dpd)
-    overhead = lladdr.overhead - HEADER_OCTETS[kind] + HEADER_OCTETS[fragments.encapsulation]
+    cut = fragments.encapsulation
+    overhead = lladdr.overhead - HEADER_OCTETS[kind] + HEADER_OCTETS[cut]
     return Exit(
         neighbor=neighbor,
         path=path,
@@ -53,6 +61,9 @@ def exit_over(neighbor: Neighbor, path: Path, *, dpd: bool = False) -> Exit:
         part=part_size(overhead, size.mtu),
         fragments=fragments,
         fragment_destination=push_sockaddr(fragments.ip, fragments.port),
+        fragment_carriers={version: carrier(cut, number, fragmented=True) for version, number in PROTOCOLS.items()},
+        atomic_headers={version: _atomic_header(cut, number) for version, number in PROTOCOLS.items()},
+        use=use or Use(),
     )
 
 
@@ -60,7 +71,11 @@ PROTOCOLS = {4: IPV4, 6: IPV6}
 """IP version to protocol number."""
 LARGEST_SPLIT = GUARANTEED
 """Larger inner packets are never cut in the tunnel."""
-ROOM = FRAGMENT_OCTETS
+IDENTIFICATION_OCTETS = 4
+
+
+def _atomic_header(kind: Encapsulation, number: int) -> bytes:
+    return header(kind, number, Fragment(number, 0, False, 0))[:-IDENTIFICATION_OCTETS]
 
 
 def _fragment_address(lladdr: LinkLayerAddress, path: Path, *, dpd: bool) -> LinkLayerAddress:

@@ -95,7 +95,7 @@ def _moments(path: _Path) -> Iterator[float]:
 def is_large(frame: Frame) -> bool:
     """The first part, or the whole, of a data packet that must be cut until a size is proven."""
     inner = frame.inner
-    return inner is not None and WHOLE < inner.size <= GUARANTEED and not frame.discovery and not frame.dhcp
+    return inner is not None and WHOLE < inner.size <= GUARANTEED and not frame.control
 
 
 def story(node: Server | Client, wan: list[Frame]) -> Iterator[tuple[Frame, list[Frame] | None]]:
