@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from captures.aero.decode import read_ip
+from captures.aero.ip import read_ip
 from captures.aero.records import ICMP, IPIP, UDP, Ip
 from captures.haaro.layers import TUNNEL
 from captures.haaro.messages import read_message
