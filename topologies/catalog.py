@@ -32,7 +32,6 @@ FAMILIES = {
         "sc-badinput",
         "sc-sec",
     ),
-    "haaro": ("haaro-triangle", "haaro-nat", "haaro-legacy", "haaro-multihome"),
     "aero": (
         "aero-nat",
         "aero-models",
@@ -45,6 +44,7 @@ FAMILIES = {
         "aero-move-source",
         "aero-move-target",
     ),
+    "haaro": ("haaro-triangle", "haaro-nat", "haaro-legacy", "haaro-multihome"),
 }
 """Labs by folder, in the order of `roamlab labs`; their modules are named alike, with _ for -."""
 LABS = tuple(name for labs in FAMILIES.values() for name in labs)

@@ -12,8 +12,7 @@ from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 
 from captures.aero.decode import ETHERNET, ETHERTYPES
-from captures.aero.ip import address, read_ip
-from captures.aero.records import Address
+from captures.ip import Address, address, read_ip
 from captures.pcapng import CaptureError, Frames
 
 TCP, PORT = 6, 179

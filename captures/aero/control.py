@@ -9,18 +9,8 @@ from scapy.error import Scapy_Exception
 from scapy.layers.inet6 import ICMPv6ND_RA, ICMPv6NDOptPrefixInfo
 
 from captures.aero import layers
-from captures.aero.ip import read_ip
-from captures.aero.records import (
-    Address,
-    Advertisement,
-    Delegated,
-    Dhcp,
-    Discovery,
-    LinkLayer,
-    Mediation,
-    OfferedPrefix,
-    Seen,
-)
+from captures.aero.records import Advertisement, Delegated, Dhcp, Discovery, LinkLayer, Mediation, OfferedPrefix, Seen
+from captures.ip import Address, read_ip
 
 RELAYED = (12, 13)
 CLIENT_ID, SERVER_ID, ORO, RELAY_MESSAGE, INTERFACE_ID, IA_PD, IA_PREFIX = 1, 2, 6, 9, 18, 25, 26

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from captures.aero.control import read_advertisement, read_dhcp, read_discovery, read_mediation
-from captures.aero.ip import ones_complement_sum, read_ip
 from captures.aero.records import (
     ADVERTISEMENT,
     AERO_PORT,
@@ -28,8 +27,8 @@ from captures.aero.records import (
     UDP,
     FragmentHeader,
     Frame,
-    Ip,
 )
+from captures.ip import Ip, ones_complement_sum, read_ip
 from captures.pcapng import CaptureError, Frames
 
 ETHERNET = 14

@@ -11,7 +11,8 @@ from typing import Any
 
 from captures.aero.bgp import End, Message, read_bgp
 from captures.aero.decode import decode_all
-from captures.aero.records import SERVER_ADDRESSES, Address, Frame
+from captures.aero.records import SERVER_ADDRESSES, Frame
+from captures.ip import Address
 
 Object = dict[str, Any]
 Prefix = IPv4Network | IPv6Network

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from ipaddress import IPv4Network, IPv6Address, IPv6Network
 
-Address = IPv4Address | IPv6Address
+from captures.ip import Address, Ip
 
 ICMP, IPIP, UDP, IPV6, FRAGMENT, ICMPV6 = 1, 4, 17, 41, 44, 58
 AERO_PORT, GUE_PORT, DHCP_CLIENT, DHCP_SERVER = 8060, 6080, 546, 547
@@ -23,31 +23,6 @@ DHCP_TYPES = {
     12: "Relay-forward",
     13: "Relay-reply",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Ip:
-    """An IPv4 or IPv6 packet."""
-
-    version: int
-    source: Address
-    destination: Address
-    protocol: int
-    """Of IPv6, what follows the IPv6 header."""
-    ttl: int
-    traffic_class: int
-    size: int
-    """Octets, header included."""
-    header: int
-    """Octets of the header."""
-    dont_fragment: bool = False
-    """Always set for IPv6, whose routers do not fragment."""
-    identification: int = 0
-    cut: bool = False
-    """A fragment of the IPv4 layer itself."""
-    flow_label: int = 0
-    checksum_good: bool = True
-    """Of the IPv4 header."""
 
 
 @dataclass(frozen=True, slots=True)

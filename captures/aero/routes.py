@@ -8,7 +8,7 @@ from itertools import pairwise
 
 from captures.aero.bgp import KEEPALIVE, UPDATE, End, Message, Prefix
 from captures.aero.link import AeroLink, Server
-from captures.aero.records import Address
+from captures.ip import Address
 
 INFINITY = float("inf")
 

@@ -9,11 +9,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from captures.aero.ip import read_ip
-from captures.aero.records import ICMP, IPIP, UDP, Ip
+from captures.aero.records import ICMP, IPIP, UDP
 from captures.haaro.layers import TUNNEL
 from captures.haaro.messages import read_message
 from captures.haaro.records import PORT, Frame
+from captures.ip import Ip, read_ip
 from captures.pcapng import CaptureError, Frames
 
 ETHERNET = 14

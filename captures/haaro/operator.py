@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from captures.aero.link import Ping
-from captures.aero.records import Address
 from captures.haaro.decode import decode_all
 from captures.haaro.records import Frame
+from captures.ip import Address
 
 Object = dict[str, Any]
 FAMILY = "haaro"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network
 
-from captures.aero.records import Ip
+from captures.ip import Ip
 
 PORT = 434
 NAMES = {1: "RRQ", 3: "RRP", 24: "HoTI", 25: "CoTI", 26: "HoT", 27: "CoT"}

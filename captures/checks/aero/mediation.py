@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from captures.aero.link import AeroLink, Client, aero_address
 from captures.aero.mediations import Optimisation, optimisations, said_in, sent_mediations
-from captures.aero.records import Address, Frame
+from captures.aero.records import Frame
 from captures.checks.base import Result, Tally, check, plural
+from captures.ip import Address
 from captures.run import Run
 
 ORIGINAL = 8

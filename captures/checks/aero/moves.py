@@ -10,8 +10,9 @@ from itertools import pairwise
 
 from captures.aero.exchanges import RENEW, REPLY, SOLICIT
 from captures.aero.link import AeroLink, Client
-from captures.aero.records import ADVERTISEMENT, Address, Frame
+from captures.aero.records import ADVERTISEMENT, Frame
 from captures.checks.base import Result, Tally, check, milliseconds
+from captures.ip import Address
 from captures.run import Run
 
 MOST = 3

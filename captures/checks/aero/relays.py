@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from captures.aero.bgp import Prefix
 from captures.aero.link import AeroLink
-from captures.aero.records import Address, Frame
+from captures.aero.records import Frame
 from captures.aero.routes import Routes, sessions
 from captures.checks.base import Result, Tally, check, milliseconds, plural
+from captures.ip import Address
 from captures.run import Run
 
 SETTLING = 0.05

@@ -9,9 +9,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from captures.aero.link import OUTER, OVERHEAD, Client, Server
-from captures.aero.records import Address, Frame
+from captures.aero.records import Frame
 from captures.checks.aero.fragments import packets
 from captures.checks.base import Result, Tally, check, milliseconds, plural
+from captures.ip import Address
 from captures.run import Run
 
 WHOLE, GUARANTEED = 1280, 1500

@@ -16,7 +16,8 @@ from captures.aero.bgp import KEEPALIVE, UPDATE, End, Message
 from captures.aero.decode import read_frame
 from captures.aero.exchanges import Exchange
 from captures.aero.link import AeroLink
-from captures.aero.records import Delegated, Dhcp, Frame, Ip
+from captures.aero.records import Delegated, Dhcp, Frame
+from captures.ip import Ip
 
 S1, S2, R1, R2, I1 = "203.0.113.1", "203.0.113.2", "203.0.113.9", "203.0.113.10", "198.18.91.2"
 HOPS = {S1: "2001:db8:f::1", S2: "2001:db8:f::2", R1: "2001:db8:f::9", R2: "2001:db8:f::a"}

@@ -3,10 +3,36 @@
 from __future__ import annotations
 
 import struct
+from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address
 
-from captures.aero.records import Address, Ip
+Address = IPv4Address | IPv6Address
+
+
+@dataclass(frozen=True, slots=True)
+class Ip:
+    """An IPv4 or IPv6 packet."""
+
+    version: int
+    source: Address
+    destination: Address
+    protocol: int
+    """Of IPv6, what follows the IPv6 header."""
+    ttl: int
+    traffic_class: int
+    size: int
+    """Octets, header included."""
+    header: int
+    """Octets of the header."""
+    dont_fragment: bool = False
+    """Always set for IPv6, whose routers do not fragment."""
+    identification: int = 0
+    cut: bool = False
+    """A fragment of the IPv4 layer itself."""
+    flow_label: int = 0
+    checksum_good: bool = True
+    """Of the IPv4 header."""
 
 
 def read_ip(packet: bytes) -> Ip | None:
