@@ -13,6 +13,8 @@ from captures.aero.link import FAMILY as AERO
 from captures.aero.link import AeroLink
 from captures.decode import decode_all, inside
 from captures.domain import Domain, Object
+from captures.haaro.operator import FAMILY as HAARO
+from captures.haaro.operator import Operator
 from captures.pcapng import CaptureError
 from captures.reading import read_lines, read_object
 from captures.records import Capture, Logged, MobilityMessage, RouterAdvertisement
@@ -41,6 +43,12 @@ class Run(Domain):
         """The AERO link, None in a run of another family."""
         family = (self.lab.get("domain") or {}).get("family")
         return AeroLink(self.lab, self.events, self.directory) if family == AERO else None
+
+    @cached_property
+    def haaro(self) -> Operator | None:
+        """The operator of a HAARO run, None in a run of another family."""
+        family = (self.lab.get("domain") or {}).get("family")
+        return Operator(self.lab, self.events, self.secrets, self.directory) if family == HAARO else None
 
     @cached_property
     def secrets(self) -> dict[str, Object]:

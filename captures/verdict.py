@@ -14,6 +14,7 @@ from captures.checks import Result, call
 from captures.checks.ra import l2_to_ra
 from captures.exchanges import Arrivals, Clock, registrations, sent
 from captures.flows import FlowReport, analyse
+from captures.haaro import figures as haaro
 from captures.pcapng import CaptureError
 from captures.run import Run
 from captures.usable import pbu_to_usable
@@ -62,6 +63,8 @@ def _fine(result: Result) -> bool:
 
 def metrics(run: Run) -> dict[str, Any]:
     """Figures: times in milliseconds, volumes in octets."""
+    if run.haaro:
+        return {**_handover_metrics(run), **haaro.metrics(run.haaro)}
     return {**_handover_metrics(run), **aero.metrics(run.aero)} if run.aero else _handover_metrics(run)
 
 

@@ -46,13 +46,14 @@ class NatBox(Router):
 
     kind "cone": the inside port is kept, and any outside host reaches it while the mapping lives (full cone, UDP).
     kind "symmetric": each destination gets a port of its own, at random; only that destination can answer.
+    kind "restricted": the inside port is kept, but only who was sent something can answer; nothing else gets in.
     """
 
     ROLE: ClassVar[str] = "nat"
     SYSCTLS: ClassVar[Mapping[str, str | int]] = {**NO_DAD, **FORWARDING}
     OPTIONS: ClassVar[Mapping[str, Check]] = {
         **Router.OPTIONS,
-        "kind": v.one_of("cone", "symmetric"),
+        "kind": v.one_of("cone", "symmetric", "restricted"),
         "outside": v.interface_name,
         "idle": _idle,
         "drop": _drops,
@@ -99,6 +100,33 @@ class NatBox(Router):
         self.run(["nft", "-f", "-"], input=rules, check=True)
 
 
+class Firewall(Router):
+    """A router that lets in, by its `outside` interface, only what answers something that went out; it says nothing."""
+
+    ROLE: ClassVar[str] = "firewall"
+    OPTIONS: ClassVar[Mapping[str, Check]] = {**Router.OPTIONS, "outside": v.interface_name}
+
+    def needs_finish(self) -> bool:
+        """Tell that there are always rules to install."""
+        return True
+
+    def finish(self) -> None:
+        """Install the rule."""
+        super().finish()
+        self.run(["nft", "-f", "-"], input=firewall_rules(self.params.get("outside", "wan")), check=True)
+
+
+def firewall_rules(outside: str) -> str:
+    """Return the nft script of a stateful firewall."""
+    return f"""table inet roamlab-firewall {{
+  chain entering {{
+    type filter hook forward priority filter;
+    iifname "{outside}" ct state new,invalid drop
+  }}
+}}
+"""
+
+
 def nat_rules(kind: str, outside: str, udp_idle: int, ports: tuple[int, int] | None = None) -> str:
     """Return the nft script that translates IPv4 on the outside interface, there to ports of a range if one is given.
 
@@ -110,6 +138,18 @@ def nat_rules(kind: str, outside: str, udp_idle: int, ports: tuple[int, int] | N
     type nat hook postrouting priority srcnat;
     oifname "{outside}" meta l4proto {{ tcp, udp }} masquerade to :{ports[0]}-{ports[1]}
     oifname "{outside}" masquerade
+  }}
+}}
+"""
+    if kind == "restricted":
+        return f"""table ip roamlab-nat {{
+  chain leaving {{
+    type nat hook postrouting priority srcnat;
+    oifname "{outside}" masquerade
+  }}
+  chain unsolicited {{
+    type filter hook input priority filter;
+    iifname "{outside}" meta l4proto {{ tcp, udp, ipip }} ct state new drop
   }}
 }}
 """

@@ -24,7 +24,7 @@ NEEDING = ("netns", "demo")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     plugin.pytest_addoption(parser)
-    parser.addoption("--thorough", action="store_true", help="Every variant of every lab, not the first and the last.")
+    parser.addoption("--thorough", action="store_true", help="Every variant of every lab, long fuzzing.")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -32,7 +32,19 @@ FAMILIES = {
         "sc-badinput",
         "sc-sec",
     ),
-    "aero": ("aero-nat", "aero-models", "aero-mtu", "aero-combinations", "aero-minimal", "aero-dpd"),
+    "aero": (
+        "aero-nat",
+        "aero-models",
+        "aero-mtu",
+        "aero-combinations",
+        "aero-minimal",
+        "aero-dpd",
+        "aero-relay",
+        "aero-ro",
+        "aero-move-source",
+        "aero-move-target",
+    ),
+    "haaro": ("haaro-triangle", "haaro-nat", "haaro-legacy", "haaro-multihome"),
 }
 """Labs by folder, in the order of `roamlab labs`; their modules are named alike, with _ for -."""
 LABS = tuple(name for labs in FAMILIES.values() for name in labs)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from testbed.exabgp import BgpSpeaker
 from testbed.mininet_api import Topo
 from testbed.validation import LabError, unknown
 
@@ -69,6 +70,35 @@ class KeaSpec:
 
     def located(self, runtime: str) -> KeaSpec:
         """The same Kea with its files below `runtime`."""
+        return replace(self, folder=_located(self.folder, runtime))
+
+
+@dataclass(frozen=True)
+class ExaBgpSpec:
+    """An ExaBGP of a lab, started before the agents; its files are in `folder`."""
+
+    node: str
+    speaker: BgpSpeaker
+    folder: str
+
+    def located(self, runtime: str) -> ExaBgpSpec:
+        """The same ExaBGP with its files, and those its program is told of, below `runtime`."""
+        program = tuple(_located(word, runtime) for word in self.speaker.program)
+        return replace(self, folder=_located(self.folder, runtime), speaker=replace(self.speaker, program=program))
+
+
+@dataclass(frozen=True)
+class BirdSpec:
+    """A BIRD of a lab, started before the agents; its files are in `folder`."""
+
+    node: str
+    router_id: str
+    asn: int
+    body: str
+    folder: str
+
+    def located(self, runtime: str) -> BirdSpec:
+        """The same BIRD with its files below `runtime`."""
         return replace(self, folder=_located(self.folder, runtime))
 
 
@@ -176,6 +206,14 @@ class Lab(ABC):
 
     def keas(self, options: Any) -> list[KeaSpec]:
         """Which nodes run a Kea."""
+        return []
+
+    def exabgps(self, options: Any) -> list[ExaBgpSpec]:
+        """Which nodes run an ExaBGP."""
+        return []
+
+    def birds(self, options: Any) -> list[BirdSpec]:
+        """Which nodes run a BIRD."""
         return []
 
     def web_servers(self, options: Any) -> list[WebServerSpec]:

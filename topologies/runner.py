@@ -17,6 +17,8 @@ from typing import Any
 
 from captures.pcapng import CaptureError
 from captures.record import Recorder, start_all, stop_all
+from testbed.bird import Bird
+from testbed.exabgp import ExaBgp
 from testbed.network import Network
 from testbed.nginx import ACCESS_LOG, Nginx
 from testbed.nodes import MobileHost
@@ -44,6 +46,10 @@ class Run:
         self.agents: dict[str, Agent] = {}
         """By node name: a node has at most one agent."""
         self.keas: dict[str, Kea] = {}
+        """By node name."""
+        self.exabgps: dict[str, ExaBgp] = {}
+        """By node name."""
+        self.birds: dict[str, Bird] = {}
         """By node name."""
         self.flows: list[Flow] = []
         self._specs: dict[str, AgentSpec] = {}
@@ -84,6 +90,7 @@ class Run:
             self.keas[kea.node] = Kea(self.net[kea.node], kea.settings, Path(kea.folder), log)
             self._cleanup.callback(self.keas[kea.node].stop)
             self.keas[kea.node].start()
+        self._start_routing(runtime)
         for server in self.lab.web_servers(self.options):
             self._start_web_server(server.located(runtime))
         self.net.listen_associations(self._on_association)
@@ -99,6 +106,19 @@ class Run:
         with _captures_work():
             start_all(self._recorders.values())
         self._recording = True
+
+    def _start_routing(self, runtime: str) -> None:
+        for bird in (spec.located(runtime) for spec in self.lab.birds(self.options)):
+            log = self.directory.agents / f"{bird.node}-bird.log"
+            daemon = Bird(self.net[bird.node], bird.router_id, bird.asn, bird.body, Path(bird.folder), log)
+            self.birds[bird.node] = daemon
+            self._cleanup.callback(daemon.stop)
+            daemon.start()
+        for spec in (spec.located(runtime) for spec in self.lab.exabgps(self.options)):
+            log = self.directory.agents / f"{spec.node}-exabgp.log"
+            speaker = self.exabgps[spec.node] = ExaBgp(self.net[spec.node], spec.speaker, Path(spec.folder), log)
+            self._cleanup.callback(speaker.stop)
+            speaker.start()
 
     def _start_web_server(self, spec: WebServerSpec) -> None:
         log = self.directory.agents / f"{spec.node}-nginx.log"

@@ -42,6 +42,22 @@ class DataPlaneConfig:
 
 
 @dataclass(frozen=True)
+class OptimisationConfig:
+    """How a node takes part in route optimisation (spec RO-*)."""
+
+    originate: bool = True
+    """Server: start it for its Clients."""
+    tokens: bool = True
+    """Server: give both Clients a key to prove to each other who they are."""
+    target: bool = True
+    """Client: let others send to it directly (spec RO-6 `ro_target`)."""
+    probe: bool = True
+    """Client: test a direct path before it is used (spec RO-12 `ro_probe`)."""
+    framing: Literal["nd", "rfc6706"] = "nd"
+    """How Predirects and Redirects are sent (spec §6.6 `redirect_framing`); both are understood."""
+
+
+@dataclass(frozen=True)
 class DownstreamLink:
     """A router or hybrid Client's link to its own nodes."""
 
@@ -85,6 +101,7 @@ class ClientConfig:
     radvd_config: str = ""
     radvd_pid_file: str = ""
     dataplane: DataPlaneConfig = field(default_factory=DataPlaneConfig)
+    optimisation: OptimisationConfig = field(default_factory=OptimisationConfig)
     interface: str = "aero0"
 
 
@@ -98,6 +115,29 @@ class DhcpServer:
     """Port to relay from: 547 for a server that knows no option 135, e.g. ISC dhcpd; 0: any (spec LDRA-6)."""
     rsoo: bool = True
     """Send the Client's link-layer address along (spec LDRA-10)."""
+
+
+@dataclass(frozen=True)
+class PermanentNeighbor:
+    """A Relay of a Server, or a Server of a Relay (spec §5.1)."""
+
+    name: str
+    address: IPv6Address
+    """AERO address."""
+    addresses: tuple[IPv4Address | IPv6Address, ...]
+    """Of the underlay, the preferred first."""
+    asn: int
+    peer: IPv4Address | IPv6Address
+    """Its end of the BGP session."""
+
+
+@dataclass(frozen=True)
+class NativePeer:
+    """A router of the native Internet that a Relay speaks BGP with (spec RLY-3)."""
+
+    peer: IPv4Address | IPv6Address
+    next_hops: tuple[IPv4Address | IPv6Address, ...]
+    """Our addresses that it reaches us at."""
 
 
 @dataclass(frozen=True)
@@ -119,5 +159,33 @@ class ServerConfig:
     rate_per_address: float = 20.0
     """DHCPv6 client messages per second from one link-layer address (spec SRV-14)."""
     rate_total: float = 2000.0
+    relays: tuple[PermanentNeighbor, ...] = ()
+    """The preferred first; none: this node's own kernel leads to the native Internet."""
+    bgp: str = ""
+    """Socket at which the program of this node's ExaBGP is waited for; empty: nothing is announced."""
+    dataplane: DataPlaneConfig = field(default_factory=DataPlaneConfig)
+    optimisation: OptimisationConfig = field(default_factory=OptimisationConfig)
+    interface: str = "aero0"
+
+
+@dataclass(frozen=True)
+class RelayConfig:
+    """An AERO Relay (spec RLY-*)."""
+
+    role: Literal["relay"]
+    name: str
+    address: IPv6Address
+    """AERO address."""
+    links: tuple[UnderlayLink, ...]
+    control: str
+    bgp: str
+    """Socket at which the program of this node's ExaBGP is waited for."""
+    servers: tuple[PermanentNeighbor, ...]
+    natives: tuple[NativePeer, ...] = ()
+    aggregates: tuple[Prefix, ...] = ()
+    """Prefixes of the whole AERO link."""
     dataplane: DataPlaneConfig = field(default_factory=DataPlaneConfig)
     interface: str = "aero0"
+
+
+NodeConfig = ClientConfig | ServerConfig | RelayConfig

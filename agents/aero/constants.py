@@ -36,3 +36,5 @@ REASSEMBLY_CAP = 9216
 DPD_WINDOW, DPD_AGE = 1024, 15.0
 FALLBACK_TIME = 600.0
 """Until a failed encapsulation is tried again (spec ENC-9)."""
+DEPART_TIME = 10.0
+"""Seconds that a Server passes packets for a departed Client on (spec MOB-9)."""

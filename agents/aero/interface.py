@@ -72,6 +72,17 @@ class Kernel:
         left = links.owned_addresses(self._netlink, routing.OWN)
         self._netlink.run(*(links.delete_address(number, f"interface {number}", address) for number, address in left))
 
+    def learn_underlay(self, addresses: Sequence[IPv4Address | IPv6Address]) -> None:
+        """The node's own underlay addresses are others now: what answers for them stays in the main table."""
+        gone = [each for each in self._underlay if each not in addresses]
+        new = [each for each in addresses if each not in self._underlay]
+        self._underlay = tuple(addresses)
+        for item in list(self._items.values()):
+            if isinstance(item, DefaultRoute):
+                put = [routing.put_rule(rule) for rule in self._answering(new, item.version)]
+                drop = [routing.drop_rule(rule) for rule in self._answering(gone, item.version)]
+                self._netlink.run(*put, *drop)
+
     def install(self, items: Iterable[Item]) -> None:
         """Make items true, in this order; an item of the same key is replaced, the same item changes nothing."""
         for item in items:
@@ -167,11 +178,15 @@ class Kernel:
                 yield from [_route(default, put=True), *rules] if put else [*rules, _route(default, put=False)]
 
     def _rules(self, version: int) -> Iterator[Rule]:
-        for address in self._underlay:
-            if address.version == version:
-                yield Rule(RULE, routing.MAIN, source=ip_network(address), version=version)
+        yield from self._answering(self._underlay, version)
         yield Rule(RULE + 1, routing.MAIN, suppress=0, version=version)
         yield Rule(RULE + 2, TABLE, unless_mark=MARK, version=version)
+
+    @staticmethod
+    def _answering(addresses: Iterable[IPv4Address | IPv6Address], version: int) -> Iterator[Rule]:
+        for address in addresses:
+            if address.version == version:
+                yield Rule(RULE, routing.MAIN, source=ip_network(address), version=version)
 
     # --- settings
 

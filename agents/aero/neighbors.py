@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import enum
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Any
@@ -139,6 +139,8 @@ class NeighborCache:
     def __init__(self) -> None:
         self._by_address: dict[IPv6Address, Neighbor] = {}
         self._by_lladdr: dict[LinkLayerAddress, Neighbor] = {}
+        self._fellows: dict[LinkLayerAddress, list[Neighbor]] = {}
+        """Further dynamic neighbors at a link-layer address: one Client with several prefixes is several of them."""
         self._by_ip: dict[Underlay, set[IPv6Address]] = {}
         self._prefixes = PrefixTable()
         self.default: Neighbor | None = None
@@ -203,6 +205,18 @@ class NeighborCache:
             self._prefixes.put(prefix, neighbor)
         self.changed()
 
+    def put_prefix(self, prefix: Prefix, neighbor: Neighbor | None, expires: float) -> None:
+        """One prefix is this neighbor's now and nobody else's, or nobody's; the others stay as they are."""
+        before = self._prefixes.get(prefix)
+        if before:
+            before.prefixes.pop(prefix, None)
+        if neighbor:
+            neighbor.prefixes[prefix] = expires
+            self._prefixes.put(prefix, neighbor)
+        elif before:
+            self._prefixes.drop(prefix)
+        self.changed()
+
     def changed(self) -> None:
         """Something that decisions depend on is different now (a path failed, a size was proven ...)."""
         self.generation += 1
@@ -210,6 +224,10 @@ class NeighborCache:
     def at(self, lladdr: LinkLayerAddress) -> Neighbor | None:
         """The neighbor with this link-layer address: the origin of a packet (spec §5.5)."""
         return self._by_lladdr.get(lladdr)
+
+    def fellows(self, lladdr: LinkLayerAddress) -> Sequence[Neighbor]:
+        """Further neighbors with this link-layer address: AERO addresses of the same Client (spec §4)."""
+        return self._fellows.get(lladdr, ())
 
     def at_ip(self, ip: Underlay) -> list[Neighbor]:
         """Neighbors with any link-layer address at this underlay address (spec §2.10, ICMP errors)."""
@@ -224,12 +242,25 @@ class NeighborCache:
         return self._prefixes.match(destination) or self.default
 
     def _index(self, lladdr: LinkLayerAddress, neighbor: Neighbor) -> None:
-        self._by_lladdr[lladdr] = neighbor
+        """Nobody takes a link-layer address from a neighbor of another type than dynamic by being told of it."""
+        known = self._by_lladdr.get(lladdr)
+        if known is None or known is neighbor or NeighborType.DYNAMIC not in (known.type, neighbor.type):
+            self._by_lladdr[lladdr] = neighbor
+        elif neighbor.type is NeighborType.DYNAMIC:
+            self._fellows.setdefault(lladdr, []).append(neighbor)
+        else:
+            self._by_lladdr[lladdr] = neighbor
+            self._fellows.setdefault(lladdr, []).append(known)
         self._by_ip.setdefault(lladdr.ip, set()).add(neighbor.address)
 
     def _unindex(self, lladdr: LinkLayerAddress, neighbor: Neighbor) -> None:
+        fellows = [each for each in self._fellows.pop(lladdr, ()) if each is not neighbor]
         if self._by_lladdr.get(lladdr) is neighbor:
             del self._by_lladdr[lladdr]
+            if fellows:
+                self._by_lladdr[lladdr] = fellows.pop(0)
+        if fellows:
+            self._fellows[lladdr] = fellows
         if not any(path.lladdr.ip == lladdr.ip and path.lladdr != lladdr for path in neighbor.paths):
             addresses = self._by_ip.get(lladdr.ip, set())
             addresses.discard(neighbor.address)

@@ -1,4 +1,4 @@
-"""What both roles are as a process: sockets, AERO interface, packet path and kernel around one core."""
+"""What all roles are as a process: sockets, AERO interface, packet path and kernel around one core."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any, Protocol
 
-from agents.aero.config import ClientConfig, ServerConfig
+from agents.aero.config import ClientConfig, NodeConfig
 from agents.aero.dataplane.forwarder import Forwarder
 from agents.aero.dataplane.policy import Policy
 from agents.aero.dataplane.sink import Control
@@ -16,7 +16,18 @@ from agents.aero.interface import MARK, Kernel, advertiser
 from agents.aero.items import Item
 from agents.aero.lladdr import Encapsulation, LinkLayerAddress
 from agents.aero.neighbors import Inner, Neighbor, NeighborCache, Path
-from agents.aero.notices import Controlled, Install, LinkChanged, PathWanted, Remove, SendControl, Stranger, TooBig
+from agents.aero.notices import (
+    AddressesChanged,
+    Controlled,
+    FlowUsed,
+    Install,
+    LinkChanged,
+    PathWanted,
+    Remove,
+    SendControl,
+    Stranger,
+    TooBig,
+)
 from agents.aero.underlay import Underlay
 from agents.aero.underlay_addresses import SeveralAddresses, open_underlay
 from agents.aero.underlay_errors import UnderlayErrors
@@ -63,7 +74,7 @@ class Node:
 
     def __init__(
         self,
-        config: ClientConfig | ServerConfig,
+        config: NodeConfig,
         core: AeroCore,
         policy: Policy,
         own: Callable[[int], Inner | None],
@@ -85,6 +96,8 @@ class Node:
         self.addresses: set[IPv4Address | IPv6Address] = set()
         """Of this namespace."""
         self._netlink = Netlink()
+        self._underlay_addresses = {name: links.usable_addresses(self._netlink, name) for name in self._mtus}
+        """What there is when we start is what the configuration is about: only changes are news."""
         self._watch = Netlink(groups=links.CHANGES)
         self.underlay = open_underlay(addresses, MARK, runs=config.dataplane.runs)
         self._errors = UnderlayErrors(addresses)
@@ -107,6 +120,7 @@ class Node:
     def _connect(self) -> None:
         shell, forwarder = self.shell, self.forwarder
         forwarder.when_probing(self._path_wanted)
+        forwarder.when_used(lambda use, packet, idle: self._soon(FlowUsed(use, packet, idle)))
         self.underlay.too_long = self._too_long
         for fd, read in self.underlay.readers(forwarder.from_underlay, shell.clock.now):
             shell.on_readable(fd, read)
@@ -227,9 +241,26 @@ class Node:
 
     def _learn_addresses(self) -> None:
         self.addresses = links.own_addresses(self._netlink)
+        if isinstance(self._config, ClientConfig):
+            for interface, known in list(self._underlay_addresses.items()):
+                present = links.usable_addresses(self._netlink, interface)
+                if set(present) != set(known):
+                    self._move(interface, present)
+
+    def _move(self, interface: str, addresses: tuple[IPv4Address | IPv6Address, ...]) -> None:
+        """The underlay gave this node other addresses (spec MOB-1)."""
+        self._underlay_addresses[interface] = addresses
+        own = [address for each in self._underlay_addresses.values() for address in each]
+        self.underlay.learn_own(own)
+        self._errors.learn_own(own)
+        try:
+            self.kernel.learn_underlay(own)
+        except KernelError as error:
+            announce("kernel-refused", self.shell.clock.now(), item="underlay", reason=str(error))
+        self._soon(AddressesChanged(interface, addresses))
 
 
-def _advertiser(config: ClientConfig | ServerConfig) -> Any:
-    if isinstance(config, ServerConfig):
+def _advertiser(config: NodeConfig) -> Any:
+    if not isinstance(config, ClientConfig):
         return None
     return advertiser(config.radvd_config, config.radvd_pid_file)

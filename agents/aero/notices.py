@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from ipaddress import IPv6Address
 
+from agents.aero.bgp.notices import BgpNotice
 from agents.aero.dataplane.sink import Control
+from agents.aero.dataplane.usage import Use
 from agents.aero.items import Item
 from agents.aero.lladdr import LinkLayerAddress, Underlay
 from agents.aero.neighbors import Inner, Neighbor, Path
@@ -34,6 +36,32 @@ class PathWanted:
 
     neighbor: Neighbor
     path: Path
+
+
+@dataclass(frozen=True)
+class FlowUsed:
+    """A packet went by that somebody waited for (spec RO-1)."""
+
+    use: Use
+    packet: bytes
+    """Its start, from the network-layer header on."""
+    idle: float
+    """Seconds since the one before it."""
+
+
+@dataclass(frozen=True)
+class AddressesChanged:
+    """The underlay interface has these global addresses now, and no others."""
+
+    interface: str
+    addresses: tuple[Underlay, ...]
+
+
+@dataclass(frozen=True)
+class ChangeServer:
+    """A Client is to attach at another Server of its list, and leave the present one (spec MOB-7)."""
+
+    number: int
 
 
 @dataclass(frozen=True)
@@ -105,4 +133,16 @@ class Remove:
     items: tuple[Item, ...]
 
 
-Notice = Controlled | Stranger | PathWanted | TooBig | LinkChanged | Unreachable | DhcpAnswer
+Notice = (
+    Controlled
+    | Stranger
+    | PathWanted
+    | FlowUsed
+    | AddressesChanged
+    | ChangeServer
+    | TooBig
+    | LinkChanged
+    | Unreachable
+    | DhcpAnswer
+    | BgpNotice
+)

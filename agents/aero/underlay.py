@@ -96,6 +96,10 @@ class Underlay:
         for each in (*(port.socket for port in self._ports.values()), *self._guards):
             each.close()
 
+    def learn_own(self, addresses: Sequence[IPv4Address | IPv6Address]) -> None:
+        """The node's underlay addresses are these now."""
+        self._own = {str(address) for address in addresses}
+
     def readers(self, deliver: FromUnderlay, now: Callable[[], float]) -> Iterator[tuple[int, Callable[[], None]]]:
         """(file descriptor, what to call when it is readable) of every socket."""
         for port in self._ports.values():

@@ -53,6 +53,11 @@ class SeveralAddresses:
         for each in self._by_address.values():
             each.close()
 
+    def learn_own(self, addresses: Sequence[Address]) -> None:
+        """As Underlay's; a socket stays bound to the address that it was opened for."""
+        for each in self._by_address.values():
+            each.learn_own(addresses)
+
     @property
     def loops(self) -> int:
         """Packets from ourselves that were dropped."""

@@ -45,6 +45,10 @@ class UnderlayErrors:
         for _version, each in self._sockets:
             each.close()
 
+    def learn_own(self, addresses: Sequence[IPv4Address | IPv6Address]) -> None:
+        """The node's underlay addresses are these now."""
+        self._own = frozenset(addresses)
+
     def readers(self, tell: Callable[[Word], None]) -> Iterator[tuple[int, Callable[[], None]]]:
         """(file descriptor, what to call when it is readable) of every socket."""
         for version, each in self._sockets:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from agents.aero.config import UnderlayLink
-from agents.aero.lladdr import LinkLayerAddress, Underlay
+from agents.aero.lladdr import Encapsulation, LinkLayerAddress, Underlay
 from agents.wire.nd_options import LinkLayerOption
 
 DEFAULT_MTU = 1500
@@ -26,6 +27,18 @@ class UnderlayLinks:
     def learn_mtu(self, interface: str, mtu: int) -> None:
         """The MTU of an interface, octets."""
         self._mtus[interface] = mtu
+
+    def learn_addresses(self, interface: str, addresses: Sequence[Underlay]) -> None:
+        """The addresses of an interface, in place of those configured."""
+        self._links = tuple(
+            replace(link, addresses=tuple(addresses)) if link.interface == interface else link for link in self._links
+        )
+
+    @property
+    def lladdrs(self) -> set[LinkLayerAddress]:
+        """Every link-layer address that we have ourselves."""
+        addresses = [address for link in self._links for address in link.addresses]
+        return {LinkLayerAddress(kind, address, kind.port) for kind in Encapsulation for address in addresses}
 
     def toward(self, lladdr: LinkLayerAddress) -> tuple[UnderlayLink, Underlay] | None:
         """The preferred link with an address of the neighbor's IP version, and that address."""

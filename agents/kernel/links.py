@@ -31,6 +31,8 @@ WAIT = 2.0
 
 Interface = IPv4Interface | IPv6Interface
 
+_UNFIT = 0x08 | 0x20 | 0x40
+"""Address flags IFA_F_DADFAILED, _DEPRECATED, _TENTATIVE."""
 OWNED, RETIRED = 183, 184
 """Device groups: ours, and ours but out of service and waiting for deletion."""
 
@@ -238,6 +240,22 @@ def own_addresses(netlink: Netlink) -> set[IPv4Address | IPv6Address]:
         for message in netlink.dump(request):
             found.add(kind(message.get_attr("IFA_LOCAL") or message.get_attr("IFA_ADDRESS")))
     return found
+
+
+def usable_addresses(netlink: Netlink, name: str) -> tuple[IPv4Address | IPv6Address, ...]:
+    """Global addresses of an interface that packets can be sent from, as the kernel lists them; none of one gone."""
+    try:
+        number = index(name)
+    except KernelError:
+        return ()
+    found: list[IPv4Address | IPv6Address] = []
+    for family, kind in ((socket.AF_INET, IPv4Address), (socket.AF_INET6, IPv6Address)):
+        request = Request("list addresses", rtnl.RTM_GETADDR, ifaddrmsg, {"family": family})
+        for message in netlink.dump(request):
+            unfit = (message.get_attr("IFA_FLAGS") or message["flags"]) & _UNFIT
+            if message["index"] == number and message["scope"] == 0 and not unfit:
+                found.append(kind(message.get_attr("IFA_LOCAL") or message.get_attr("IFA_ADDRESS")))
+    return tuple(found)
 
 
 def wait_running(name: str) -> None:

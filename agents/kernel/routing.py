@@ -41,6 +41,8 @@ class Hop:
     interface: int
     segment: IPv6Address | None = None
     """Destination of the outer header the packet gets (seg6, mode encap.red)."""
+    gateway: IPv4Address | None = None
+    """Router on that interface; None: the destination itself is there."""
     decapsulate: bool = False
     """Takes the outer header off; the inner packet goes through the policy rules (seg6local, End.DT6 table 0)."""
 
@@ -86,6 +88,8 @@ class Rule:
 
 def _hop_attributes(hop: Hop) -> list[tuple[str, Any]]:
     found: list[tuple[str, Any]] = [("RTA_OIF", hop.interface)]
+    if hop.gateway:
+        found.append(("RTA_GATEWAY", str(hop.gateway)))
     if hop.segment:
         outer = {"mode": REDUCED, "segs": [str(hop.segment)]}
         found += ("RTA_ENCAP_TYPE", LWTUNNEL_ENCAP_SEG6), ("RTA_ENCAP", {"attrs": [("SEG6_IPTUNNEL_SRH", outer)]})
@@ -101,7 +105,7 @@ def _route_request(what: str, kind: int, route: Route, flags: int = 0, ignore: t
     if route.prefix.version == 4:  # IPv4 compares type and scope when it deletes, unless told not to
         deleted = kind == rtnl.RTM_DELROUTE
         kind_of_route = 0 if deleted else kind_of_route
-        scope = _NOWHERE if deleted else _LINK if route.hop else 0
+        scope = _NOWHERE if deleted else _LINK if route.hop and not route.hop.gateway else 0
     content = {
         "family": _FAMILIES[route.prefix.version],
         "dst_len": route.prefix.prefixlen,
@@ -181,7 +185,8 @@ def _hop(message: nlmsg) -> Hop:
     interface, encapsulation = message.get_attr("RTA_OIF", 0), message.get_attr("RTA_ENCAP")
     kind = message.get_attr("RTA_ENCAP_TYPE")
     if kind is None:
-        return Hop(interface)
+        gateway = message.get_attr("RTA_GATEWAY") if message["family"] == socket.AF_INET else None
+        return Hop(interface, gateway=IPv4Address(gateway) if gateway else None)
     if kind == LWTUNNEL_ENCAP_SEG6:
         outer = encapsulation.get_attr("SEG6_IPTUNNEL_SRH")
         if outer["mode"] == REDUCED and len(outer["segs"]) == 1:

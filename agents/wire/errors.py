@@ -26,6 +26,8 @@ class DecodeErrorKind(Enum):
     """Header Len promises more octets than arrived: drop and count."""
     OPTION_OVERRUN = "option-overrun"
     """An option reaches beyond the end of its message: drop and count."""
+    UNKNOWN_EXTENSION = "unknown-extension"
+    """Mobile IPv4: an extension of an unknown type that may not be skipped: drop silently (RFC 5944 §1.8)."""
 
 
 class DecodeError(ValueError):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import struct
-from ipaddress import IPv6Address, IPv6Network
+from ipaddress import IPv4Network, IPv6Address, IPv6Network
 
 from scapy.error import Scapy_Exception
 from scapy.layers.inet6 import ICMPv6ND_RA, ICMPv6NDOptPrefixInfo
 
 from captures.aero import layers
-from captures.aero.records import Address, Advertisement, Delegated, Dhcp, Discovery, LinkLayer, OfferedPrefix, Seen
+from captures.aero.records import Advertisement, Delegated, Dhcp, Discovery, LinkLayer, Mediation, OfferedPrefix, Seen
+from captures.ip import Address, read_ip
 
 RELAYED = (12, 13)
 CLIENT_ID, SERVER_ID, ORO, RELAY_MESSAGE, INTERFACE_ID, IA_PD, IA_PREFIX = 1, 2, 6, 9, 18, 25, 26
@@ -28,7 +29,7 @@ def read_discovery(content: bytes, checksum_good: bool) -> Discovery | None:
     if len(content) < 24:
         return None
     message = layers.NeighborMessage(content)
-    lladdrs, nonce, observed = [], None, None
+    lladdrs, nonce, observed, auth = [], None, None, None
     for option in message.options:
         if isinstance(option, layers.LinkLayerOption):
             lladdrs.append(_link_layer(option))
@@ -37,6 +38,8 @@ def read_discovery(content: bytes, checksum_good: bool) -> Discovery | None:
             if len(body) >= 18:
                 seen = unmapped(body[:16]), int.from_bytes(body[16:18], "big")
                 observed = Seen(option.aux, option.id, *seen)
+        elif isinstance(option, layers.ExperimentalOption) and option.subtype == layers.AUTH:
+            auth = int(option.id)
         elif isinstance(option, layers.OtherOption) and option.type == layers.NONCE:
             nonce = bytes(option.body)
     return Discovery(
@@ -50,7 +53,54 @@ def read_discovery(content: bytes, checksum_good: bool) -> Discovery | None:
         bool(message.router),
         checksum_good,
         message.code,
+        auth,
     )
+
+
+def read_mediation(content: bytes, framing: str, checksum_good: bool) -> Mediation | None:
+    """A Predirect or Redirect from its type on; None when it is too short."""
+    if len(content) < 40:
+        return None
+    message = layers.RedirectMessage(content)
+    lladdrs, kept = [], [content[4:40]]
+    token: tuple[int, bytes] | None = None
+    route, quoted, auth = b"", b"", None
+    for option in message.options:
+        if isinstance(option, layers.LinkLayerOption) and option.type == layers.TLLAO:
+            lladdrs.append(_link_layer(option))
+            continue
+        kept.append(bytes(option))
+        if isinstance(option, layers.ExperimentalOption) and option.subtype == layers.TOKEN:
+            token = int(option.id), bytes(option.body)
+        elif isinstance(option, layers.ExperimentalOption) and option.subtype == layers.AUTH:
+            auth = int(option.id)
+        elif isinstance(option, layers.OtherOption) and option.type == layers.ROUTE:
+            route = bytes(option.body)
+        elif isinstance(option, layers.OtherOption) and option.type == layers.REDIRECTED:
+            quoted = bytes(option.body)[6:]
+    return Mediation(
+        predirect=bool(message.predirect),
+        framing=framing,
+        target=IPv6Address(message.target),
+        destination=IPv6Address(message.destination),
+        prefix=_route(route),
+        lifetime=int.from_bytes(route[2:6], "big"),
+        lladdrs=tuple(lladdrs),
+        token=token,
+        quoted=read_ip(quoted),
+        rest=b"".join(kept),
+        checksum_good=checksum_good,
+        auth=auth,
+    )
+
+
+def _route(body: bytes) -> IPv4Network | IPv6Network | None:
+    """The prefix of a route information option."""
+    if len(body) < 6 or body[0] > 128:
+        return None
+    prefix = IPv6Network((body[6:].ljust(16, b"\0"), body[0]), strict=False)
+    mapped = prefix.network_address.ipv4_mapped
+    return IPv4Network((mapped, prefix.prefixlen - 96)) if mapped and prefix.prefixlen >= 96 else prefix
 
 
 def read_advertisement(content: bytes) -> Advertisement | None:

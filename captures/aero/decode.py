@@ -6,12 +6,10 @@ import os
 import struct
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache
-from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 from typing import Any
 
-from captures.aero.control import read_advertisement, read_dhcp, read_discovery
+from captures.aero.control import read_advertisement, read_dhcp, read_discovery, read_mediation
 from captures.aero.records import (
     ADVERTISEMENT,
     AERO_PORT,
@@ -23,14 +21,14 @@ from captures.aero.records import (
     ICMPV6,
     IPIP,
     IPV6,
+    REDIRECT,
     ROUTER_ADVERTISEMENT,
     SOLICITATION,
     UDP,
-    Address,
     FragmentHeader,
     Frame,
-    Ip,
 )
+from captures.ip import Ip, ones_complement_sum, read_ip
 from captures.pcapng import CaptureError, Frames
 
 ETHERNET = 14
@@ -86,29 +84,6 @@ def read_frame(octets: bytes, file: str, number: int, time: float, node: str, in
     return Frame(file, number, time, node, interface, outer, head=content[:HEAD], **facts)
 
 
-def read_ip(packet: bytes) -> Ip | None:
-    """The header of an IP packet; None when it is none."""
-    version = packet[0] >> 4 if packet else 0
-    if version == 4 and len(packet) >= 20:
-        header = (packet[0] & 0x0F) * 4
-        tos, size, ident, place, ttl, protocol = struct.unpack_from("!xBHHHBB", packet)
-        cut = bool(place & 0x3FFF)
-        good = _sum(packet[:header]) == 0xFFFF
-        ends = address(packet[12:16]), address(packet[16:20])
-        return Ip(4, *ends, protocol, ttl, tos, size, header, bool(place & 0x4000), ident, cut, 0, good)
-    if version == 6 and len(packet) >= 40:
-        first, size, protocol, ttl = struct.unpack_from("!IHBB", packet)
-        ends = address(packet[8:24]), address(packet[24:40])
-        return Ip(6, *ends, protocol, ttl, first >> 20 & 0xFF, size + 40, 40, True, flow_label=first & 0xFFFFF)
-    return None
-
-
-@lru_cache(maxsize=65536)
-def address(octets: bytes) -> Address:
-    """An address of 4 or 16 octets, each made once."""
-    return IPv4Address(octets) if len(octets) == 4 else IPv6Address(octets)
-
-
 def _udp(datagram: bytes) -> dict[str, Any]:
     if len(datagram) < 8:
         return {}
@@ -117,16 +92,7 @@ def _udp(datagram: bytes) -> dict[str, Any]:
 
 
 def _pseudo(ip: Ip, length: int) -> bytes:
-    return ip.source.packed + ip.destination.packed + struct.pack("!II", length, ICMPV6)
-
-
-def _sum(octets: bytes) -> int:
-    """Ones' complement sum (RFC 1071)."""
-    total: int = sum(struct.unpack(f"!{len(octets) // 2}H", octets[: len(octets) & ~1]))
-    total += octets[-1] << 8 if len(octets) & 1 else 0
-    while total >> 16:
-        total = (total & 0xFFFF) + (total >> 16)
-    return total
+    return ip.source.packed + ip.destination.packed + struct.pack("!II", length, ip.protocol)
 
 
 def _carried(outer: Ip, content: bytes) -> tuple[str, FragmentHeader | None, bytes] | None:
@@ -172,6 +138,9 @@ def _upper(ip: Ip, content: bytes) -> dict[str, Any]:
         ports = struct.unpack_from("!HH", content)
         if DHCP_SERVER in ports or DHCP_CLIENT in ports:
             return {"dhcp": read_dhcp(content[8:])}
+        if ports == (AERO_PORT, AERO_PORT) and ip.version == 6 and ip.source.is_link_local:
+            good = content[6:8] != b"\0\0" and ones_complement_sum(_pseudo(ip, len(content)) + content) == 0xFFFF
+            return {"mediation": read_mediation(content[8:], "rfc6706", good)}
     elif ip.protocol == (ICMP if ip.version == 4 else ICMPV6) and len(content) >= 8:
         return _icmp(ip, content)
     return {}
@@ -187,8 +156,10 @@ def _icmp(ip: Ip, content: bytes) -> dict[str, Any]:
         return {"icmp": (kind, code, number), "quoted": read_ip(content[8:])}
     if ip.version == 6 and kind == ROUTER_ADVERTISEMENT:
         return {"advertisement": read_advertisement(content)}
-    if ip.version == 6 and kind in (SOLICITATION, ADVERTISEMENT):
-        good = _sum(_pseudo(ip, len(content)) + content) == 0xFFFF
+    if ip.version == 6 and kind in (SOLICITATION, ADVERTISEMENT, REDIRECT):
+        good = ones_complement_sum(_pseudo(ip, len(content)) + content) == 0xFFFF
+        if kind == REDIRECT:
+            return {"mediation": read_mediation(content, "nd", good)}
         return {"discovery": read_discovery(content, good)}
     return {}
 

@@ -16,8 +16,8 @@ from scapy.fields import (
 )
 from scapy.packet import Packet
 
-SLLAO, TLLAO, NONCE, EXPERIMENTAL = 1, 2, 14, 253
-EXPERIMENT, OBSERVED = 0xAE60, 3
+SLLAO, TLLAO, REDIRECTED, NONCE, ROUTE, EXPERIMENTAL = 1, 2, 4, 14, 24, 253
+EXPERIMENT, TOKEN, AUTH, OBSERVED = 0xAE60, 1, 2, 3
 
 
 class _Option(Packet):  # type: ignore[misc, unused-ignore]
@@ -94,6 +94,22 @@ class NeighborMessage(Packet):  # type: ignore[misc, unused-ignore]
         BitField("override", 0, 1),
         BitField("reserved", 0, 29),
         IP6Field("target", "::"),
+        PacketListField("options", [], next_cls_cb=_kind),
+    ]
+
+
+class RedirectMessage(Packet):  # type: ignore[misc, unused-ignore]
+    """Predirect or Redirect, from type to end (RFC 6706 §6.4.5)."""
+
+    name = "AERO redirect"
+    fields_desc = [  # noqa: RUF012
+        ByteField("type", 137),
+        ByteField("code", 0),
+        ShortField("checksum", 0),
+        BitField("predirect", 0, 1),
+        BitField("reserved", 0, 31),
+        IP6Field("target", "::"),
+        IP6Field("destination", "::"),
         PacketListField("options", [], next_cls_cb=_kind),
     ]
 

@@ -9,8 +9,10 @@ from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_inte
 from pathlib import Path
 from typing import Any
 
+from captures.aero.bgp import End, Message, read_bgp
 from captures.aero.decode import decode_all
-from captures.aero.records import SERVER_ADDRESSES, Address, Frame
+from captures.aero.records import SERVER_ADDRESSES, Frame
+from captures.ip import Address
 
 Object = dict[str, Any]
 Prefix = IPv4Network | IPv6Network
@@ -94,7 +96,11 @@ class AeroLink:
         domain: Object = lab.get("domain") or {}
         self.domain = domain
         self.servers = {name: _server(name, facts) for name, facts in domain.get("servers", {}).items()}
+        self.relays = {name: _server(name, facts) for name, facts in domain.get("relays", {}).items()}
+        """Known like Servers: by AERO address and underlay."""
         self.clients = {name: _client(name, facts) for name, facts in domain.get("clients", {}).items()}
+        self.aggregates: tuple[Prefix, ...] = tuple(ip_network(text) for text in domain.get("aggregates", []))
+        self._bgp: dict[tuple[str, str], list[Message | End]] = {}
         self.nats: dict[str, dict[str, str]] = domain.get("nats", {})
 
     @cached_property
@@ -106,6 +112,14 @@ class AeroLink:
     def frames(self, node: str, interface: str) -> list[Frame]:
         """Frames of one capture; none when the lab did not record it."""
         return self.captures.get((node, interface), [])
+
+    def bgp(self, node: str, interface: str) -> list[Message | End]:
+        """BGP messages and ends of connections of one capture, in order; none when the lab did not record it."""
+        key = (node, interface)
+        listed = [one for one in self._lab.get("captures", []) if (one["node"], one["interface"]) == key]
+        if key not in self._bgp:
+            self._bgp[key] = [each for one in listed for each in read_bgp(self._directory / one["file"], one["file"])]
+        return self._bgp[key]
 
     @cached_property
     def owners(self) -> dict[Address, str]:
@@ -121,6 +135,7 @@ class AeroLink:
     def nodes(self) -> Iterator[Server | Client]:
         """All nodes of the AERO link."""
         yield from self.servers.values()
+        yield from self.relays.values()
         yield from self.clients.values()
 
     def sent(self, node: Server | Client) -> list[Frame]:
@@ -143,7 +158,7 @@ class AeroLink:
         """Node with an address of the underlay, of the AERO link, or of a prefix; else the address itself."""
         if address in self.owners:
             return self.owners[address]
-        for server in self.servers.values():
+        for server in (*self.servers.values(), *self.relays.values()):
             if address == server.address:
                 return server.name
         for client in self.clients.values():

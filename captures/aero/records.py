@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from ipaddress import IPv4Address, IPv6Address, IPv6Network
+from ipaddress import IPv4Network, IPv6Address, IPv6Network
 
-Address = IPv4Address | IPv6Address
+from captures.ip import Address, Ip
 
 ICMP, IPIP, UDP, IPV6, FRAGMENT, ICMPV6 = 1, 4, 17, 41, 44, 58
 AERO_PORT, GUE_PORT, DHCP_CLIENT, DHCP_SERVER = 8060, 6080, 546, 547
-ROUTER_ADVERTISEMENT, SOLICITATION, ADVERTISEMENT = 134, 135, 136
+ROUTER_ADVERTISEMENT, SOLICITATION, ADVERTISEMENT, REDIRECT = 134, 135, 136, 137
 SERVER_ADDRESSES = 1 << 32
 """Interface identifiers below this are Servers' and Relays' (spec §4)."""
 DHCP_TYPES = {
@@ -23,31 +23,6 @@ DHCP_TYPES = {
     12: "Relay-forward",
     13: "Relay-reply",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Ip:
-    """An IPv4 or IPv6 packet."""
-
-    version: int
-    source: Address
-    destination: Address
-    protocol: int
-    """Of IPv6, what follows the IPv6 header."""
-    ttl: int
-    traffic_class: int
-    size: int
-    """Octets, header included."""
-    header: int
-    """Octets of the header."""
-    dont_fragment: bool = False
-    """Always set for IPv6, whose routers do not fragment."""
-    identification: int = 0
-    cut: bool = False
-    """A fragment of the IPv4 layer itself."""
-    flow_label: int = 0
-    checksum_good: bool = True
-    """Of the IPv4 header."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,11 +79,44 @@ class Discovery:
     router: bool = False
     checksum_good: bool = True
     code: int = 0
+    auth: int | None = None
+    """Key id of the AUTH option."""
 
     @property
     def name(self) -> str:
         """ "NS" or "NA"."""
         return "NS" if self.type == SOLICITATION else "NA"
+
+
+@dataclass(frozen=True, slots=True)
+class Mediation:
+    """A Predirect or Redirect (spec §6.6)."""
+
+    predirect: bool
+    framing: str
+    """ "nd" or "rfc6706"."""
+    target: IPv6Address
+    destination: IPv6Address
+    prefix: IPv4Network | IPv6Network | None
+    """RIO; None in a NULL Redirect."""
+    lifetime: int
+    lladdrs: tuple[LinkLayer, ...]
+    token: tuple[int, bytes] | None
+    """(key id, octets)."""
+    quoted: Ip | None
+    """Start of the packet that it is about."""
+    rest: bytes
+    """All that a router on the way must leave as it is: the message without its checksum and link-layer addresses."""
+    checksum_good: bool = True
+    auth: int | None = None
+    """Key id of the AUTH option."""
+
+    @property
+    def name(self) -> str:
+        """As the sheet calls it."""
+        if self.predirect:
+            return "Predirect"
+        return "Redirect" if self.prefix else "NULL Redirect"
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,6 +209,7 @@ class Frame:
     discovery: Discovery | None = None
     advertisement: Advertisement | None = None
     dhcp: Dhcp | None = None
+    mediation: Mediation | None = None
     echo: tuple[str, int, int] | None = None
     """("request" or "reply", identifier, sequence) of the innermost packet."""
     icmp: tuple[int, int, int] | None = None
@@ -209,6 +218,11 @@ class Frame:
     """Packet that an ICMP error quotes."""
     head: bytes = field(default=b"", repr=False)
     """First octets behind the outer IP header."""
+
+    @property
+    def control(self) -> bool:
+        """Of the AERO link itself: Neighbor Discovery, route optimisation, DHCPv6 (spec §6)."""
+        return self.discovery is not None or self.mediation is not None or self.dhcp is not None
 
     @property
     def padding(self) -> int:

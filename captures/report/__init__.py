@@ -13,7 +13,7 @@ from markupsafe import Markup
 
 from captures.flows import FlowReport, analyse
 from captures.pcapng import CaptureError
-from captures.report import aero
+from captures.report import aero, haaro
 from captures.report.sequence import HOW, Chart
 from captures.report.timeline import Timeline
 from captures.report.topology import Topology
@@ -49,6 +49,10 @@ GROUPS = {
     "aero-fragments": "Fragments",
     "aero-tuning": "Fragmentation that tunes itself out",
     "aero-pings": "Reachability",
+    "aero-mediation": "Predirects and Redirects",
+    "aero-path-switch": "The switch to the direct path",
+    "aero-move": "A Client moves",
+    "aero-path-loss": "The loss of the direct path",
     "aero-addresses": "Addresses of the AERO interface",
     "aero-unused": "Unused addresses",
     "aero-strong-host": "Strong end system",
@@ -59,6 +63,14 @@ GROUPS = {
     "aero-pseudo-delegation": "Prefixes delegated further",
     "aero-sub-delegation": "Prefixes delegated further",
     "aero-switch": "The switch of models",
+    "haaro-registration": "Registration with the home agent",
+    "haaro-advertising": "Prefix advertisements",
+    "haaro-routability": "Return routability",
+    "haaro-peers": "Registration between routers",
+    "haaro-tunnels": "Direct tunnels",
+    "haaro-change": "Change of lines",
+    "haaro-leaving": "Leaving",
+    "haaro-paths": "Ways of traffic",
     "protection": "Protection of signalling",
     "intruder": "Attacks on signalling",
     "order": "Order of events",
@@ -76,12 +88,14 @@ SIGNALLING = {
     "aero": "DHCPv6 between each Client, the relay in its Server and Kea, and Neighbor Discovery on the AERO link, as "
     "their senders' captures show them. Rows are in order of time, not to scale; the second time is since the last "
     "step of the script.",
+    "haaro": haaro.SIGNALLING,
 }
 """By family: what the message sequence chart holds."""
 TOPOLOGY = {
     "dgw": "The lab as it ran. Numbers along the bottom are the way of the mobile node; arcs are tunnels that carried "
     "packets in the captures.",
     "aero": "The lab as it ran: Servers above the underlay, Clients with their NATs and hosts below it.",
+    "haaro": haaro.TOPOLOGY,
 }
 
 
@@ -114,7 +128,7 @@ def render(run: Run, verdict: dict[str, Any]) -> str:
         lstrip_blocks=True,
     )
     colours = {name: f"c{index % PALETTE + 1}" for index, name in enumerate(run.gateways)}
-    family = "aero" if run.aero else "dgw"
+    family = "haaro" if run.haaro else "aero" if run.aero else "dgw"
     reports = analyse(run)
     drawn = [report for report in reports if report.flow.end - report.flow.start >= BRIEF]
     chart = Chart(run)
@@ -125,13 +139,13 @@ def render(run: Run, verdict: dict[str, Any]) -> str:
         verdict=verdict,
         groups=_groups(verdict["checks"]),
         counts=_counts(verdict["checks"]),
-        cards=aero.cards(run.aero, metrics) if run.aero else _cards(run, metrics, reports),
+        cards=_cards(run, metrics, reports),
         facts=_facts(run),
         about_topology=TOPOLOGY[family],
         about_signalling=SIGNALLING[family],
         moves=_moves(run, metrics),
         started=datetime.fromtimestamp(run.lab.get("started", 0), UTC).strftime("%Y-%m-%d %H:%M:%S UTC"),
-        topology=Markup(Topology(run, colours, {} if run.aero else metrics["tunnelled_bytes"]).draw()),
+        topology=Markup(Topology(run, colours, metrics["tunnelled_bytes"] if family == "dgw" else {}).draw()),
         timeline=Markup(Timeline(run, drawn, colours).draw()) if drawn else "",
         sequence=Markup(chart.draw()) if chart.rows else "",
         cut=chart.cut,
@@ -146,6 +160,8 @@ def _facts(run: Run) -> dict[str, str]:
     if run.aero:
         domain = run.aero.domain
         return {"underlay": str(domain.get("outer", "?")), "encapsulation": str(domain.get("encapsulation", "?"))}
+    if run.haaro:
+        return {"home agent": str(run.haaro.home_agent)}
     return {"mode": run.mode, "RA profile": run.ra_profile}
 
 
@@ -167,6 +183,10 @@ def _groups(checks: list[dict[str, Any]]) -> list[tuple[str, list[dict[str, Any]
 
 def _cards(run: Run, metrics: dict[str, Any], reports: list[FlowReport]) -> list[tuple[str, str, str]]:
     """Headline figures: (value, unit, what)."""
+    if run.haaro:
+        return haaro.cards(run.haaro, metrics)
+    if run.aero:
+        return aero.cards(run.aero, metrics)
     cards = [(str(len(run.moves())), "", "handovers")]
     gaps = [gap for found in metrics["gap_ms"].values() for gap in found.values() if gap is not None]
     if gaps:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from captures.aero.bgp import End, Message
 from captures.aero.exchanges import Exchange, exchanges
 from captures.aero.figures import tunnelled
 from captures.aero.link import AeroLink
@@ -17,9 +18,9 @@ KEA = "Kea"
 
 
 def columns(link: AeroLink) -> list[str]:
-    """Clients, Servers and their Keas, from left to right."""
+    """Clients, Servers and their Keas, Relays, from left to right."""
     servers = [name for server in link.servers for name in (server, kea_of(server))]
-    return [*link.clients, *servers]
+    return [*link.clients, *servers, *link.relays]
 
 
 def kea_of(server: str) -> str:
@@ -28,10 +29,10 @@ def kea_of(server: str) -> str:
 
 
 def rows(link: AeroLink) -> list[Arrow | Step]:
-    """Steps of the script, DHCPv6 with its way through relay and Kea, Neighbor Discovery; in order of time."""
+    """Steps of the script, DHCPv6 with its way through relay and Kea, Neighbor Discovery, BGP; in order of time."""
     steps = [Step(begin, title) for title, begin, _end in link.steps()]
     talk = [arrow for one in exchanges(link) for arrow in _exchange(one)]
-    found: list[Arrow | Step] = sorted([*steps, *talk, *_discovery(link)], key=lambda row: row.time)
+    found: list[Arrow | Step] = sorted([*steps, *talk, *_discovery(link), *_routing(link)], key=lambda row: row.time)
     if found and isinstance(found[0], Arrow):  # Clients attach as soon as they run, which is before the script
         found.insert(0, Step(found[0].time, "the agents start"))
     return found
@@ -73,11 +74,23 @@ def _discovery(link: AeroLink) -> Iterator[Arrow]:
             if seen.observed:
                 words.append(f"sees {seen.observed.ip}:{seen.observed.port}, {seen.observed.size} octets")
                 head = head if seen.nonce else "hint: " + head
-            if other in link.servers or other in link.clients:
+            if other in {each.name for each in link.nodes}:
                 yield _arrow(frame, node.name, other, head, " · ".join(words), "msg ra")
 
 
-def _arrow(frame: Frame, source: str, destination: str, head: str, detail: str, css: str) -> Arrow:
+def _routing(link: AeroLink) -> Iterator[Arrow]:
+    """Updates between Servers and Relays; their keepalives would hide the rest."""
+    for relay in link.relays.values():
+        for one in link.bgp(relay.name, relay.interface):
+            if isinstance(one, End) or not (one.announced or one.withdrawn):
+                continue
+            words = [f"MED {one.med}"] if one.med is not None else []
+            words = [*map(str, one.announced), *words, *(f"withdrawn {prefix}" for prefix in one.withdrawn)]
+            ends = link.name_of(one.source), link.name_of(one.destination)
+            yield _arrow(one, *ends, "BGP UPDATE", " · ".join(words), "msg ra")
+
+
+def _arrow(frame: Frame | Message, source: str, destination: str, head: str, detail: str, css: str) -> Arrow:
     return Arrow(frame.time, source, destination, head, detail, css, f"{frame.file} frame {frame.number}")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from captures.records import MobilityMessage, RouterAdvertisement
-from captures.report import aero
+from captures.report import aero, haaro
 from captures.report.arrows import Arrow, Step
 from captures.report.svg import drawing, line, path, rect, text, title, width_of
 from captures.run import Run
@@ -37,6 +37,10 @@ class Chart:
         if run.aero:
             self.columns = aero.columns(run.aero)
             self.rows = list(aero.rows(run.aero))
+            self._begins = [row.time for row in self.rows if isinstance(row, Step)]
+        elif run.haaro:
+            self.columns = haaro.columns(run.haaro)
+            self.rows = list(haaro.rows(run.haaro))
             self._begins = [row.time for row in self.rows if isinstance(row, Step)]
         else:
             self._read_handovers(run)

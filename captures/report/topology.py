@@ -7,7 +7,8 @@ from itertools import pairwise
 from typing import Any
 
 from captures.aero.link import AeroLink
-from captures.report import icons
+from captures.haaro.operator import Operator
+from captures.report import haaro, icons
 from captures.report.svg import drawing, group, line, path, rect, text, title, width_of
 from captures.run import Run
 
@@ -33,7 +34,10 @@ class Topology:
         self.place: dict[str, tuple[float, float]] = {}
         self.tiers: dict[str, int] = AERO_TIERS if run.aero else TIERS
         self.rows: tuple[float, ...] = AERO_ROWS if run.aero else ROWS
-        if run.aero:
+        if run.haaro:
+            self.tiers, self.rows = haaro.TIERS, AERO_ROWS
+            self._lay_out_haaro(run.haaro)
+        elif run.aero:
             self._lay_out_aero(run.aero)
         else:
             self._lay_out()
@@ -73,15 +77,16 @@ class Topology:
         self._place_mobiles()
 
     def _lay_out_aero(self, link: AeroLink) -> None:
-        """Each Client in a column with its NATs above and its host below; Servers above the core."""
+        """Each Client in a column with its NATs above and what is downstream below; Servers, Relays above the core."""
         across = WIDTH - 2 * MARGIN
-        for count, names, row in ((len(link.servers), link.servers, 1), (len(link.clients), link.clients, 4)):
+        for names, row in (([*link.servers, *link.relays], 1), ([*link.clients], 4)):
             for index, name in enumerate(names):
-                self.place[name] = (MARGIN + across * (index + 0.5) / count, self.rows[row])
+                self.place[name] = (MARGIN + across * (index + 0.5) / len(names), self.rows[row])
         for client in link.clients.values():
             x, _y = self.place[client.name]
-            if client.host in self.nodes and client.host:
-                self.place[client.host] = (x, self.rows[5])
+            below = [lan.node for lan in client.downstream] or [client.host or ""]
+            for number, name in enumerate(name for name in below if name in self.nodes):
+                self.place[name] = (x + BESIDE * (number - (len(below) - 1) / 2), self.rows[5])
             for number, name in enumerate(client.nats):
                 self.place[name] = (x + 130 * (number - (len(client.nats) - 1) / 2), self.rows[3])
         for name in self.nodes:
@@ -90,6 +95,22 @@ class Topology:
                 beside = next(iter(link.servers), "") if tier == 0 else ""
                 x = self.place[beside][0] if beside in self.place else WIDTH / 2
                 self.place[name] = (x, self.rows[tier])
+
+    def _lay_out_haaro(self, operator: Operator) -> None:
+        """Each site in a column, its NATs above it; what is shared side by side above."""
+        tiers: dict[int, list[str]] = {}
+        for name in self.nodes:
+            tiers.setdefault(self.tiers.get(self._role(name), 2), []).append(name)
+        for tier, names in tiers.items():
+            for index, name in enumerate(names):
+                x = MARGIN + (WIDTH - 2 * MARGIN) * (index + 0.5) / len(names)
+                self.place[name] = (x, self.rows[tier])
+        for router in operator.routers.values():
+            x, _y = self.place[router.name]
+            self.place[router.host] = (x, self.rows[5])
+            nats = [line.nat for line in router.lines if line.nat]
+            for number, nat in enumerate(nats):
+                self.place[nat] = (x + 130 * (number - (len(nats) - 1) / 2), self.rows[3])
 
     def _beside_gateway(self, name: str) -> bool:
         ends = [(link["a"][0], link["b"][0]) for link in self.run.lab.get("links", [])]

@@ -4,7 +4,7 @@ roamlab.lua - for Wireshark and tshark 4.0 or newer (Lua 5.2 or newer)
 Decodes what Wireshark lacks in the signalling of roamlab's labs. Wireshark's own dissectors stay and run first: what is
 here adds a tree behind theirs, and one word to the Info column.
 
-How a further protocol is added (HAARO): one more entry in the table PROTOCOLS at the end of this file, made of
+How a further protocol is added: one more entry in the table PROTOCOLS at the end of this file, made of
     name      filter prefix, as "roamlab.mip6"; also the section of its preferences
     title     the line its tree begins with
     fields    table of ProtoField, names below `name`
@@ -12,6 +12,7 @@ How a further protocol is added (HAARO): one more entry in the table PROTOCOLS a
     prefs     table of Pref, by name; optional
     table     Wireshark's dissector table to hook into, as "ip.proto", and
     value     the number there. Who is registered for it already (Wireshark, or an entry above) is called first.
+    part      function(tvb) that says which octets these get to see, nil for none; optional: all of them
     dissect   function(tvb, pinfo, tree, proto)
 and nothing else: the loop behind the table registers it. `dissect` reads octets from the network: it must ask for a
 range only after it knows that the octets are there.
@@ -646,6 +647,347 @@ local function dissect_aero_dhcp(tvb, _pinfo, tree, proto)
     end
 end
 
+-- HAARO: messages 24 to 27 and extensions of registrations (RFC 6521; fact sheet HAARO, §2 and §8) --------------------
+
+local INFOS = { [0] = "nothing special", [1] = "outbound connections only" }
+
+local haaro = {
+    message = ProtoField.string("roamlab.haaro.message", "Message"),
+    cookie = ProtoField.bytes("roamlab.haaro.cookie", "Init cookie", base.SPACE),
+    index = ProtoField.uint16("roamlab.haaro.nonce_index", "Nonce index", base.DEC),
+    token = ProtoField.bytes("roamlab.haaro.token", "Keygen token", base.SPACE),
+    extension = ProtoField.uint8("roamlab.haaro.extension", "Extension type", base.DEC),
+    subtype = ProtoField.uint8("roamlab.haaro.extension.subtype", "Subtype", base.DEC),
+    length = ProtoField.uint16("roamlab.haaro.extension.length", "Length", base.DEC),
+    advertise = ProtoField.bool("roamlab.haaro.capability.a", "A: others may learn my networks", 8, nil, 0x80),
+    receive = ProtoField.bool("roamlab.haaro.capability.r", "R: send me prefix information", 8, nil, 0x40),
+    solicit = ProtoField.bool("roamlab.haaro.capability.s", "S: send me the data of one router", 8, nil, 0x20),
+    outbound = ProtoField.bool("roamlab.haaro.capability.o", "O: outbound connections only", 8, nil, 0x10),
+    solicited = ProtoField.ipv4("roamlab.haaro.capability.solicited", "Solicited home address"),
+    reply_outbound = ProtoField.bool("roamlab.haaro.reply.o", "O of the request", 8, nil, 0x80),
+    reply_nat = ProtoField.bool("roamlab.haaro.reply.n", "N: the request was translated", 8, nil, 0x40),
+    reply_solicit = ProtoField.bool("roamlab.haaro.reply.s", "S of the request", 8, nil, 0x20),
+    reply_code = ProtoField.uint8("roamlab.haaro.reply.code", "Code", base.DEC, nil, 0x1f),
+    home_index = ProtoField.uint16("roamlab.haaro.mcae.home_index", "Home nonce index", base.DEC),
+    careof_index = ProtoField.uint16("roamlab.haaro.mcae.careof_index", "Care-of nonce index", base.DEC),
+    spi = ProtoField.uint32("roamlab.haaro.mhae.spi", "SPI", base.HEX),
+    authenticator = ProtoField.bytes("roamlab.haaro.authenticator", "Authenticator", base.SPACE),
+    careof = ProtoField.ipv4("roamlab.haaro.careof", "Care-of address"),
+    owner = ProtoField.ipv4("roamlab.haaro.owner", "Home address of the owner"),
+    info = ProtoField.uint8("roamlab.haaro.owner.info", "Info", base.DEC, INFOS, 0x3f),
+    prefix = ProtoField.ipv4("roamlab.haaro.prefix", "Prefix"),
+    prefix_length = ProtoField.uint8("roamlab.haaro.prefix.length", "Prefix length", base.DEC, nil, 0x3f),
+    delta = ProtoField.bool("roamlab.haaro.prefix.delta", "D: one octet of the prefix", 8, nil, 0x80),
+    realm = ProtoField.string("roamlab.haaro.realm", "Realm"),
+}
+
+local haaro_expert = {
+    cut = ProtoExpert.new("roamlab.haaro.cut", "Message ends too early", expert.group.MALFORMED, expert.severity.ERROR),
+    length = ProtoExpert.new(
+        "roamlab.haaro.wrong_length", "Wrong extension length", expert.group.MALFORMED, expert.severity.ERROR
+    ),
+    advertisement = ProtoExpert.new(
+        "roamlab.haaro.bad_advertisement", "Advertisement ends here for a receiver", expert.group.MALFORMED,
+        expert.severity.ERROR
+    ),
+}
+
+local TESTS = {
+    [24] = { name = "HoTI", title = "Home Test Init", size = 10 },
+    [25] = { name = "CoTI", title = "Care-of Test Init", size = 10 },
+    [26] = { name = "HoT", title = "Home Test", size = 20 },
+    [27] = { name = "CoT", title = "Care-of Test", size = 20 },
+}
+local REGISTRATIONS = { [1] = 24, [3] = 20 } -- octets of the fixed parts
+local ADVERTISEMENT = 50 -- the one extension of the long form, which Wireshark reads like the others
+
+local function ipv4_of(bits)
+    local octets = {}
+    for shift = 24, 0, -8 do
+        octets[#octets + 1] = math.floor(bits / 2 ^ shift) % 256
+    end
+    return string.format("%d.%d.%d.%d", table.unpack(octets))
+end
+
+local function masked(bits, length)
+    return bits - bits % 2 ^ (32 - length)
+end
+
+-- Reads the realm at `at`; returns it and the offset behind it, or nil and what is wrong. `words` is the dictionary:
+-- slots 0 to 127, and `count` of what was put in.
+local function read_realm(data, at, words)
+    local parts, run = {}, {}
+    local function learn(word)
+        words[words.count % 128] = word
+        words.count = words.count + 1
+    end
+    while true do
+        if at >= data:len() then
+            return nil, "realm without its end mark"
+        end
+        local octet = data(at, 1):uint()
+        if octet == 0 then
+            break
+        elseif octet >= 128 then
+            local word = words[octet - 128]
+            if not word then
+                return nil, "realm names the empty slot " .. octet - 128
+            end
+            parts[#parts + 1] = word
+            run = {}
+            at = at + 1
+        else
+            if at + 1 + octet > data:len() then
+                return nil, "label cut off"
+            end
+            local word = data(at + 1, octet):raw()
+            parts[#parts + 1] = word
+            run[#run + 1] = word
+            learn(word)
+            at = at + 1 + octet
+        end
+        if #table.concat(parts, ".") > 253 then
+            return nil, "realm of more than 253 octets"
+        end
+    end
+    for start = 1, #run - 1 do
+        learn(table.concat(run, ".", start))
+    end
+    return table.concat(parts, "."), at + 1
+end
+
+-- Reads the prefix at `at`; returns its bits and the offset behind it, or nil and what is wrong.
+local function read_prefix(data, at, master)
+    local head = data(at, 1):uint()
+    local length = head % 64
+    local shortened = head >= 128
+    local size = shortened and 1 or math.ceil(length / 8)
+    if length > 32 then
+        return nil, "prefix length " .. length
+    elseif at + 1 + size > data:len() then
+        return nil, "prefix cut off"
+    elseif not shortened then
+        local bits = 0
+        for index = 1, size do
+            bits = bits + data(at + index, 1):uint() * 2 ^ (32 - 8 * index)
+        end
+        return masked(bits, length), at + 1 + size
+    elseif not master or length < 8 then
+        return nil, master and "shortened prefix of " .. length .. " bits" or "shortened prefix without a master"
+    end
+    return masked(master, length - 8) + data(at + 1, 1):uint() * 2 ^ (32 - length), at + 2
+end
+
+-- Adds one owner or one network; returns the offset behind it, the owner's tree and the master, or nil and what is wrong.
+local function add_structure(tree, data, at, owner, master, words)
+    local head = data(at, 1):uint()
+    if head % 128 >= 64 then
+        if at + 5 > data:len() then
+            return nil, "home address cut off"
+        end
+        local item = tree:add(haaro.owner, data(at + 1, 4))
+        item:add(haaro.info, data(at, 1))
+        return at + 5, item, master
+    end
+    if not owner then
+        return nil, "network before any owner"
+    end
+    local bits, behind = read_prefix(data, at, master)
+    if not bits then
+        return nil, behind
+    end
+    local realm, stop = read_realm(data, behind, words)
+    if not realm then
+        return nil, stop
+    end
+    local text = ipv4_of(bits)
+    local item = owner:add(haaro.prefix, data(at, behind - at), Address.ip(text))
+    item:append_text("/" .. head % 64 .. (realm ~= "" and " in " .. realm or ""))
+    item:add(haaro.delta, data(at, 1))
+    item:add(haaro.prefix_length, data(at, 1))
+    item:add(haaro.realm, data(behind, stop - behind), realm)
+    return stop, owner, head < 128 and bits or master
+end
+
+local function add_advertisement(item, data)
+    local at, owner, master = 0, nil, nil
+    local words = { count = 0 }
+    while at < data:len() do
+        local stop, second, third = add_structure(item, data, at, owner, master, words)
+        if not stop then
+            item:add_proto_expert_info(haaro_expert.advertisement, "Octet " .. at .. ": " .. second)
+            return
+        end
+        at, owner, master = stop, second, third
+    end
+end
+
+-- By "type/subtype": name; `lengths` of the data behind the subtype, or `shortest`; `show` adds it.
+local EXTENSIONS = {
+    ["153/1"] = {
+        name = "Route Optimization Capability",
+        lengths = { [1] = true, [5] = true },
+        show = function(item, data)
+            for _, field in ipairs({ haaro.advertise, haaro.receive, haaro.solicit, haaro.outbound }) do
+                item:add(field, data(0, 1))
+            end
+            if data:bitfield(2, 1) == 1 then
+                if data:len() == 5 then
+                    item:add(haaro.solicited, data(1, 4))
+                else
+                    item:add_proto_expert_info(haaro_expert.length, "S without a home address")
+                end
+            end
+        end,
+    },
+    ["49/1"] = {
+        name = "Route Optimization Reply",
+        lengths = { [1] = true },
+        show = function(item, data)
+            for _, field in ipairs({ haaro.reply_outbound, haaro.reply_nat, haaro.reply_solicit, haaro.reply_code }) do
+                item:add(field, data(0, 1))
+            end
+        end,
+    },
+    ["49/2"] = {
+        name = "Mobile-Correspondent Authentication",
+        lengths = { [21] = true },
+        show = function(item, data)
+            item:add(haaro.home_index, data(1, 2))
+            item:add(haaro.careof_index, data(3, 2))
+            item:add(haaro.authenticator, data(5, 16))
+        end,
+    },
+    ["49/3"] = {
+        name = "Care-of Address",
+        shortest = 5,
+        show = function(item, data)
+            for at = 1, data:len() - 4, 4 do
+                item:add(haaro.careof, data(at, 4))
+            end
+            if data:len() % 4 ~= 1 then
+                item:add_proto_expert_info(haaro_expert.length, "Care-of addresses are not whole")
+            end
+        end,
+    },
+    ["50/1"] = { name = "Route Optimization Prefix Advertisement", shortest = 0, show = add_advertisement },
+}
+
+-- What Wireshark is to read: nothing of messages it takes for malformed, and a reply up to the advertisement.
+local function part_for_wireshark(tvb)
+    local present = tvb:captured_len()
+    local kind = present > 0 and tvb(0, 1):uint() or 0
+    if TESTS[kind] and present >= TESTS[kind].size then
+        return nil
+    end
+    local at = REGISTRATIONS[kind]
+    while at and at + 2 <= present do
+        local extension = tvb(at, 1):uint()
+        if extension == ADVERTISEMENT then
+            return at < present and tvb(0, at):tvb() or tvb
+        end
+        at = extension == 0 and at + 1 or at + 2 + tvb(at + 1, 1):uint()
+    end
+    return tvb
+end
+
+local function add_test(tvb, pinfo, tree, proto, kind)
+    local root = tree:add(proto, tvb(0, kind.size))
+    root:append_text(", " .. kind.title)
+    root:add(haaro.message, tvb(0, 1), kind.name)
+    local at = 2
+    if kind.size == 20 then
+        root:add(haaro.index, tvb(2, 2))
+        at = 4
+    end
+    root:add(haaro.cookie, tvb(at, 8))
+    if kind.size == 20 then
+        root:add(haaro.token, tvb(12, 8))
+    end
+    pinfo.cols.protocol = "HAARO"
+    pinfo.cols.info = kind.title
+end
+
+-- Adds the MHAE that Wireshark does not see behind an advertisement.
+local function add_home_auth(tree, data)
+    local item = tree:add(data, "Mobile-Home Authentication")
+    item:add(haaro.extension, data(0, 1))
+    if data:len() < 6 then
+        item:add_proto_expert_info(haaro_expert.length)
+        return
+    end
+    item:add(haaro.spi, data(2, 4))
+    if data:len() > 6 then
+        item:add(haaro.authenticator, data(6))
+    end
+end
+
+-- Adds one extension that is here whole; `head` octets stand ahead of what its layout calls data.
+local function add_haaro_extension(tree, range, head, subtype_at)
+    local known = range:len() > subtype_at and EXTENSIONS[range(0, 1):uint() .. "/" .. range(subtype_at, 1):uint()]
+    if not known then
+        return nil
+    end
+    local item = tree:add(range, known.name)
+    item:add(haaro.extension, range(0, 1))
+    item:add(haaro.subtype, range(subtype_at, 1))
+    item:add(haaro.length, head == 4 and range(2, 2) or range(1, 1))
+    local size = range:len() - (head == 4 and 4 or 3)
+    if (known.lengths and not known.lengths[size]) or (known.shortest and size < known.shortest) then
+        item:add_proto_expert_info(haaro_expert.length)
+    elseif size > 0 then
+        known.show(item, range(range:len() - size))
+    end
+    return known
+end
+
+local function dissect_haaro(tvb, pinfo, tree, proto)
+    local present = tvb:captured_len()
+    local kind = present > 0 and tvb(0, 1):uint() or 0
+    if TESTS[kind] then
+        if present >= TESTS[kind].size then
+            add_test(tvb, pinfo, tree, proto, TESTS[kind])
+        end
+        return
+    end
+    local at = REGISTRATIONS[kind]
+    if not at or at >= present then
+        return
+    end
+    local root, unseen = nil, false
+    local function tree_of_ours()
+        if not root then
+            root = tree:add(proto, tvb())
+            pinfo.cols.info:append(" [HAARO]")
+        end
+        return root
+    end
+    while at < present do
+        local extension = tvb(at, 1):uint()
+        local head = extension == ADVERTISEMENT and 4 or 2
+        if extension == 0 then
+            at = at + 1
+        elseif at + head > present then
+            tree_of_ours():add_proto_expert_info(haaro_expert.cut, "Extension " .. extension .. " has no length")
+            return
+        else
+            local stop = at + head + tvb(at + head - (head == 4 and 2 or 1), head == 4 and 2 or 1):uint()
+            if stop > present then
+                tree_of_ours():add_proto_expert_info(haaro_expert.cut, "Extension " .. extension .. " is cut off")
+                return
+            end
+            local range = tvb(at, stop - at)
+            unseen = unseen or extension == ADVERTISEMENT
+            if EXTENSIONS[extension .. "/1"] then
+                add_haaro_extension(tree_of_ours(), range, head, head == 4 and 1 or 2)
+            elseif extension == 32 and unseen then
+                add_home_auth(tree_of_ours(), range)
+            end
+            at = stop
+        end
+    end
+end
+
 -- The protocols -------------------------------------------------------------------------------------------------------
 
 local PROTOCOLS = {
@@ -733,6 +1075,16 @@ local PROTOCOLS = {
         alone = function(pinfo) return not tostring(pinfo.net_src):find(":", 1, true) end,
         dissect = dissect_aero_fragment,
     },
+    {
+        name = "roamlab.haaro",
+        title = "HAARO (RFC 6521)",
+        fields = haaro,
+        experts = haaro_expert,
+        table = "udp.port",
+        value = 434,
+        part = part_for_wireshark,
+        dissect = dissect_haaro,
+    },
 }
 
 local function register(entry)
@@ -758,9 +1110,13 @@ local function register(entry)
         if entry.ahead then
             entry.dissect(tvb, pinfo, tree, proto)
         end
-        if before and not (entry.alone and entry.alone(pinfo)) then
+        local seen = tvb
+        if entry.part then
+            seen = entry.part(tvb)
+        end
+        if before and seen and not (entry.alone and entry.alone(pinfo)) then
             -- It shows what is malformed in the tree by itself, and raises it here again.
-            pcall(before.call, before, tvb, pinfo, tree)
+            pcall(before.call, before, seen, pinfo, tree)
         end
         if not entry.ahead then
             entry.dissect(tvb, pinfo, tree, proto)

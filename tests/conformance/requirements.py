@@ -10,7 +10,7 @@ from pathlib import Path
 PLACE = Path(__file__).parent
 BINDING = ("MUST", "MUST NOT", "SHOULD", "SHOULD NOT", "MAY", "SCENARIO")
 """Levels that need a proof; a NOTE only explains."""
-READING = re.compile(r"AMB-\d+")
+READING = re.compile(r"(AMB|A)-\d+")
 """How the sheets settled an ambiguity: cited beside requirements, not a requirement of its own."""
 
 

@@ -287,7 +287,7 @@ def test_only_who_has_the_key_is_answered(link):
 @pytest.mark.parametrize(
     ("config", "words"),
     [
-        ({"role": "relay"}, "configuration.role: 'relay' is not one of client, server"),
+        ({"role": "bridge"}, "configuration.role: 'bridge' is not one of client, server, relay"),
         ({**CLIENT_CONFIG, "name": "c1", "control": "c", "state": "s"}, "missing key 'servers'"),
     ],
 )

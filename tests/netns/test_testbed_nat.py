@@ -6,7 +6,7 @@ import socket
 import pytest
 
 from testbed.mininet_api import Topo
-from testbed.nat import NatBox
+from testbed.nat import Firewall, NatBox
 from testbed.nodes import Host, Router
 from testbed.waiting import wait_until
 
@@ -181,3 +181,43 @@ def test_rebinding_forgets_translations_and_takes_other_ports(network, sockets, 
     inside.sendto(b"again", (OUT1, 7000))
     again = outside.recvfrom(100)[1][1]
     assert again == INSIDE_PORT if kind == "cone" else again not in range(30000, 30010)
+
+
+def test_restricted_keeps_the_port_and_lets_in_only_who_was_sent_something(network, sockets):
+    net = network(Behind(kind="restricted"))
+    inside = sockets(net["in1"], INSIDE_PORT)
+    first, stranger = sockets(net["out1"], 7), sockets(net["out1"], 8)
+    stranger.sendto(b"too early", (NAT, INSIDE_PORT))
+    assert nothing(inside)
+    with pytest.raises(TimeoutError):
+        stranger.recv(100)  # not even an ICMP error came back: that would be ConnectionRefusedError
+    inside.sendto(b"out", (OUT1, 7))
+    assert first.recvfrom(100) == (b"out", (NAT, INSIDE_PORT))
+    first.sendto(b"back", (NAT, INSIDE_PORT))
+    assert inside.recv(100) == b"back"
+    stranger.sendto(b"another port", (NAT, INSIDE_PORT))
+    assert nothing(inside)
+
+
+class Guarded(Topo):
+    """in (192.0.2.1) – fw – out (198.51.100.1)"""
+
+    def build(self, **options):
+        self.addHost("fw", cls=Firewall, outside="wan")
+        for name, interface, net in (("in", "lan", "192.0.2"), ("out", "wan", "198.51.100")):
+            self.addHost(name, cls=Host, routes=[("default", f"{net}.254")])
+            self.addLink(
+                name, "fw", intfName1="eth0", intfName2=interface,
+                params1={"addresses": [f"{net}.1/24"]}, params2={"addresses": [f"{net}.254/24"]},
+            )  # fmt: skip
+
+
+def test_firewall_translates_nothing_and_lets_in_answers_only(network, sockets):
+    net = network(Guarded())
+    inside, outside = sockets(net["in"], INSIDE_PORT), sockets(net["out"], 7)
+    outside.sendto(b"too early", ("192.0.2.1", INSIDE_PORT))
+    assert nothing(inside)
+    inside.sendto(b"out", ("198.51.100.1", 7))
+    assert outside.recvfrom(100) == (b"out", ("192.0.2.1", INSIDE_PORT))
+    outside.sendto(b"back", ("192.0.2.1", INSIDE_PORT))
+    assert inside.recv(100) == b"back"

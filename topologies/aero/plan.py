@@ -43,6 +43,10 @@ class AeroPlan:
     servers: int = 1
     core_mtu: int = 1500
     dpd: str = "off"
+    optimise: bool = False
+    """Servers start route optimisation; labs about something else keep all data on them."""
+    framing: str = "nd"
+    """Of Predirects and Redirects."""
     lease: tuple[int, int, int, int] = (60, 100, 200, 300)
     """T1, T2, preferred, valid, seconds."""
 
@@ -144,6 +148,7 @@ class AeroPlan:
             "state": f"{RUNTIME}/{server.name}/state.json",
             "aggregates": list(AGGREGATES),
             "dataplane": self.dataplane(),
+            "optimisation": {"originate": self.optimise, "framing": self.framing},
         }
 
     def client_config(self, client: Client) -> dict[str, Any]:
@@ -167,6 +172,7 @@ class AeroPlan:
             "radvd_config": f"{RUNTIME}/{client.name}/radvd.conf" if client.downstream else "",
             "radvd_pid_file": f"{RUNTIME}/{client.name}/radvd.pid" if client.downstream else "",
             "dataplane": self.dataplane(),
+            "optimisation": {"framing": self.framing},
         }
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
+import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING, Any
 
@@ -95,6 +97,29 @@ def pings(
     _announced(run, node, argv, identifier, name, peer, source, target, count=count, size=size, expect=expect, **more)
 
 
+@contextlib.contextmanager
+def pinging(
+    run: Run, name: str, node: str, source: str, peer: str, target: str, *, count: int, interval: float, ahead: int = 10
+) -> Iterator[None]:
+    """`node` pings a target while other things happen; it begins `ahead` replies before, and ends with its count."""
+    identifier = next(_identifiers)
+    argv = ["ping", f"-{ip_address(target).version}", "-n", "-e", str(identifier), "-c", str(count)]
+    argv += ["-i", str(interval), "-W", "0.5", "-I", source, "-s", "36", target]
+    begin = time.time()
+    process = run.net[node].popen(argv, stderr=subprocess.DEVNULL)
+    assert process.stdout
+    replies = (line for line in process.stdout if b"icmp_seq" in line)
+    for _line in itertools.islice(replies, ahead):
+        pass
+    yield
+    process.communicate(timeout=PATIENCE)
+    size = 36 + HEADERS[ip_address(target).version]
+    fields = {"name": name, "peer": peer, "source": source, "destination": target, "icmp_id": identifier}
+    more = {"count": count, "size": size, "expect": "reply"}
+    event = {"t": begin, "end": time.time(), "node": node, "agent": "lab", "event": "pings", **fields, **more}
+    run.events.append(event)
+
+
 def sweep(run: Run, name: str, node: str, source: str, peer: str, target: str, largest: int = 1500) -> None:
     """`node` sends a target one echo request of every size up to `largest` octets."""
     identifier = next(_identifiers)
@@ -136,3 +161,9 @@ def encapsulated(
 def first_address(prefix: str) -> str:
     """The first address of a prefix that a Client puts on its AERO interface."""
     return str(ip_network(prefix)[1])
+
+
+def is_direct(now: State) -> bool:
+    """Whether a Client sends to every correspondent directly."""
+    stages = [pair["stage"] for one in now["neighbors"] for pair in one.get("forward", {}).values()]
+    return bool(stages) and set(stages) == {"forwarding"}

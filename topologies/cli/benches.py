@@ -20,24 +20,25 @@ _DIRECTORY = Path(__file__).resolve().parents[1] / "bench"
 
 def names() -> list[str]:
     """Every bench: a module with run(progress) -> dict."""
-    return sorted(path.stem for path in _DIRECTORY.glob("*.py") if "\ndef run(" in path.read_text(encoding="utf-8"))
+    found = (path for path in _DIRECTORY.glob("*.py") if "\ndef run(" in path.read_text(encoding="utf-8"))
+    return sorted(path.stem.replace("_", "-") for path in found)
 
 
 def summary(name: str) -> str:
     """First line of the module's docstring, read without importing it."""
-    tree = ast.parse((_DIRECTORY / f"{name}.py").read_text(encoding="utf-8"))
+    tree = ast.parse((_DIRECTORY / f"{_module(name)}.py").read_text(encoding="utf-8"))
     return (ast.get_docstring(tree) or "").partition("\n")[0]
 
 
 def settings(name: str) -> list[str]:
     """What can be set besides: the keyword arguments of the bench's run()."""
-    run = importlib.import_module(f"topologies.bench.{name}").run
+    run = importlib.import_module(f"topologies.bench.{_module(name)}").run
     return [each.name for each in inspect.signature(run).parameters.values() if each.kind is each.KEYWORD_ONLY]
 
 
 def measure(name: str, form: str, progress: Callable[[str], None], settings: Mapping[str, Any]) -> int:
     """Run one bench in this process and print it; what misses its goal is in the output, not in the exit code."""
-    result: dict[str, Any] = importlib.import_module(f"topologies.bench.{name}").run(progress, **settings)
+    result: dict[str, Any] = importlib.import_module(f"topologies.bench.{_module(name)}").run(progress, **settings)
     if "figures" not in result:
         result = {"bench": name, "figures": result}
     if form == "json":
@@ -45,6 +46,11 @@ def measure(name: str, form: str, progress: Callable[[str], None], settings: Map
     else:
         screen().print(_table(name, result["figures"]))
     return 0
+
+
+def _module(name: str) -> str:
+    """Modules are named like benches, with _ for -."""
+    return name.replace("-", "_")
 
 
 def _table(name: str, figures: dict[str, dict[str, Any]]) -> Table:

@@ -10,8 +10,9 @@ from typing import Any
 
 from agents.aero.addresses import PRE_ATTACH, Prefix, aero_address, in_use_elsewhere
 from agents.aero.client.delegation import IPV4_IAID, IPV6_IAID, Delegation, Phase
+from agents.aero.client.farewell import Farewell
 from agents.aero.client.models import plan
-from agents.aero.config import ClientConfig, Model
+from agents.aero.config import ClientConfig, Model, OptimisationConfig
 from agents.aero.constants import (
     ALL_DHCP_SERVERS,
     DHCP_CLIENT_PORT,
@@ -28,6 +29,8 @@ from agents.aero.items import Plan, difference
 from agents.aero.lladdr import Encapsulation, LinkLayerAddress, underlay_of
 from agents.aero.neighbors import Neighbor, NeighborCache, NeighborType, Path
 from agents.aero.notices import (
+    AddressesChanged,
+    ChangeServer,
     Controlled,
     Install,
     LinkChanged,
@@ -38,13 +41,16 @@ from agents.aero.notices import (
     TooBig,
     Unreachable,
 )
+from agents.aero.optimisation.client import Correspondence
+from agents.aero.optimisation.messages import read_mediation
+from agents.aero.optimisation.pairs import Correspondent
 from agents.aero.underlay_links import UnderlayLinks
 from agents.core import Event, Outbox
 from agents.plain import PlainError, plain
 from agents.wire.dhcpv6 import Message, pull_dhcpv6, push_dhcpv6
 from agents.wire.dhcpv6_options import ClientLinkLayer
 from agents.wire.errors import DecodeError
-from agents.wire.nd import ICMPV6
+from agents.wire.nd import ICMPV6, NdMessage
 from agents.wire.nd_options import LinkLayerOption, Observed
 
 PATIENCE = 3
@@ -75,11 +81,17 @@ class ClientCore:
         self._outbox = Outbox()
         wanted = Encapsulation[config.dataplane.encapsulation.upper()]
         self._discovery = Discovery(self.cache, self._outbox, self, wanted)
-        self._discovery.when_failed = self._server_failed
+        self._discovery.when_failed = self._neighbor_failed
+        self._discovery.own_addresses = lambda: self.addresses
+        self.correspondence = Correspondence(self, self._discovery, self._outbox)
         self._discovery.when_observed = self._observed
         self._delegations = [self._delegation(IAIDS[family]) for family in config.families]
         self._choices = self._candidates()
         self._choice: _Choice | None = None
+        self._moving = False
+        """We are elsewhere, and the Server has not confirmed that it knows."""
+        self._farewell: Farewell | None = None
+        """To the Server that we are leaving; until we are attached elsewhere it is still ours."""
         self._plan: Plan = {}
         self._answering = PRE_ATTACH
         """AERO address of the Server whose answer is being read."""
@@ -116,7 +128,45 @@ class ClientCore:
 
     def lladdrs(self, toward: LinkLayerAddress, *, target: bool) -> tuple[LinkLayerOption, ...]:
         """Our link-layer addresses, as S/TLLAO."""
-        return self.links.options(toward, target=target)
+        return tuple(replace(each, nat=self.nat) for each in self.links.options(toward, target=target))
+
+    # --- who we are, for other Clients
+
+    @property
+    def addresses(self) -> set[IPv6Address]:
+        """Our AERO addresses: one for each prefix (spec §4)."""
+        return {aero_address(prefix) for prefix in self.prefixes}
+
+    @property
+    def settings(self) -> OptimisationConfig:
+        """How we take part in route optimisation."""
+        return self.config.optimisation
+
+    @property
+    def behind_nat(self) -> bool:
+        """Whether our Server sees us elsewhere than we are."""
+        return self.nat
+
+    def reaches(self, lladdr: LinkLayerAddress) -> bool:
+        """Whether we have an underlay link of this address's IP version."""
+        return self.links.toward(lladdr) is not None
+
+    def path_mtu(self, lladdr: LinkLayerAddress) -> int:
+        """MTU of the interface that a path to this address begins at."""
+        return self.links.mtu(lladdr)
+
+    def own_lladdrs(self) -> set[LinkLayerAddress]:
+        """Our link-layer addresses, in our view and in our Server's."""
+        return self.links.lladdrs | ({self.seen} if self.seen else set())
+
+    def told_lladdrs(self) -> tuple[LinkLayerOption, ...]:
+        """As learnt from our Server (spec §6.6)."""
+        if self.seen is None:
+            return ()
+        return tuple(
+            replace(each, ip=self.seen.ipv6_form, port=self.seen.port, nat=self.nat)
+            for each in self.links.options(self.seen, target=True)
+        )
 
     # --- doors
 
@@ -126,14 +176,16 @@ class ClientCore:
         self._attach(0, now)
 
     def stop(self, now: float) -> None:
-        """Give everything back, one Release a delegation (spec CLI-17)."""
+        """Send correspondents back to their Servers; give everything back, one Release a delegation (spec CLI-17)."""
+        self.correspondence.withdraw(now)
         for each in self._delegations:
             each.release(now)
 
     @property
     def releasing(self) -> bool:
         """Whether a Release still waits for its answer."""
-        return any(each.phase is Phase.RELEASING for each in self._delegations)
+        leaving = self._farewell is not None and self._farewell.releasing
+        return leaving or any(each.phase is Phase.RELEASING for each in self._delegations)
 
     def receive(self, message: Notice, source: Any, now: float) -> None:
         """Take a control packet or a word of the underlay."""
@@ -149,6 +201,10 @@ class ClientCore:
                 self._discovery.egress_changed(self.links, now)
             case Unreachable():
                 self._discovery.unusable(message.lladdr, now, protocol=message.protocol)
+            case ChangeServer():
+                self._change_server(message.number, now)
+            case AddressesChanged():
+                self._addresses_changed(message, now)
             case _:
                 pass
 
@@ -158,13 +214,18 @@ class ClientCore:
             due = each.next_timer()
             if due is not None and due <= now:
                 each.handle_timer(now)
+        if self._farewell and self._farewell.handle_timer(now):
+            self._drop_server(self._farewell.server)
+            self._farewell = None
         self._discovery.handle_timer(now)
+        self.correspondence.handle_timer(now)
         if self._unanswered() >= PATIENCE and len(self._choices) > 1 and self._choice:
             self._attach(self._choice.number + 1, now)
 
     def next_timer(self) -> float | None:
         """When `handle_timer` has something to do."""
         due = [*(each.next_timer() for each in self._delegations), self._discovery.next_timer()]
+        due += [self.correspondence.next_timer(), self._farewell.next_timer() if self._farewell else None]
         return min((t for t in due if t is not None), default=None)
 
     def actions(self) -> Iterator[Any]:
@@ -234,12 +295,27 @@ class ClientCore:
         for each in self._delegations:
             each.attach(now)
 
+    def _change_server(self, number: int, now: float) -> None:
+        """Attach at another Server; the present one stays ours until that is done (spec MOB-7)."""
+        old = self._choice
+        if old and old.neighbor and self._farewell is None and number % len(self._choices) != old.number:
+            duid = bytes.fromhex(self.config.duid)
+            leases = [(each.iaid, each.lease) for each in self._delegations if each.lease.prefixes]
+            self._farewell = Farewell(old.neighbor, old.lladdr, duid, leases, self._send_to)
+            self._attach(number, now)
+
     def _unanswered(self) -> int:
         soliciting = [each.unanswered for each in self._delegations if each.phase is Phase.SOLICITING]
         return min(soliciting, default=0)
 
     def _gave_up(self, delegation: Delegation, now: float) -> None:
         self._outbox.say("request-unanswered", iaid=delegation.iaid)
+
+    def _neighbor_failed(self, neighbor: Neighbor, now: float) -> None:
+        if isinstance(neighbor, Correspondent):
+            self.correspondence.path_failed(neighbor, now)
+        else:
+            self._server_failed(neighbor, now)
 
     def _server_failed(self, neighbor: Neighbor, now: float) -> None:
         """Three solicitations without an answer: on to the next Server (spec CLI-11)."""
@@ -261,7 +337,10 @@ class ClientCore:
         known = self.cache.get(address)
         if known and self._choice.neighbor is known:
             return
-        for other in [each for each in self.cache if each.type is NeighborType.STATIC]:
+        leaving = self._farewell.server if self._farewell else None
+        if leaving and leaving.address == address:  # nobody else answered: we stay
+            self._farewell = leaving = None
+        for other in [each for each in self.cache if each.type is NeighborType.STATIC and each is not leaving]:
             self._drop_server(other)
         path = Path.to(self._choice.lladdr, self.links.mtu(self._choice.lladdr), last_received=now)
         server = Neighbor(address, NeighborType.STATIC, router=True, paths=[path])
@@ -283,22 +362,27 @@ class ClientCore:
     # --- DHCPv6
 
     def _send_dhcp(self, message: Message, now: float) -> None:
-        if self._choice is None:
-            return
+        if self._choice:
+            self._send_to(message, self._choice.lladdr, now)
+
+    def _send_to(self, message: Message, lladdr: LinkLayerAddress, now: float) -> None:
         if self.config.auth_key:
             message = sign(message, bytes.fromhex(self.config.auth_key), int(now * 65536))
         source = self.address or PRE_ATTACH
         payload = push_dhcpv6(message)
         packet = push_udp(source, ALL_DHCP_SERVERS, DHCP_CLIENT_PORT, DHCP_SERVER_PORT, payload)
-        self._outbox.do(SendControl(packet, self._choice.lladdr))
+        self._outbox.do(SendControl(packet, lladdr))
 
     def _receive_control(self, control: Control, now: float) -> None:
         try:
             inner = pull_inner(control.packet)
-            if inner.next_header == UDP:
+            if mediation := read_mediation(inner):
+                mine = inner.destination in self.addresses
+                dropped = self.correspondence.mediated(control, mediation, now) if mine else "nd_not_for_us"
+            elif inner.next_header == UDP:
                 dropped = self._receive_dhcp(control, inner, now)
             elif inner.next_header == ICMPV6 and (message := pull_discovery(inner)):
-                dropped = self._discovery.receive(control, inner, message, now)
+                dropped = self._discover(control, inner, message, now)
             else:
                 dropped = "control_unexpected"
         except DecodeError:
@@ -306,16 +390,25 @@ class ClientCore:
         if dropped:
             self.counters[dropped] += 1
 
+    def _discover(self, control: Control, inner: Inner, message: NdMessage, now: float) -> str | None:
+        admitted = self.correspondence.admit(control, inner, message, now)
+        if isinstance(admitted, Control):
+            return self._discovery.receive(admitted, inner, message, now)
+        return admitted
+
     def _receive_dhcp(self, control: Control, inner: Inner, now: float) -> str | None:
         """An answer counts only from where the request went (spec CLI-3)."""
         datagram = pull_udp(inner)
         if datagram.destination_port != DHCP_CLIENT_PORT or self._choice is None:
             return "dhcp_port"
-        if control.lladdr != self._choice.lladdr:
+        old = self._farewell if self._farewell and control.lladdr == self._farewell.lladdr else None
+        if control.lladdr != self._choice.lladdr and old is None:
             return "dhcp_origin"
         message = pull_dhcpv6(datagram.payload)
         if not isinstance(message, Message):
             return "dhcp_type"
+        if old and control.lladdr != self._choice.lladdr:
+            return old.receive(message, now)
         self._answering = inner.source
         refusals = [each.receive(message, now) for each in self._delegations]
         return None if None in refusals else refusals[0]
@@ -325,26 +418,33 @@ class ClientCore:
         if delegation.phase is Phase.BOUND and self._choice:
             new = self._choice.neighbor is None
             self._take_server(self._answering, now)
-            self._learn_lladdr(delegation)
-            if new:
+            elsewhere = self._learn_lladdr(delegation)
+            if elsewhere and not self._moving:  # the NAT in front of us changed its mind: peers see us there, too
+                self.correspondence.moved(now)
+            if new or self._moving:
                 self._watch(now)
+            self._moving = False
+            if self._farewell and not self._farewell.begun and all(each.attached for each in self._delegations):
+                self._farewell.begin(now)
         self._outbox.say("prefixes", prefixes=[str(prefix) for prefix in self.prefixes], iaid=delegation.iaid)
+        self.correspondence.prune(self.prefixes)
         self.cache.changed()
         self._reconcile(now)
 
-    def _learn_lladdr(self, delegation: Delegation) -> None:
-        """What the Server sees of us; behind a NAT it differs from what we have (spec CLI-6)."""
+    def _learn_lladdr(self, delegation: Delegation) -> bool:
+        """What the Server sees of us, and whether it is news; behind a NAT it is not what we have (spec CLI-6)."""
         assert self._choice
         own = self.links.own(self._choice.lladdr)
         told = delegation.lease.seen
         if told is None or own is None or not _addressable(told):
             self._outbox.say("lladdr-unknown", reason="the Reply holds no usable option 79")
             self.seen = self.seen or own
-            return
+            return False
         seen = LinkLayerAddress(Encapsulation.UDP, underlay_of(told.ip), told.port)
         if seen != self.seen:
             self._outbox.say("lladdr", seen=str(seen), own=str(own), nat=seen != own)
-        self.seen, self.nat = seen, seen != own
+        before, self.seen, self.nat = self.seen, seen, seen != own
+        return before not in (None, seen)
 
     def _observed(self, neighbor: Neighbor, observed: Observed, now: float) -> None:
         """The Server sees us elsewhere than it was told: tell it, by Renew (spec CLI-10)."""
@@ -358,10 +458,30 @@ class ClientCore:
             for each in self._delegations:
                 each.renew(now)
 
+    # --- moving
+
+    def _addresses_changed(self, changed: AddressesChanged, now: float) -> None:
+        """The underlay gave us other addresses: where we are seen is another link-layer address (spec MOB-1)."""
+        lladdr = self._choice.lladdr if self._choice else None
+        before = self.links.own(lladdr) if lladdr else None
+        self.links.learn_addresses(changed.interface, changed.addresses)
+        own = self.links.own(lladdr) if lladdr else None
+        if own is None or own == before or lladdr is None:
+            return
+        self._outbox.say("moved", own=str(own), before=str(before) if before else None)
+        self._moving, self.seen = True, own
+        server = self._choice.neighbor if self._choice else None
+        if server:
+            self._discovery.solicitations.forget(server)
+            self.cache.set_paths(server, [Path.to(lladdr, self.links.mtu(lladdr), last_received=now)])
+        for each in self._delegations:
+            each.moved(now)
+        self.correspondence.moved(now)
+
     # --- kernel
 
     def _reconcile(self, now: float) -> None:
-        attached = self._choice is not None and self._choice.neighbor is not None
+        attached = self.cache.default is not None
         new = plan(self.config, self.prefixes, attached=attached, now=now)
         install, remove = difference(self._plan, new)
         self._plan = new

@@ -9,7 +9,16 @@ from dataclasses import dataclass, field
 from ipaddress import IPv6Network
 
 from agents.aero.addresses import Prefix, in_use_elsewhere, mapped, unmapped
-from agents.aero.client.retransmission import REBIND, RELEASE, RENEW, REQUEST, SOLICIT, Retransmission
+from agents.aero.client.retransmission import (
+    REBIND,
+    RELEASE,
+    RENEW,
+    RENEW_MOVED,
+    REQUEST,
+    SOLICIT,
+    Retransmission,
+    Schedule,
+)
 from agents.wire.dhcpv6 import Message, MessageType
 from agents.wire.dhcpv6_options import (
     LINK_LAYER_ADDRESS,
@@ -116,6 +125,14 @@ class Delegation:
             self._renewed_at = now
             self._start(Phase.RENEWING, now)
 
+    def moved(self, now: float) -> None:
+        """Tell the Server at once that we are elsewhere (spec MOB-1)."""
+        if self.phase in (Phase.BOUND, Phase.RENEWING, Phase.REBINDING):
+            self._renewed_at = now
+            self._start(Phase.RENEWING, now, RENEW_MOVED)
+        elif self.phase in (Phase.SOLICITING, Phase.REQUESTING):
+            self.attach(now)
+
     def release(self, now: float) -> None:
         """Give the prefixes back (spec CLI-17)."""
         if self.lease.prefixes:
@@ -162,6 +179,11 @@ class Delegation:
         else:
             self._start(Phase.SOLICITING, now)
             self._gave_up(self, now)
+
+    @property
+    def attached(self) -> bool:
+        """Whether the Server in use leased what is held."""
+        return self.phase in (Phase.BOUND, Phase.RENEWING, Phase.REBINDING)
 
     @property
     def unanswered(self) -> int:
@@ -268,10 +290,11 @@ class Delegation:
 
     # --- sending
 
-    def _start(self, phase: Phase, now: float) -> None:
+    def _start(self, phase: Phase, now: float, schedule: Schedule | None = None) -> None:
         self.phase = phase
         self._transaction = random.getrandbits(24)
-        schedule = self._solicit if phase is Phase.SOLICITING else _MESSAGES[phase][1]
+        if schedule is None:
+            schedule = self._solicit if phase is Phase.SOLICITING else _MESSAGES[phase][1]
         self._retransmission = Retransmission(schedule, now)
         self._transmit(now)
 

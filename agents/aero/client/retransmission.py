@@ -25,6 +25,8 @@ class Schedule:
 
 
 SOLICIT, REQUEST = Schedule(1, 3600, never_early=True), Schedule(1, 30, 10)
+RENEW_MOVED = Schedule(1, 10)
+"""After a move: until the Server knows, nothing reaches us (spec MOB-1)."""
 RENEW, REBIND, RELEASE = Schedule(10, 600), Schedule(10, 600), Schedule(1, 0, 4)
 
 

@@ -10,6 +10,7 @@ from agents.aero.client.core import ClientCore
 from agents.aero.config import ClientConfig, Model
 from agents.aero.dataplane.policy import ClientPolicy, Inner
 from agents.aero.node import Node
+from agents.aero.notices import ChangeServer
 from agents.plain import PlainError
 from agents.store import StateFile
 
@@ -24,10 +25,12 @@ class ClientShell:
     """Wires one Client core to its node."""
 
     def __init__(self, config: ClientConfig) -> None:
-        self._core = ClientCore(config)
-        policy = ClientPolicy(self._core.cache, lambda: tuple(self._core.prefixes))
-        self._node = Node(config, self._core, policy, self._own)
+        self._config = config
+        self._core = core = ClientCore(config)
+        policy = ClientPolicy(core.cache, lambda: tuple(core.prefixes), core.correspondence.correspondents)
+        self._node = Node(config, core, policy, self._own)
         self._shell = self._node.shell
+        self._shell.on_request("change-server", self._change_server)
         self._shell.before_stop(self._release)
         self._shell.on_request("model", self._switch)
         self._state = StateFile(Path(config.state))
@@ -52,6 +55,14 @@ class ClientShell:
             raise PlainError(f"model: {request.get('model')!r} is not one of {', '.join(MODELS)}")
         self._core.switch(model, self._shell.clock.now())
         self._shell.turn()
+        return {}
+
+    def _change_server(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Attach at another Server of the list, named by its `server` (PlainError)."""
+        names = [server.name for server in self._config.servers]
+        if request.get("server") not in names:
+            raise PlainError(f"server: {request.get('server')!r} is not one of {', '.join(names)}")
+        self._shell.feed(ChangeServer(names.index(request["server"])))
         return {}
 
     def _own(self, version: int) -> Inner | None:

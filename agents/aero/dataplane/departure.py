@@ -31,7 +31,7 @@ class Departure:
 
     def send(self, out: Exit, packet: memoryview, now: float) -> None:
         """One inner packet to one neighbor."""
-        out.path.last_sent = now
+        out.path.last_sent = out.use.last = now
         length = len(packet)
         version = packet[0] >> 4
         tos = packet[1] if version == 4 else (packet[0] & 0x0F) << 4 | packet[1] >> 4

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from agents.aero.constants import GUARANTEED, WHOLE
 from agents.aero.dataplane.encapsulation import IPV4, IPV6, Carrier, Fragment, carrier, header
 from agents.aero.dataplane.fragmentation import part_size
 from agents.aero.dataplane.sockaddr import SocketAddress, push_sockaddr
+from agents.aero.dataplane.usage import Use
 from agents.aero.lladdr import HEADER_OCTETS, Encapsulation, LinkLayerAddress
 from agents.aero.neighbors import Neighbor, Path
 
@@ -37,10 +38,12 @@ class Exit:
     """By IP version of the inner packet."""
     atomic_headers: dict[int, bytes]
     """By IP version of the inner packet: octets in front of a whole one, up to its identification (spec §3.8)."""
+    use: Use = field(default_factory=Use)
+    """Of the flow, where somebody asks for it."""
 
 
-def exit_over(neighbor: Neighbor, path: Path, *, dpd: bool = False) -> Exit:
-    """The exit of one path; `dpd`: identifications must arrive as they were sent."""
+def exit_over(neighbor: Neighbor, path: Path, use: Use | None = None, *, dpd: bool = False) -> Exit:
+    """The exit of one path, for one flow; `dpd`: identifications must arrive as they were sent."""
     lladdr, size = path.lladdr, path.size
     kind = lladdr.encapsulation
     proven = size.proven - size.overhead
@@ -60,6 +63,7 @@ def exit_over(neighbor: Neighbor, path: Path, *, dpd: bool = False) -> Exit:
         fragment_destination=push_sockaddr(fragments.ip, fragments.port),
         fragment_carriers={version: carrier(cut, number, fragmented=True) for version, number in PROTOCOLS.items()},
         atomic_headers={version: _atomic_header(cut, number) for version, number in PROTOCOLS.items()},
+        use=use or Use(),
     )
 
 

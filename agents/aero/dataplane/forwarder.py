@@ -25,9 +25,11 @@ from agents.aero.dataplane.memory import Known, Memory, Origin
 from agents.aero.dataplane.policy import Action, Policy, Verdict, unfit
 from agents.aero.dataplane.sink import Control, Sink
 from agents.aero.dataplane.sockaddr import SocketAddress
+from agents.aero.dataplane.usage import NEVER, Use
 from agents.aero.lladdr import Encapsulation, LinkLayerAddress
 from agents.aero.neighbors import Inner, Neighbor, NeighborCache, Path
 from agents.wire.errors import DecodeError
+from agents.wire.nd_options import QUOTED
 
 SPARE_WINDOWS = 64
 
@@ -74,11 +76,17 @@ class Forwarder:
         """Where the packet in hand came from; None: from the kernel."""
         self._now = 0.0
         self.counters: Counter[str] = Counter()
+        self._used: Callable[[Use, bytes, float], None] = lambda _use, _packet, _idle: None
         self._departure = Departure(sink, self._too_big, dpd=dpd)
 
     def when_probing(self, callback: Callable[[Neighbor, Path], None]) -> None:
         """Call `callback` when a path's size began to matter: its machine has probes to send."""
         self._departure.probed = callback
+
+    def when_used(self, callback: Callable[[Use, bytes, float], None]) -> None:
+        """Call `callback` when a flow is used that somebody waits for: its record, the start of the packet, and how
+        long it was idle, seconds."""
+        self._used = callback
 
     # --- from the underlay
 
@@ -188,7 +196,14 @@ class Forwarder:
         elif out is None:
             self._dropped(verdict, packet)
         elif self._step(packet):
+            if out.use.due <= now:
+                self._report(out.use, packet, now)
             self._departure.send(out, packet, now)
+
+    def _report(self, use: Use, packet: memoryview, now: float) -> None:
+        """Tell the core of a flow, once; the packet itself goes on at once (spec RO-3)."""
+        use.due = NEVER
+        self._used(use, bytes(packet[:QUOTED]), now - use.last)
 
     def _mark(self, packet: memoryview, outer: int) -> bool:
         """Bring the outer ECN mark into the inner packet; False where it must be dropped (spec §2.5)."""
@@ -281,6 +296,9 @@ class Forwarder:
             return Verdict(Action.DROP, counter="origin_fail"), None
         if verdict is None and origin.neighbor:
             verdict = self._policy.from_neighbor(origin.neighbor, source, destination)
+            for fellow in self._cache.fellows(origin.lladdr) if verdict.action is Action.DROP else ():
+                other = self._policy.from_neighbor(fellow, source, destination)
+                verdict = verdict if other.action is Action.DROP else other
         return self._memory.remember(origin.flows, flow, verdict or Verdict(Action.DROP, counter="origin_fail"))
 
     def _dropped(self, verdict: Verdict, packet: memoryview) -> None:

@@ -68,7 +68,7 @@ class Memory:
         out = None
         if verdict.neighbor:
             path = verdict.neighbor.path
-            out = exit_over(verdict.neighbor, path, dpd=self._dpd) if path else None
+            out = exit_over(verdict.neighbor, path, verdict.use, dpd=self._dpd) if path else None
             if out is None:
                 verdict = Verdict(Action.DROP, counter="no_path", problem=Problem.ADDRESS_UNREACHABLE)
         if len(flows) >= FLOWS:

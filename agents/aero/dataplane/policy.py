@@ -6,13 +6,16 @@ A policy judges a flow once; the forwarder remembers the verdict until the neigh
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Protocol
 
 from agents.aero.dataplane.icmp import Problem
+from agents.aero.dataplane.usage import Use
 from agents.aero.neighbors import Neighbor, NeighborCache, NeighborType
+from agents.aero.optimisation.correspondents import Correspondents
+from agents.aero.optimisation.pairs import Correspondent
 
 Inner = IPv4Address | IPv6Address
 Prefix = IPv4Network | IPv6Network
@@ -41,6 +44,8 @@ class Verdict:
     """What a DROP counts."""
     problem: Problem | None = None
     """What a DROP tells the inner source."""
+    use: Use | None = None
+    """Record of when the flow was last used, where somebody asks for it."""
 
 
 DELIVER = Verdict(Action.DELIVER)
@@ -74,15 +79,25 @@ class Policy(Protocol):
 
 
 class ClientPolicy:
-    """An AERO Client: its own prefixes are local, everything else goes to its Server (spec §1.4, CLI-13)."""
+    """An AERO Client: its own prefixes are local, the rest goes to its Server, or directly (spec §1.4, CLI-13)."""
 
-    def __init__(self, cache: NeighborCache, own: Callable[[], tuple[Prefix, ...]]) -> None:
+    def __init__(
+        self,
+        cache: NeighborCache,
+        own: Callable[[], tuple[Prefix, ...]],
+        correspondents: Correspondents | None = None,
+    ) -> None:
         self._cache = cache
         self._own = own
+        self._correspondents = correspondents
 
     def from_neighbor(self, origin: Neighbor, source: Inner, destination: Inner) -> Verdict:
-        """Only the Server is trusted to speak for others; nothing is passed on between neighbors."""
-        if not origin.router or origin.type is NeighborType.DYNAMIC:
+        """The Server speaks for others, a correspondent for its accepted pairs (RO-14); nothing is passed on."""
+        if isinstance(origin, Correspondent):
+            trusted = origin.accepts(source, destination)
+        else:
+            trusted = origin.router and origin.type is not NeighborType.DYNAMIC
+        if not trusted:
             return drop("origin_fail")
         return DELIVER if self._mine(destination) else drop("not_mine")
 
@@ -92,20 +107,43 @@ class ClientPolicy:
             return drop("foreign_source")
         if self._mine(destination):
             return drop("own_destination", Problem.ADDRESS_UNREACHABLE)
+        direct = self._correspondents.direct(source, destination) if self._correspondents else None
+        if direct:
+            return Verdict(Action.SEND, direct[0], use=direct[1])
         neighbor = self._cache.route(destination)
-        return Verdict(Action.SEND, neighbor) if neighbor else drop("no_server", Problem.NO_ROUTE)
+        if neighbor is None:
+            return drop("no_server", Problem.NO_ROUTE)
+        uses = self._correspondents.uses if self._correspondents else None
+        return Verdict(Action.SEND, neighbor, use=uses.of(self._own(), source, destination) if uses else None)
 
     def _mine(self, address: Inner) -> bool:
         return any(address.version == prefix.version and address in prefix for prefix in self._own())
 
 
+Watch = Callable[[Neighbor, Inner, Inner, Neighbor], Use | None]
+"""(Client, source, destination, next neighbor) to the record of a flow that may be optimised (spec RO-1)."""
+Departed = Callable[[Inner], bool]
+"""Whether an address is of a prefix that left for another Server just now (spec MOB-9)."""
+
+
 class ServerPolicy:
     """An AERO Server between its Clients, its Relays and its own kernel (spec §1.4, SRV-6, SRV-7, SRV-10)."""
 
-    def __init__(self, cache: NeighborCache, own: Callable[[Inner], bool]) -> None:
-        """`own` tells addresses of this node."""
+    def __init__(
+        self,
+        cache: NeighborCache,
+        own: Callable[[Inner], bool],
+        *,
+        native: bool = True,
+        watch: Watch = lambda _client, _source, _destination, _next: None,
+        departed: Departed = lambda _destination: False,
+    ) -> None:
+        """`own` tells addresses of this node; `native`: its kernel leads to the native Internet, not a Relay."""
         self._cache = cache
         self._own = own
+        self._native = native
+        self._watch = watch
+        self._departed = departed
 
     def from_neighbor(self, origin: Neighbor, source: Inner, destination: Inner) -> Verdict:
         """A Client speaks for its prefixes only; what no Client owns goes to a Relay or to the kernel."""
@@ -118,13 +156,47 @@ class ServerPolicy:
         if target is origin:
             return drop("hairpin", Problem.ADDRESS_UNREACHABLE)
         if target:
-            return Verdict(Action.FORWARD, target)
-        if not client:
-            return drop("no_client", Problem.NO_ROUTE)
+            use = self._watch(origin, source, destination, target) if client else None
+            return Verdict(Action.FORWARD, target, use=use)
         default = self._cache.default
-        return Verdict(Action.FORWARD, default) if default else DELIVER
+        if not client:
+            if default and self._departed(destination):
+                return Verdict(Action.FORWARD, default)
+            return drop("no_client", Problem.NO_ROUTE)
+        if default is None:
+            return DELIVER if self._native else drop("no_relay", Problem.NO_ROUTE)
+        return Verdict(Action.FORWARD, default, use=self._watch(origin, source, destination, default))
 
     def from_kernel(self, source: Inner, destination: Inner) -> Verdict:
         """Packets of this node, or of the native network behind it, to its Clients."""
         neighbor = self._cache.route(destination)
         return Verdict(Action.SEND, neighbor) if neighbor else drop("no_client", Problem.NO_ROUTE)
+
+
+class RelayPolicy:
+    """An AERO Relay between Servers and the native Internet, which its kernel leads to (spec §1.4, RLY-1 to RLY-4)."""
+
+    def __init__(self, cache: NeighborCache, own: Callable[[Inner], bool], aggregates: Sequence[Prefix]) -> None:
+        """`own` tells addresses of this node; `aggregates` are all prefixes of the AERO link."""
+        self._cache = cache
+        self._own = own
+        self._aggregates = aggregates
+
+    def from_neighbor(self, origin: Neighbor, source: Inner, destination: Inner) -> Verdict:
+        """By longest match to the announcing Server; never out to where a default would bring it back."""
+        if self._own(destination):
+            return DELIVER
+        target = self._cache.owner(destination)
+        if target is origin:
+            return drop("hairpin", Problem.ADDRESS_UNREACHABLE)
+        if target:
+            return Verdict(Action.FORWARD, target)
+        return drop("no_route", Problem.NO_ROUTE) if self._inside(destination) else DELIVER
+
+    def from_kernel(self, source: Inner, destination: Inner) -> Verdict:
+        """From the native Internet to a Client, or what this node itself sends there."""
+        target = self._cache.owner(destination)
+        return Verdict(Action.SEND, target) if target else drop("no_route", Problem.NO_ROUTE)
+
+    def _inside(self, address: Inner) -> bool:
+        return any(address.version == prefix.version and address in prefix for prefix in self._aggregates)

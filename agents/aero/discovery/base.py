@@ -12,11 +12,11 @@ from typing import Protocol
 from agents.aero.constants import MAX_RETRY, RETRANS_TIMER
 from agents.aero.inner_packets import push_discovery
 from agents.aero.lladdr import LinkLayerAddress
-from agents.aero.neighbors import Neighbor, NeighborCache, Path
+from agents.aero.neighbors import Neighbor, NeighborCache, NeighborType, Path
 from agents.aero.notices import SendControl
 from agents.core import Outbox
 from agents.timers import Timers
-from agents.wire.nd import NeighborSolicitation
+from agents.wire.nd import NdMessage, NeighborSolicitation
 from agents.wire.nd_options import LinkLayerOption, Nonce, Observed, Option
 
 ANSWERS_KEPT = 4096
@@ -38,6 +38,8 @@ class Self(Protocol):
         """Its own link-layer addresses, as S/TLLAO of a message to a neighbor."""
 
 
+Sealed = Callable[[NdMessage, IPv6Address, IPv6Address, float], NdMessage]
+"""(message, inner source, inner destination, now) to the message as it is sent: with proof where one is needed."""
 Answered = Callable[["Solicitation", "Answer", float], None]
 Lost = Callable[["Solicitation", float], None]
 
@@ -62,6 +64,8 @@ class Solicitation:
     lost: Lost
     retries: int
     atomic: bool = False
+    own: IPv6Address | None = None
+    """AERO address it is asked from."""
     size: int = 0
     """Octets the inner part is padded to; 0: not padded."""
     sent: int = 0
@@ -85,6 +89,9 @@ class Solicitations:
         self._timers: Timers[bytes] = Timers()
         self._asked: Counter[LinkLayerAddress] = Counter()
         """How many that decide are outstanding to a link-layer address."""
+        self.own: Callable[[Neighbor], IPv6Address | None] = lambda _neighbor: self_.address
+        """The AERO address of ours that a neighbor knows us by."""
+        self.sealed: Sealed = lambda message, _source, _destination, _now: message
 
     def send(
         self,
@@ -97,16 +104,18 @@ class Solicitations:
         retries: int = MAX_RETRY,
         size: int = 0,
         atomic: bool = False,
+        own: IPv6Address | None = None,
     ) -> Solicitation | None:
         """Solicit a neighbor at one link-layer address; None while we have no address to ask from.
 
         `retries` transmissions RETRANS_TIMER apart; then `lost`.  `size` pads the inner part, with DF (spec §3.6).
         """
-        if self.self.address is None:
+        own = own or self.own(neighbor)
+        if own is None:
             return None
         if len(self._outstanding) >= ANSWERS_KEPT:
             self.give_up(next(iter(self._outstanding.values())))
-        made = Solicitation(neighbor, lladdr, os.urandom(6), answered, lost, retries, atomic, size, due=now)
+        made = Solicitation(neighbor, lladdr, os.urandom(6), answered, lost, retries, atomic, own, size, due=now)
         self._outstanding[made.nonce] = made
         if made.decides:
             self._asked[lladdr] += 1
@@ -117,10 +126,25 @@ class Solicitations:
         """Whether a solicitation is outstanding whose loss will tell that this link-layer address is gone."""
         return lladdr in self._asked
 
-    def match(self, nonce: bytes, lladdr: LinkLayerAddress) -> Solicitation | None:
-        """The solicitation that an advertisement from this link-layer address answers; it is settled."""
+    def hurry(self, lladdr: LinkLayerAddress, now: float) -> None:
+        """Whoever is there has just been heard: repeat what is outstanding at once, if it may be repeated at all.
+
+        A neighbor may learn of us only after it has dropped our first solicitation, e.g. one that overtook its lease.
+        """
+        for each in list(self._outstanding.values()):
+            if each.lladdr == lladdr and each.sent < each.retries:
+                self._transmit(each, now)
+
+    def match(self, nonce: bytes, lladdr: LinkLayerAddress, neighbor: Neighbor | None) -> Solicitation | None:
+        """The solicitation that an advertisement from this link-layer address answers; it is settled.
+
+        A dynamic neighbor, which proves who it is, may answer from another one (spec RO-15).
+        """
         found = self._outstanding.get(nonce)
-        if found is None or found.lladdr != lladdr:
+        if found is None:
+            return None
+        elsewhere = found.neighbor is neighbor and found.neighbor.type is NeighborType.DYNAMIC
+        if found.lladdr != lladdr and not elsewhere:
             return None
         self.give_up(found)
         return found
@@ -158,13 +182,14 @@ class Solicitations:
                 each.lost(each, now)
 
     def _transmit(self, solicitation: Solicitation, now: float) -> None:
-        own = self.self.address
-        if own is None:  # what we asked from is no longer ours
+        own = solicitation.own
+        if own is None or self.self.address is None:  # what we asked from is no longer ours
             self.give_up(solicitation)
             return
         target = solicitation.neighbor.address
         options: tuple[Option, ...] = (*self.self.lladdrs(solicitation.lladdr, target=False), Nonce(solicitation.nonce))
-        packet = push_discovery(NeighborSolicitation(target, options), own, target)
+        message = self.sealed(NeighborSolicitation(target, options), own, target, now)
+        packet = push_discovery(message, own, target)
         pad = max(0, solicitation.size - len(packet)) if solicitation.size else 0
         sending = SendControl(packet, solicitation.lladdr, bool(solicitation.size), pad, solicitation.atomic)
         self.outbox.do(sending)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import partial
 from ipaddress import IPv6Address
@@ -22,7 +22,7 @@ from agents.aero.underlay_links import UnderlayLinks
 from agents.core import Outbox
 from agents.timers import Timers
 from agents.wire.nd import NdMessage, NeighborAdvertisement, NeighborSolicitation
-from agents.wire.nd_options import Nonce, Observed, Option
+from agents.wire.nd_options import LinkLayerOption, Nonce, Observed, Option
 
 SOON, TOGETHER = 1.0, 0.125
 """How often it is looked whether packets to a neighbor go unanswered: the packet path tells nobody of its packets. All
@@ -58,8 +58,12 @@ class Discovery:
         self.encapsulations = Encapsulations(self.solicitations, wanted)
         self._watched: dict[IPv6Address, Watched] = {}
         self._checks: Timers[IPv6Address] = Timers()
+        self.own_addresses: Callable[[], Collection[IPv6Address | None]] = lambda: (self_.address,)
+        """AERO addresses that we answer for."""
         self.when_failed: Callable[[Neighbor, float], None] = lambda _neighbor, _now: None
         """A neighbor has no usable path any more."""
+        self.when_restored: Callable[[Neighbor, float], None] = lambda _neighbor, _now: None
+        """A failed path of a permanent neighbor is usable again."""
         self.when_observed: Callable[[Neighbor, Observed, float], None] = lambda _neighbor, _observed, _now: None
         """A neighbor told which link-layer address it sees us at (spec CLI-10)."""
 
@@ -104,9 +108,16 @@ class Discovery:
 
         The moment is exact: three solicitations later data must have found another way (8 s, spec §13 scenario 10).
         """
+        if neighbor.type is NeighborType.PERMANENT:
+            self._revive(neighbor, now)
+        else:
+            for failed in neighbor.paths:
+                if failed.reachability is Reachability.FAILED and now - failed.last_received <= KEEPALIVE_TIME:
+                    self._hear(failed)
         path = neighbor.path
         if path is None:
-            return _soon(now)
+            self._ask_again(neighbor, now)
+            return _soon(now) if neighbor.type is NeighborType.PERMANENT else now + KEEPALIVE_TIME
         patience = watched.interval
         if path.last_sent > path.last_received:
             patience = min(KEEPALIVE_TIME - MARGIN, patience or KEEPALIVE_TIME)
@@ -116,9 +127,31 @@ class Discovery:
             return _soon(now)
         return min(due, _soon(now))
 
+    def _revive(self, neighbor: Neighbor, now: float) -> None:
+        """Nobody attaches a permanent neighbor anew: its failed paths are asked until they answer (spec §5.1)."""
+        for path in neighbor.paths:
+            if path.reachability is Reachability.FAILED and not self.solicitations.waiting_for(path.lladdr):
+                self.solicitations.send(neighbor, path.lladdr, now, answered=partial(self._reached, path))
+
     def _reached(self, path: Path, solicitation: Solicitation, answer: Answer, now: float) -> None:
+        failed = path.reachability is Reachability.FAILED
         path.reachability = Reachability.REACHABLE
         path.last_received = now
+        if failed:
+            neighbor = solicitation.neighbor
+            self.cache.changed()
+            self.outbox.say("path-restored", neighbor=neighbor.address, lladdr=str(path.lladdr))
+            self.when_restored(neighbor, now)
+
+    def _ask_again(self, neighbor: Neighbor, now: float) -> None:
+        """A Client whose lease lives may come back any time; a Server has no other one to turn to."""
+        for path in neighbor.paths if neighbor.type is NeighborType.STATIC and not neighbor.router else ():
+            self.solicitations.send(neighbor, path.lladdr, now, answered=partial(self._reached, path), retries=1)
+
+    def _hear(self, path: Path) -> None:
+        """A path that had failed shows a sign of life: it is used, and watched, again."""
+        path.reachability = Reachability.UNKNOWN
+        self.cache.changed()
 
     def _lost(self, path: Path, solicitation: Solicitation, now: float) -> None:
         neighbor = solicitation.neighbor
@@ -165,8 +198,9 @@ class Discovery:
         return "nd_unexpected"
 
     def _solicited(self, control: Control, inner: Inner, message: NeighborSolicitation, now: float) -> str | None:
-        for_us = message.target == self.self.address or (self.self.router and message.target == ANYCAST)
-        if not for_us or inner.destination != message.target or self.self.address is None:
+        own = self.self.address
+        for_us = message.target in self.own_addresses() or self._for_any_router(message)
+        if own is None or not for_us or inner.destination != message.target:
             return "nd_not_for_us"
         neighbor = control.neighbor
         if neighbor is None or neighbor.address != inner.source:
@@ -176,8 +210,24 @@ class Discovery:
             if not self.solicitations.waiting_for(control.lladdr):
                 self._prove(neighbor, control, inner, message, now)
                 return None
-        self._advertise(control, inner, message)
+            self.solicitations.hurry(control.lladdr, now)
+        self._note_nat(neighbor, control, message)
+        path = neighbor.path_at(control.lladdr)
+        if path and path.reachability is Reachability.FAILED and neighbor.type is NeighborType.STATIC:
+            self._hear(path)
+        self._advertise(control, inner, message, now)
         return None
+
+    def _for_any_router(self, message: NeighborSolicitation) -> bool:
+        return self.self.router and message.target == ANYCAST
+
+    def _note_nat(self, neighbor: Neighbor, control: Control, message: NeighborSolicitation) -> None:
+        """A neighbor that we see elsewhere than it sees itself is behind a NAT (spec §6.2, ENC-11)."""
+        path = neighbor.path_at(control.lladdr)
+        for option in message.options:
+            if path and isinstance(option, LinkLayerOption) and option.encapsulation == control.lladdr.encapsulation:
+                seen = control.lladdr.ipv6_form, control.lladdr.port
+                path.nat = option.nat or (option.ip, option.port) != seen
 
     def _newly_encapsulated(self, lladdr: LinkLayerAddress, source: IPv6Address) -> Neighbor | None:
         """The neighbor whose underlay address this is, when it tries another encapsulation (spec §2.10, ENC-11)."""
@@ -196,12 +246,12 @@ class Discovery:
             base = next(path for path in neighbor.paths if path.lladdr.ip == control.lladdr.ip)
             path = admit(self.solicitations, neighbor, base, control.lladdr)
             path.last_received = at
-            self._advertise(control, inner, message)
+            self._advertise(control, inner, message, at)
 
         self.solicitations.send(neighbor, control.lladdr, now, answered=proven)
 
-    def _advertise(self, control: Control, inner: Inner, message: NeighborSolicitation) -> None:
-        own = self.self.address
+    def _advertise(self, control: Control, inner: Inner, message: NeighborSolicitation, now: float) -> None:
+        own = self.self.address if message.target == ANYCAST else message.target
         assert own
         nonce = next((option for option in message.options if isinstance(option, Nonce)), None)
         lladdr = control.lladdr
@@ -210,13 +260,14 @@ class Discovery:
         if nonce:
             options = (nonce, *options)
         answer = NeighborAdvertisement(own, self.self.router, True, False, options)
-        packet = push_discovery(answer, own, inner.source)
+        sealed = self.solicitations.sealed(answer, own, inner.source, now)
+        packet = push_discovery(sealed, own, inner.source)
         self.outbox.do(SendControl(packet, lladdr, atomic=control.atomic))
 
     def _advertised(self, control: Control, inner: Inner, message: NeighborAdvertisement, now: float) -> str | None:
         nonce = next((option.value for option in message.options if isinstance(option, Nonce)), None)
         observed = next((option for option in message.options if isinstance(option, Observed)), None)
-        solicitation = self.solicitations.match(nonce, control.lladdr) if nonce else None
+        solicitation = self.solicitations.match(nonce, control.lladdr, control.neighbor) if nonce else None
         if solicitation is None:
             return self._hinted(control, inner, observed, now)
         if inner.source != solicitation.neighbor.address or message.target != inner.source:

@@ -10,6 +10,9 @@ from ipaddress import IPv6Address
 from typing import Any
 
 from agents.aero.addresses import Prefix, unmapped
+from agents.aero.bgp.notices import BgpConnected, BgpGone, BgpNews
+from agents.aero.bgp.rib import Policy
+from agents.aero.bgp.speaker import Speaker
 from agents.aero.config import ServerConfig
 from agents.aero.constants import ALL_DHCP_SERVERS, DHCP_CLIENT_PORT, DHCP_SERVER_PORT
 from agents.aero.dataplane.sink import Control
@@ -22,6 +25,7 @@ from agents.aero.neighbors import Neighbor, NeighborCache, NeighborType
 from agents.aero.notices import (
     Controlled,
     DhcpAnswer,
+    FlowUsed,
     LinkChanged,
     Notice,
     PathWanted,
@@ -31,9 +35,16 @@ from agents.aero.notices import (
     TooBig,
     Unreachable,
 )
+from agents.aero.optimisation.messages import read_mediation
+from agents.aero.optimisation.server import Mediator
+from agents.aero.optimisation.transit import Refused as NotPassed
+from agents.aero.permanent import source_of, take_up
+from agents.aero.server.announcing import MED_BASE, Announcing
+from agents.aero.server.departures import Departures
 from agents.aero.server.ldra import Ldra, Refused, client_message
 from agents.aero.server.leases import Conflict, Leases
 from agents.aero.server.limits import Limits
+from agents.aero.server.relays import Relays
 from agents.aero.underlay_links import UnderlayLinks
 from agents.core import Event, Outbox
 from agents.plain import PlainError
@@ -47,6 +58,8 @@ REQUESTS_KEPT = 8192
 """Client messages whose answers are still expected."""
 HINT_INTERVAL = 1.0
 SECRET_OCTETS = 16
+ATTACHMENTS = frozenset((MessageType.SOLICIT, MessageType.REQUEST, MessageType.REBIND))
+"""Their Replies begin an attachment, which is announced anew; a Renew only goes on with one (spec §8)."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +86,18 @@ class ServerCore:
         self._ldra = Ldra(config.dhcp, self._secret)
         self._leases = Leases(self.cache, self._outbox, self.links.mtu, self.links.addresses)
         self._leases.when_added = self._client_added
-        self._leases.when_removed = self._discovery.forget
+        self._leases.when_removed = self._client_removed
+        self.departures = Departures()
+        self._leases.when_gained = lambda _client, prefix, _now: self.departures.returned(prefix)
+        self._leases.when_lost = self._prefix_lost
+        self.mediator = Mediator(
+            self.cache, config.address, config.aggregates, config.optimisation, self._outbox, self.departures.covers
+        )
+        self._speaker = Speaker(Policy("defaults", tuple(map(source_of, config.relays))), self._outbox)
+        self._announcing = Announcing(config, self._speaker, self._outbox)
+        self._relays = Relays(config.relays, self.cache, self._speaker, self._outbox)
+        self._speaker.when_peer = self._relay_session
+        self._discovery.when_failed = self._discovery.when_restored = lambda _neighbor, _now: self._relays.choose()
         self._limits = Limits(config.rate_per_address, config.rate_total)
         self._verifier = Verifier({bytes.fromhex(duid): bytes.fromhex(key) for duid, key in config.auth_keys.items()})
         self._asked: OrderedDict[tuple[bytes, int], Asked] = OrderedDict()
@@ -92,8 +116,13 @@ class ServerCore:
 
     # --- doors
 
+    def start(self, now: float) -> None:
+        """Take up the Relays."""
+        take_up(self.config.relays, self.cache, self._discovery, self.links, now)
+        self._relays.choose()
+
     def receive(self, message: Notice, source: Any, now: float) -> None:
-        """Take a control packet, an answer of the DHCPv6 server, or a word of the underlay."""
+        """Take a control packet, an answer of the DHCPv6 server, a word of the underlay, or of BGP."""
         match message:
             case Controlled():
                 self._receive_control(message.control, now)
@@ -101,6 +130,8 @@ class ServerCore:
                 self._receive_answer(message, now)
             case Stranger():
                 self._hint(message.lladdr, self.cache.owner(message.source), message.size, now)
+            case FlowUsed():
+                self.mediator.origination.used(message.use, message.packet, message.idle, now)
             case PathWanted():
                 self._discovery.sizes.wanted(message.neighbor, message.path, now)
             case TooBig():
@@ -110,15 +141,24 @@ class ServerCore:
                 self._discovery.egress_changed(self.links, now)
             case Unreachable():
                 self._discovery.unusable(message.lladdr, now, protocol=message.protocol)
+            case BgpConnected() | BgpGone() | BgpNews():
+                if isinstance(message, BgpGone):
+                    self._relays.forget()
+                self._speaker.receive(message, now)
+                self._relays.choose()
 
     def handle_timer(self, now: float) -> None:
-        """Leases, solicitations, probes."""
+        """Leases, Replies that wait, solicitations, probes."""
         self._leases.handle_timer(now)
+        if self.departures.handle_timer(now):
+            self.cache.changed()
+        self._announcing.handle_timer(now)
         self._discovery.handle_timer(now)
 
     def next_timer(self) -> float | None:
         """When `handle_timer` has something to do."""
-        due = (self._leases.next_timer(), self._discovery.next_timer())
+        parts = (self._leases, self._announcing, self.departures, self._discovery)
+        due = (part.next_timer() for part in parts)
         return min((t for t in due if t is not None), default=None)
 
     def actions(self) -> Iterator[Any]:
@@ -137,18 +177,21 @@ class ServerCore:
             "address": str(self.config.address),
             "neighbors": [describe(neighbor) for neighbor in self.cache],
             "counters": dict(self.counters),
+            "bgp": self._speaker.inspect(),
+            "relay": str(self.cache.default.address) if self.cache.default else None,
         }
 
     def saved_state(self) -> dict[str, Any]:
-        """The relay's secret; entries come back with the Clients' next Renew (spec SRV-12)."""
-        return {"secret": self._secret.hex()}
+        """The LDRA's secret; entries come back with the Clients' next Renew (spec SRV-12). The lowest MED used."""
+        return {"secret": self._secret.hex(), "med": self._announcing.lowest}
 
     def restore(self, saved: dict[str, Any], now: float) -> None:
         """Take up saved state (PlainError if unfit)."""
         try:
             self._secret = bytes.fromhex(saved["secret"])
+            self._announcing.restore(int(saved.get("med", MED_BASE)))
         except (KeyError, TypeError, ValueError) as error:
-            raise PlainError(f"saved state: secret: {error}") from error
+            raise PlainError(f"saved state: {error!r}") from error
         self._ldra = Ldra(self.config.dhcp, self._secret)
 
     # --- control packets
@@ -156,7 +199,9 @@ class ServerCore:
     def _receive_control(self, control: Control, now: float) -> None:
         try:
             inner = pull_inner(control.packet)
-            if inner.next_header == UDP and inner.destination == ALL_DHCP_SERVERS:
+            if mediation := read_mediation(inner):
+                self.mediator.pass_on(control, mediation, now)
+            elif inner.next_header == UDP and inner.destination == ALL_DHCP_SERVERS:
                 self._relay(control, inner, now)
             elif inner.next_header == ICMPV6 and (message := pull_discovery(inner)):
                 dropped = self._discovery.receive(control, inner, message, now)
@@ -168,7 +213,7 @@ class ServerCore:
                 self._drop("control_unexpected", control.lladdr)
         except DecodeError:
             self._drop("control_malformed", control.lladdr)
-        except Refused as refused:
+        except (Refused, NotPassed) as refused:
             self._drop(str(refused), control.lladdr)
 
     def _relay(self, control: Control, inner: Inner, now: float) -> None:
@@ -213,30 +258,53 @@ class ServerCore:
             self._drop(str(refused))
             return
         message = client_message(relayed.payload)
+        prefixes: list[Prefix] = []
         if message and message.type == MessageType.REPLY:
             try:
-                self._take_up(message, relayed.lladdr, now)
+                prefixes = self._take_up(message, relayed.lladdr, now)
             except Conflict as conflict:
                 self._drop("lease_conflict", relayed.lladdr)
                 self._outbox.say("lease-refused", reason=str(conflict))
                 return
         packet = push_udp(self.address, relayed.peer, DHCP_SERVER_PORT, DHCP_CLIENT_PORT, relayed.payload)
-        self._outbox.do(SendControl(packet, relayed.lladdr))
+        self._announcing.send(SendControl(packet, relayed.lladdr), prefixes, now)
 
-    def _take_up(self, reply: Message, lladdr: LinkLayerAddress, now: float) -> None:
-        """Entry first, announcement next, the Reply to the Client last (spec SRV-2)."""
+    def _take_up(self, reply: Message, lladdr: LinkLayerAddress, now: float) -> list[Prefix]:
+        """Entry first, announcement next, the Reply to the Client last (spec SRV-2); the prefixes it gives."""
         client = reply.first(ClientId)
         asked = self._asked.pop((client.duid, reply.transaction), None) if client else None
         if client and asked and asked.type == MessageType.RELEASE:
             self._leases.released(client.duid, list(asked.prefixes), now)
         elif asked:
-            self._leases.granted(reply, lladdr, now)
+            entry = self._leases.granted(reply, lladdr, now)
+            given = [unmapped(each.prefix) for ia in reply.every(IaPd) for each in ia.prefixes if each.valid]
+            mine = [prefix for prefix in given if entry and prefix in entry.prefixes]
+            self._announcing.granted(mine, attached=asked.type in ATTACHMENTS, now=now)
+            return mine
+        return []
 
     def _client_added(self, client: Neighbor, now: float) -> None:
         path = client.path
         if path:
+            self.mediator.origination.moved(client)
             self._discovery.watch(client, None, now)
             self._discovery.encapsulations.improve(client, now)
+
+    def _client_removed(self, client: Neighbor) -> None:
+        self.mediator.origination.removed(client)
+        self._discovery.forget(client)
+
+    def _prefix_lost(self, client: Neighbor, prefix: Prefix, now: float) -> None:
+        """What is still under way to it goes to a Relay, which may know better (spec MOB-9)."""
+        self._announcing.lost(prefix)
+        self.departures.left(prefix, now)
+        self.cache.changed()
+
+    def _relay_session(self, relay: IPv6Address, up: bool, now: float) -> None:
+        """A Relay that has just come up may be reached by other ways than before."""
+        neighbor = self.cache.get(relay)
+        if up and neighbor:
+            self._discovery.encapsulations.improve(neighbor, now)
 
     # --- hints
 

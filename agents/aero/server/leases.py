@@ -7,7 +7,7 @@ from ipaddress import IPv6Address
 
 from agents.aero.addresses import Prefix, aero_address, in_use_elsewhere, unmapped
 from agents.aero.lladdr import LinkLayerAddress, Underlay
-from agents.aero.neighbors import Neighbor, NeighborCache, NeighborType, Path
+from agents.aero.neighbors import Neighbor, NeighborCache, NeighborType, Path, Reachability
 from agents.core import Outbox
 from agents.timers import Timers
 from agents.wire.dhcpv6 import Message, MessageType
@@ -117,7 +117,11 @@ class Leases:
 
     def _place(self, client: Neighbor, lladdr: LinkLayerAddress, now: float) -> None:
         """The link-layer address of the last DHCPv6 exchange, and no other (spec SRV-3, MOB-2)."""
-        if client.path_at(lladdr):
+        known = client.path_at(lladdr)
+        if known:
+            if known.reachability is Reachability.FAILED:
+                known.reachability = Reachability.UNKNOWN
+                self._cache.changed()
             return
         moved = bool(client.paths)
         path = Path.to(lladdr, self._egress_mtu(lladdr), last_received=now)

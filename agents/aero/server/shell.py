@@ -8,6 +8,8 @@ from ipaddress import IPv6Address, IPv6Interface
 from pathlib import Path
 from typing import Any
 
+from agents.aero.bgp.link import BgpLink
+from agents.aero.bgp.notices import ToBgp
 from agents.aero.config import DhcpServer, ServerConfig
 from agents.aero.dataplane.policy import Inner, ServerPolicy
 from agents.aero.items import Address, Item, PrefixRoute, Routing
@@ -30,11 +32,22 @@ class ServerShell:
         self._core = ServerCore(config)
         self._state = StateFile(Path(config.state))
         self._dhcp = _dhcp_socket(config.dhcp)
+        core = self._core
         self._missed = False
-        policy = ServerPolicy(self._core.cache, lambda address: address in self._node.addresses)
+        policy = ServerPolicy(
+            core.cache,
+            lambda address: address in self._node.addresses,
+            native=not config.relays,
+            watch=core.mediator.origination.watch,
+            departed=core.departures.covers,
+        )
         self._node = Node(config, self._core, policy, self._own, self._perform)
         self._shell = self._node.shell
         self._shell.on_readable(self._dhcp.fileno(), self._read_dhcp)
+        self._bgp = BgpLink(config.bgp, self._shell.feed, self._shell.clock.now) if config.bgp else None
+        if self._bgp:
+            self._shell.on_readable(self._bgp.fileno(), self._bgp.accept)
+            self._shell.before_stop(self._bgp.leave)
         # The DHCPv6 server gets the relay's secret in every Interface-ID (spec SRV-12).
         self._shell.remember(
             lambda: self._state.save(self._core.saved_state()), lambda action: isinstance(action, ToDhcpServer)
@@ -44,12 +57,15 @@ class ServerShell:
         """Take up saved state, make the node a router of its aggregates, serve until SIGTERM."""
         self._node.run(self._prepare)
         self._dhcp.close()
+        if self._bgp:
+            self._bgp.close()
 
     def _prepare(self) -> None:
         saved = self._state.load()
         if saved is not None:
             self._core.restore(saved, self._shell.clock.now())
         self._node.kernel.install(items(self._config))
+        self._core.start(self._shell.clock.now())
 
     def _own(self, version: int) -> Inner | None:
         """An address of this node that a Client can see: of the underlay, else any global one."""
@@ -59,14 +75,19 @@ class ServerShell:
         return next((each for each in candidates if each.version == version and _global(each)), None)
 
     def _perform(self, action: Any) -> None:
-        if isinstance(action, ToDhcpServer):
-            for _attempt in (1, 2):  # the first call may only tell that nobody was there for an earlier message
-                try:
-                    self._dhcp.send(action.data)
-                except OSError as error:
-                    self._unreachable(error)
-                else:
-                    return
+        if isinstance(action, ToBgp) and self._bgp:
+            self._bgp.tell(action)
+        elif isinstance(action, ToDhcpServer):
+            self._ask(action)
+
+    def _ask(self, action: ToDhcpServer) -> None:
+        for _attempt in (1, 2):  # the first call may only tell that nobody was there for an earlier message
+            try:
+                self._dhcp.send(action.data)
+            except OSError as error:
+                self._unreachable(error)
+            else:
+                return
 
     def _unreachable(self, error: OSError) -> None:
         """The daemon is not there now; the Client asks again, and until somebody answers it is said once."""

@@ -1,7 +1,8 @@
-"""Checks of an AERO link: attachment, NAT views, encapsulation, fragmentation, reachability, Client models."""
+"""Checks of an AERO link: attachment, NATs, encapsulation, fragmentation, reachability, models, direct paths."""
 
 from captures.checks.aero import (
     attach,
+    bgp,
     black_hole,
     downstream,
     duplicates,
@@ -9,9 +10,13 @@ from captures.checks.aero import (
     fallback,
     fragments,
     identifications,
+    mediation,
     models,
+    moves,
     nat,
+    paths,
     pings,
+    relays,
     sweep,
     switching,
     tuning,
@@ -21,6 +26,7 @@ from captures.checks.aero import (
 
 __all__ = [
     "attach",
+    "bgp",
     "black_hole",
     "downstream",
     "duplicates",
@@ -28,9 +34,13 @@ __all__ = [
     "fallback",
     "fragments",
     "identifications",
+    "mediation",
     "models",
+    "moves",
     "nat",
+    "paths",
     "pings",
+    "relays",
     "sweep",
     "switching",
     "tuning",

@@ -146,7 +146,7 @@ def _codes(link: AeroLink, sent: Sent, data: Sequence[str], outer: Sequence[int]
 
 
 def _of_data(sent: Sent) -> Iterable[tuple[Server | Client, Frame]]:
-    return ((node, one) for node, one in sent if one.discovery is None and one.dhcp is None)
+    return ((node, one) for node, one in sent if not one.control)
 
 
 def _no_recursion(link: AeroLink, sent: Sent) -> Result:
@@ -154,15 +154,18 @@ def _no_recursion(link: AeroLink, sent: Sent) -> Result:
         "aero-encapsulation.recursion",
         "ENC-8, CLI-13, CLI-14, SRV-6",
         "No outer packet is encapsulated again, and nobody speaks for others",
-        "inner addresses are none of the underlay; a Client's data come from its own prefixes",
+        "inner addresses are none of the underlay, but for a router's own ICMP errors; a Client's data come from its "
+        "own prefixes",
     )
     underlay = {address for node in link.nodes for address in node.underlay}
+    routers = {address for node in link.nodes if isinstance(node, Server) for address in node.underlay}
     for node, frame in _of_data(sent):
         inner = frame.inner
         if inner is None:
             continue
         tally.see(frame)
-        tally.demand(inner.source not in underlay, f"inner source {inner.source}", frame)
+        told = frame.icmp is not None and inner.source in routers
+        tally.demand(told or inner.source not in underlay, f"inner source {inner.source}", frame)
         tally.demand(inner.destination != frame.outer.destination, "inner destination = outer destination", frame)
         if isinstance(node, Client):
             own = any(inner.source.version == one.version and inner.source in one for one in node.prefixes)

@@ -32,7 +32,7 @@ def _fallback(link: AeroLink, node: Server | Client, begin: float | None, bound_
     )
     if begin is None:
         return tally.result(nothing="the script has no such step")
-    data = [one for one in link.sent(node) if not one.discovery and not one.dhcp]
+    data = [one for one in link.sent(node) if not one.control]
     if not data:
         return tally.result(nothing=f"{node.name} sent no data")
     before = [one for one in data if one.time < begin and one.code == "1"]

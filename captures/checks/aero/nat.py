@@ -9,8 +9,9 @@ from itertools import pairwise
 
 from captures.aero.exchanges import RENEW, REPLY, Exchange, exchanges
 from captures.aero.link import AeroLink, Client, Server, within
-from captures.aero.records import Address, Frame
+from captures.aero.records import Frame
 from captures.checks.base import Result, Tally, check, milliseconds
+from captures.ip import Address
 from captures.run import Run
 
 Ends = tuple[Address, int, Address, int]

@@ -9,9 +9,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from captures.aero.link import OUTER, OVERHEAD, Client, Server
-from captures.aero.records import Address, Frame
+from captures.aero.records import Frame
 from captures.checks.aero.fragments import packets
 from captures.checks.base import Result, Tally, check, milliseconds, plural
+from captures.ip import Address
 from captures.run import Run
 
 WHOLE, GUARANTEED = 1280, 1500
@@ -95,7 +96,7 @@ def _moments(path: _Path) -> Iterator[float]:
 def is_large(frame: Frame) -> bool:
     """The first part, or the whole, of a data packet that must be cut until a size is proven."""
     inner = frame.inner
-    return inner is not None and WHOLE < inner.size <= GUARANTEED and not frame.discovery and not frame.dhcp
+    return inner is not None and WHOLE < inner.size <= GUARANTEED and not frame.control
 
 
 def story(node: Server | Client, wan: list[Frame]) -> Iterator[tuple[Frame, list[Frame] | None]]:

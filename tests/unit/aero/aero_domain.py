@@ -10,13 +10,36 @@ import heapq
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from ipaddress import IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv6Address, IPv6Network, ip_address, ip_network
 
+from agents.aero.bgp.notices import ToBgp
 from agents.aero.client.core import ClientCore
-from agents.aero.config import ClientConfig, DataPlaneConfig, ServerChoice, ServerConfig, UnderlayLink
+from agents.aero.config import (
+    ClientConfig,
+    DataPlaneConfig,
+    PermanentNeighbor,
+    RelayConfig,
+    ServerChoice,
+    ServerConfig,
+    UnderlayLink,
+)
+from agents.aero.dataplane.encapsulation import Carrier
+from agents.aero.dataplane.forwarder import Forwarder
+from agents.aero.dataplane.policy import ClientPolicy, RelayPolicy, ServerPolicy
 from agents.aero.dataplane.sink import Control
+from agents.aero.dataplane.sockaddr import pull_sockaddr, push_sockaddr
 from agents.aero.lladdr import Encapsulation, LinkLayerAddress
-from agents.aero.notices import Controlled, DhcpAnswer, SendControl, ToDhcpServer
+from agents.aero.notices import (
+    AddressesChanged,
+    Controlled,
+    DhcpAnswer,
+    FlowUsed,
+    PathWanted,
+    SendControl,
+    Stranger,
+    ToDhcpServer,
+)
+from agents.aero.relay.core import RelayCore
 from agents.aero.server.core import ServerCore
 from agents.wire.dhcpv6 import Message, MessageType, RelayedMessage, pull_dhcpv6, push_dhcpv6
 from agents.wire.dhcpv6_options import (
@@ -31,6 +54,7 @@ from agents.wire.dhcpv6_options import (
     StatusCode,
 )
 
+AGGREGATES = (ip_network("2001:db8:1000::/40"), ip_network("192.0.2.0/24"))
 START = 1_700_000_000.0
 UDP = Encapsulation.UDP
 
@@ -44,10 +68,10 @@ class DhcpServer:
         self.valid = valid
         self.silent = False
         self.rapid = True
-        self._numbers: dict[bytes, int] = {}
+        self.numbers: dict[bytes, int] = {}
 
     def prefix(self, duid: bytes, iaid: int) -> IPv6Network:
-        number = self._numbers.setdefault(duid, len(self._numbers) + 0x20)
+        number = self.numbers.setdefault(duid, len(self.numbers) + 0x20)
         if iaid == 4:
             return IPv6Network(f"::ffff:192.0.2.{(number - 0x1F) * 16}/124")
         return IPv6Network((int(IPv6Address("2001:db8:1000::")) + (number << 72), 56))
@@ -79,25 +103,98 @@ class DhcpServer:
 
 @dataclass
 class Nat:
-    """Translates one inside address; the mapping can be changed (rebinding)."""
+    """Translates one inside address; the mapping can be changed (rebinding).
+
+    "cone" lets everybody in by its one port, "restricted" only whom the inside sent to, "symmetric" has a port for
+    each destination, and lets only that one in by it.
+    """
 
     inside: str
     outside: str
     port: int = 40001
+    kind: str = "cone"
+    ports: dict[LinkLayerAddress, int] = field(default_factory=dict)
+    """Sent to -> outside port."""
 
-    def out(self, lladdr: LinkLayerAddress) -> LinkLayerAddress:
-        return replace(lladdr, ip=ip_address(self.outside), port=self.port)
+    def out(self, lladdr: LinkLayerAddress, destination: LinkLayerAddress) -> LinkLayerAddress:
+        known = self.ports.get(destination)
+        if known is None or (self.kind != "symmetric" and known != self.port):
+            known = self.port + (len(self.ports) if self.kind == "symmetric" else 0)
+        self.ports[destination] = known
+        return replace(lladdr, ip=ip_address(self.outside), port=known)
+
+    def lets_in(self, port: int, source: LinkLayerAddress) -> bool:
+        if self.kind == "cone":
+            return port == self.port
+        return self.ports.get(source) == port
 
 
-@dataclass
+@dataclass(eq=False)
 class Node:
-    core: ClientCore | ServerCore
+    core: ClientCore | ServerCore | RelayCore
     ip: str
     nat: Nat | None = None
     dhcp: DhcpServer | None = None
     up: bool = True
     sent: list = field(default_factory=list)
+    plane: Forwarder | None = None
+    delivered: list = field(default_factory=list)
+    """(time, packet) that the kernel got."""
+    forwarded: int = 0
+    """Data packets sent on the underlay."""
     items: dict = field(default_factory=dict)
+
+
+RELAY = IPv6Address("fe80::ff01"), "203.0.113.9"
+
+
+def permanent(name: str, address: IPv6Address, ip: str) -> PermanentNeighbor:
+    """A Relay to its Servers, or a Server to its Relay."""
+    return PermanentNeighbor(name, address, (ip_address(ip),), 65000, ip_address(ip))
+
+
+def with_relay(link: Link, count: int) -> tuple[Node, ...]:
+    """Servers that have the same reservations, with a Relay between them."""
+    servers = []
+    for number in range(1, count + 1):
+        dhcp = DhcpServer(b"server%d" % number)
+        if servers:
+            dhcp.numbers = servers[0].dhcp.numbers
+        servers.append(link.add_server(number, dhcp, relays=(permanent("r1", *RELAY),)))
+    link.add_relay(servers)
+    for server in servers:
+        link.start(server)
+    return tuple(servers)
+
+
+@dataclass
+class _Plane:
+    """Where a node's data plane leads: the virtual underlay, a list for a kernel, and the core."""
+
+    link: Link
+    node: Node
+
+    def transmit(self, through, destination, octets, df, tos):
+        self.node.forwarded += 1
+        self.link.carry(self.node, through, destination, b"".join(map(bytes, octets)))
+
+    def deliver(self, packet):
+        self.node.delivered.append((self.link.now, bytes(packet)))
+
+    def control(self, control):
+        raise AssertionError("control packets have a way of their own here")
+
+    def unknown_origin(self, lladdr, source, size):
+        self.link.later(self.node, Stranger(lladdr, source, size), 0)
+
+
+@dataclass
+class _Arrival:
+    """A data packet on the underlay."""
+
+    through: Carrier
+    source: LinkLayerAddress
+    payload: bytes
 
 
 class Link:
@@ -109,7 +206,11 @@ class Link:
         self.nodes: list[Node] = []
         self.events: list[tuple[float, str, str, dict]] = []
         self.lose: Callable[[Node, Node, bytes], bool] = lambda _sender, _receiver, _packet: False
+        self.passes: Callable[[Node, Node, LinkLayerAddress], bool] = lambda _sender, _receiver, _lladdr: True
         self.mtu = 1500
+        self.relay: Node | None = None
+        self._routes: dict = {}
+        self._newest: dict = {}
         self._queue: list = []
         self._order = itertools.count()
 
@@ -122,9 +223,46 @@ class Link:
             links=(UnderlayLink("eth0", (ip_address(ip),)),),
             control="",
             state="",
-            **options,
+            **{"aggregates": AGGREGATES, **options},
         )
-        node = Node(ServerCore(config), ip, dhcp=dhcp or DhcpServer(b"server%d" % number))
+        core = ServerCore(config)
+        node = Node(core, ip, dhcp=dhcp or DhcpServer(b"server%d" % number))
+        watch, departed = core.mediator.origination.watch, core.departures.covers
+        return self._plug(node, ServerPolicy(core.cache, lambda _address: False, watch=watch, departed=departed))
+
+    def add_relay(self, servers: list[Node]) -> Node:
+        """A Relay that learns routes from these Servers at once, the newest attachment first."""
+        peers = tuple(permanent(s.core.config.name, s.core.address, s.ip) for s in servers)
+        config = RelayConfig(
+            role="relay",
+            name="r1",
+            address=RELAY[0],
+            links=(UnderlayLink("eth0", (ip_address(RELAY[1]),)),),
+            control="",
+            bgp="",
+            servers=peers,
+            aggregates=AGGREGATES,
+        )
+        core = RelayCore(config)
+        node = self._plug(Node(core, RELAY[1]), RelayPolicy(core.cache, lambda _address: False, AGGREGATES))
+        self.relay = node
+        self.start(node)
+        return node
+
+    def _announce(self, server: Node) -> None:
+        """In place of BGP: what a Server's core says of its Clients is known to the Relay at once."""
+        known = self._routes.setdefault(server.core.address, set())
+        present = {prefix for each in server.core.cache if each.duid for prefix in each.prefixes}
+        for prefix in known ^ present:
+            others = [address for address in self._newest.get(prefix, []) if address != server.core.address]
+            self._newest[prefix] = [server.core.address, *others] if prefix in present else others
+            self.relay.core._routed([(prefix, self._newest[prefix])], self.now)
+        self._routes[server.core.address] = present
+
+    def _plug(self, node: Node, policy) -> Node:
+        node.plane = Forwarder(node.core.cache, policy, _Plane(self, node))
+        node.plane.when_used(lambda use, packet, idle: self.later(node, FlowUsed(use, packet, idle), 0))
+        node.plane.when_probing(lambda neighbor, path: self.later(node, PathWanted(neighbor, path), 0))
         self.nodes.append(node)
         return node
 
@@ -143,9 +281,9 @@ class Link:
             dataplane=DataPlaneConfig(encapsulation=encapsulation),
             **options,
         )
-        node = Node(ClientCore(config), ip, nat)
-        self.nodes.append(node)
-        return node
+        core = ClientCore(config)
+        policy = ClientPolicy(core.cache, lambda: tuple(core.prefixes), core.correspondence.correspondents)
+        return self._plug(Node(core, ip, nat), policy)
 
     def start(self, node: Node) -> None:
         node.core.start(self.now)
@@ -172,7 +310,10 @@ class Link:
                 self.now, _order, node, notice = heapq.heappop(self._queue)
                 if isinstance(notice, Control):  # whose link-layer address it came from is known on arrival
                     notice = Controlled(replace(notice, neighbor=node.core.cache.at(notice.lladdr)))
-                if node.up:
+                if node.up and isinstance(notice, _Arrival):
+                    source = push_sockaddr(notice.source.ip, notice.source.port)
+                    node.plane.from_underlay(notice.through, source, memoryview(bytearray(notice.payload)), 0, self.now)
+                elif node.up:
                     self.feed(node, notice)
             else:
                 self.now = max(self.now, timer)
@@ -189,16 +330,20 @@ class Link:
             if isinstance(action, SendControl):
                 node.sent.append(action)
                 self._transmit(node, action)
+            elif isinstance(action, ToBgp):
+                pass
             elif isinstance(action, ToDhcpServer):
                 answer = node.dhcp.answer(action.data)
                 if answer:
-                    self._later(node, DhcpAnswer(answer, IPv6Address("::1")), 0.001)
+                    self.later(node, DhcpAnswer(answer, IPv6Address("::1")), 0.001)
             else:
                 for item in action.items:
                     if type(action).__name__ == "Install":
                         node.items[item.key] = item
                     else:
                         del node.items[item.key]
+        if self.relay and node.dhcp:
+            self._announce(node)
         for event in node.core.events():
             self.events.append((self.now, node.core.config.name, event.name, event.fields))
 
@@ -206,22 +351,57 @@ class Link:
         size = len(action.packet) + action.pad
         if size + action.lladdr.overhead > self.mtu and action.df:
             return
-        kind = action.lladdr.encapsulation
-        source = LinkLayerAddress(kind, ip_address(sender.ip), kind.port)
-        if sender.nat:
-            source = sender.nat.out(source)
-        receiver = self._at(action.lladdr)
-        if receiver is None or self.lose(sender, receiver, action.packet):
-            return
-        self._later(receiver, Control(action.packet, source, None, size, action.atomic), self.delay)
+        way = self._way(sender, action.lladdr)
+        if way and not self.lose(sender, way[0], action.packet):
+            self.later(way[0], Control(action.packet, way[1], None, size, action.atomic), self.delay)
 
-    def _at(self, lladdr: LinkLayerAddress) -> Node | None:
+    def carry(self, sender: Node, through: Carrier, destination, payload: bytes) -> None:
+        ip, port = pull_sockaddr(destination)
+        kind = {Carrier.UDP: UDP, Carrier.GUE: Encapsulation.GUE}.get(through, Encapsulation.MINIMAL)
+        way = self._way(sender, LinkLayerAddress(kind, ip, port))
+        if way and not self.lose(sender, way[0], payload):
+            self.later(way[0], _Arrival(through, way[1], payload), self.delay)
+
+    def _way(self, sender: Node, lladdr: LinkLayerAddress) -> tuple[Node, LinkLayerAddress] | None:
+        """Who gets what is sent to a link-layer address, and from where it seems to come."""
+        source = LinkLayerAddress(lladdr.encapsulation, ip_address(sender.ip), lladdr.encapsulation.port)
+        if sender.nat:
+            source = sender.nat.out(source, lladdr)
         for node in self.nodes:
-            if node.nat and (node.nat.outside, node.nat.port) == (str(lladdr.ip), lladdr.port):
-                return node
-            if not node.nat and node.ip == str(lladdr.ip):
-                return node
+            here = node.ip == str(lladdr.ip)
+            if node.nat:
+                hairpin = sender.nat and sender.nat.outside == node.nat.outside
+                known = node.nat.lets_in(lladdr.port, source) and not hairpin
+                here = node.nat.outside == str(lladdr.ip) and known
+            if here and self.passes(sender, node, lladdr):
+                return node, source
         return None
 
-    def _later(self, node: Node, what, delay: float) -> None:
+    # --- what happens to nodes
+
+    def move(self, node: Node, ip: str) -> None:
+        """A Client without NAT gets another underlay address."""
+        node.ip = ip
+        self.feed(node, AddressesChanged("eth0", (ip_address(ip),)))
+
+    def attach(self, *clients: Node) -> None:
+        for client in clients:
+            self.start(client)
+        self.run(self.now - START + 0.5)
+
+    def send(self, node: Node, packet: bytes) -> None:
+        """A packet from a node's kernel."""
+        node.plane.from_kernel(memoryview(bytearray(packet)), self.now)
+
+    def flow(self, node: Node, packet: Callable[[int], bytes], *, seconds: float, rate: float = 50.0) -> int:
+        """Send from now on; how many packets that were."""
+        count = int(seconds * rate)
+        begin = self.now - START
+        for number in range(count):
+            self.run(begin + number / rate)
+            self.send(node, packet(number))
+        self.run(begin + count / rate)
+        return count
+
+    def later(self, node: Node, what, delay: float) -> None:
         heapq.heappush(self._queue, (self.now + delay, next(self._order), node, what))

@@ -170,10 +170,8 @@ def test_no_minimal_encapsulation_from_behind_a_nat():
 def test_blocked_encapsulation_is_not_used():
     link = Link()
     server = link.add_server(1)
-    link.lose = lambda sender, receiver, packet: False
     client = link.add_client(1, [server], encapsulation="minimal")
-    original = link._at
-    link._at = lambda lladdr: None if lladdr.encapsulation is Encapsulation.MINIMAL else original(lladdr)
+    link.passes = lambda _sender, _receiver, lladdr: lladdr.encapsulation is not Encapsulation.MINIMAL
     link.start(client)
     link.run(20.0)
     assert client.core.cache.default.path.lladdr.encapsulation is Encapsulation.UDP
@@ -204,8 +202,7 @@ def established(**options):
 
 def block(link):
     """A middlebox drops minimal encapsulation from now on."""
-    original = link._at
-    link._at = lambda lladdr: None if lladdr.encapsulation is Encapsulation.MINIMAL else original(lladdr)
+    link.passes = lambda _sender, _receiver, lladdr: lladdr.encapsulation is not Encapsulation.MINIMAL
 
 
 @pytest.mark.requirement("ENC-9", "CLI-9")

@@ -81,11 +81,11 @@ ND_ROWS = {
     ),
     "ordinary Redirect": (
         push_inner(C1, S1, ICMPV6, push_nd(Redirect(C1, IPv6Address("2001:db8::1")), C1, S1), 255),
-        "nd_unexpected",
+        "control_malformed",
     ),
     "Redirect with hop limit 0": (
         push_inner(C1, S1, ICMPV6, push_nd(Redirect(C1, C1), C1, S1), 0),
-        "nd_hop_limit",
+        "control_malformed",
     ),
     "no ICMPv6 at all": (push_inner(C1, S1, ICMPV6, b""), "control_malformed"),
     "TCP on the link": (bytes(ipv6(str(C1), str(S1), proto=6)), "control_unexpected"),

@@ -15,6 +15,7 @@ import test_captures_interoperator
 import test_captures_lifecycle
 import test_captures_local
 import test_captures_protection
+import test_captures_relays
 from doctoring import DOCTORED, MODES, decode_together, doctored, tweaked, without
 from synthetic import ADDRESS, LMAC, MN, PREFIX, World
 
@@ -676,6 +677,7 @@ def test_every_check_has_its_right_run():
     elsewhere |= dict.fromkeys((*ends, *faults), test_captures_lifecycle)
     elsewhere |= dict.fromkeys(test_captures_aero_doctored.CHECKS, test_captures_aero_doctored)
     elsewhere |= dict.fromkeys(test_captures_aero_models.ENTRIES, test_captures_aero_models)
+    elsewhere |= dict.fromkeys(test_captures_relays.CHECKS, test_captures_relays)
     assert set(REGISTRY) == {entry["check"] for entry in syn.CHECKS} | set(elsewhere)
 
 

@@ -13,7 +13,7 @@ CHANGES = {"stop": {}, "run": {"anchor_timers": "run"}}
 
 
 @pytest.mark.requirement("DEREG-5", "DEREG-7", "DEREG-11", "HO-16", "SC-DEREG")
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(
     mode=st.sampled_from(["direct", "relay", "locator", "proxy"]),
     timers=st.sampled_from(["stop", "run"]),

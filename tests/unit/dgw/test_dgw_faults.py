@@ -237,7 +237,7 @@ def test_stale_update_of_a_former_gateway_loses(domain):
     assert domain.kernel[address(1)] == kernel
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(
     mode=st.sampled_from(["direct", "relay", "locator", "proxy"]),
     fates=st.lists(st.sampled_from(["ok", "ok", "lose", "twice", "late"]), max_size=60),

@@ -162,7 +162,7 @@ def test_stale_update_of_the_visited_operator_loses(domain):
     assert domain.kernel == kernels
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(
     mode=st.sampled_from(MODES),
     fates=st.lists(st.sampled_from(["ok", "ok", "lose", "twice", "late"]), max_size=60),

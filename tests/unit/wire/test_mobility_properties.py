@@ -3,7 +3,7 @@
 from dataclasses import replace
 from ipaddress import IPv6Address
 
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from agents.wire.errors import DecodeError
@@ -39,8 +39,6 @@ from agents.wire.mobility_options import (
     Timestamp,
     UnknownOption,
 )
-
-QUICK = settings(max_examples=150, deadline=None)
 
 addresses = st.integers(0, 2**128 - 1).map(IPv6Address)
 octet = st.integers(0, 255)
@@ -91,7 +89,6 @@ messages = st.one_of(
 )
 
 
-@QUICK
 @given(messages, addresses, addresses, st.sampled_from(DFlagProfile))
 def test_round_trip_of_whole_messages(message, source, destination, profile):
     octets = push_mobility(message, source, destination, profile=profile)
@@ -100,7 +97,6 @@ def test_round_trip_of_whole_messages(message, source, destination, profile):
     assert pull_mobility(octets, source, destination, profile=profile) == message
 
 
-@QUICK
 @given(option_lists)
 def test_send_order_is_a_stable_permutation_that_keeps_anchor_groups(given_options):
     ordered = in_send_order(given_options)
@@ -158,7 +154,6 @@ def has_both_d_positions(message):
     return False
 
 
-@QUICK
 @given(st.binary(max_size=80), st.booleans())
 @example(b"", True)
 @example(b"\x3b\x00\x05\x00\x00\x00\x00\x00", False)
@@ -166,7 +161,6 @@ def test_random_octets_are_a_message_or_a_decode_error(octets, verify):
     pull_or_refuse(octets, verify_checksum=verify)
 
 
-@QUICK
 @given(st.sampled_from((0, 5, 6, 7)), st.binary(min_size=5, max_size=77))
 def test_random_octets_behind_a_right_header(number, tail):
     tail = tail[: len(tail) - (len(tail) + 3) % 8]
@@ -177,7 +171,6 @@ def test_random_octets_behind_a_right_header(number, tail):
 mutations = st.lists(st.tuples(st.integers(0, 2**16), octet), min_size=1, max_size=4)
 
 
-@QUICK
 @given(messages, mutations, st.integers(0, 2**16), st.booleans())
 def test_mutated_messages_are_a_message_or_a_decode_error(message, changes, cut, verify):
     octets = bytearray(push_mobility(message, SOURCE, DESTINATION))
@@ -187,7 +180,6 @@ def test_mutated_messages_are_a_message_or_a_decode_error(message, changes, cut,
     pull_or_refuse(bytes(octets[: cut % (len(octets) + 1)]), verify_checksum=False)
 
 
-@QUICK
 @given(messages, st.integers(0, 2**16), st.integers(1, 255))
 def test_one_changed_octet_never_passes_the_checksum(message, position, difference):
     octets = bytearray(push_mobility(message, SOURCE, DESTINATION))

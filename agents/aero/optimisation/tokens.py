@@ -1,0 +1,100 @@
+"""Tokens that two Clients share through their Servers, and the AUTH options made with them (spec §6.5, §10)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from ipaddress import IPv6Address
+
+from agents.wire.nd import NdMessage
+from agents.wire.nd_auth import genuine, seal
+from agents.wire.nd_options import Auth, Token
+
+REPLACED = 10.0
+"""Seconds that a token still counts once its successor is known to both ends."""
+TOLERANCE = 30.0
+"""Seconds that the clocks of two Clients may differ."""
+UNITS = 65536
+"""Of a timestamp in a second."""
+KEPT = 8
+"""Tokens of one neighbor; the oldest is given up for a new one."""
+
+
+@dataclass(slots=True, eq=False)
+class _Held:
+    token: Token
+    expires: float
+    shared: bool
+    """The peer is known to hold it, too."""
+    sent: int = 0
+    """Last timestamp in an AUTH option of ours."""
+    received: int = 0
+
+
+class Tokens:
+    """The tokens shared with one neighbor, oldest first."""
+
+    def __init__(self) -> None:
+        self._held: list[_Held] = []
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+    def put(self, token: Token, expires: float, now: float, *, shared: bool) -> None:
+        """Take up a token; `shared` where the peer had it before us (a Redirect's, as opposed to a Predirect's)."""
+        known = next((each for each in self._held if each.token == token), None)
+        if known:
+            known.expires = max(known.expires, expires)
+            return
+        self._held = [each for each in self._held if each.token.key_id != token.key_id]
+        made = _Held(token, expires, False)
+        self._held.append(made)
+        if shared:
+            self._share(made, now)
+        del self._held[:-KEPT]
+
+    def keep(self, until: float) -> None:
+        """Tokens live as long as the pairs they came with: the one in use does not end before."""
+        used = self._used()
+        if used:
+            used.expires = max(used.expires, until)
+
+    def expire(self, now: float) -> None:
+        """Forget what is over."""
+        self._held = [each for each in self._held if each.expires > now]
+
+    def seal(self, message: NdMessage, source: IPv6Address, destination: IPv6Address, now: float) -> NdMessage:
+        """The message with an AUTH option, made with the newest token that the peer is known to hold."""
+        used = self._used()
+        if used is None:
+            return message
+        used.sent = max(used.sent + 1, int(now * UNITS))
+        return seal(message, source, destination, used.token.key_id, used.token.value, used.sent)
+
+    def accept(self, auth: Auth, octets: bytes, source: IPv6Address, destination: IPv6Address, now: float) -> bool:
+        """Whether a message is its peer's, and no replay: timestamps rise, and are not far from our clock."""
+        held = next((each for each in self._held if each.token.key_id == auth.key_id and each.expires > now), None)
+        if held is None or auth.timestamp <= held.received or abs(auth.timestamp / UNITS - now) > TOLERANCE:
+            return False
+        if not genuine(octets, source, destination, held.token.value):
+            return False
+        held.received = auth.timestamp
+        self._share(held, now)
+        return True
+
+    def _used(self) -> _Held | None:
+        shared = [each for each in self._held if each.shared]
+        held = shared or self._held
+        return held[-1] if held else None
+
+    def _share(self, held: _Held, now: float) -> None:
+        """Both ends have it: what came before it is replaced."""
+        if held.shared:
+            return
+        held.shared = True
+        for each in self._held[: self._held.index(held)]:
+            each.expires = min(each.expires, now + REPLACED)
+
+
+Sealing = Callable[[NdMessage, IPv6Address, IPv6Address, float], NdMessage]
+"""(message, inner source, inner destination, now) to the message as it is sent."""

@@ -1,0 +1,15 @@
+"""The home agent as a process."""
+
+from __future__ import annotations
+
+from agents.haaro.config import HaConfig
+from agents.haaro.ha.core import HaCore
+from agents.haaro.items import Routing
+from agents.haaro.node import Node
+from agents.kernel.routing import MAIN
+
+
+def run_ha(config: HaConfig) -> None:
+    """Serve until SIGTERM (KernelError, PlainError)."""
+    node = Node(HaCore(config), config.interface, config.control, table=MAIN)
+    node.run(lambda: node.kernel.install(Routing()))

@@ -1,0 +1,116 @@
+"""What the data plane and the kernel of a HAARO node must hold, as data, applied by difference.
+
+Each item has a `key`: two items with one key are two versions of one object.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network
+
+from agents.haaro.config import AccessLine, Encapsulation
+
+Key = tuple[str, str]
+EVERYTHING = IPv4Network("0.0.0.0/0")
+TUNNEL_PORT = 434
+
+
+@dataclass(frozen=True)
+class Tunnel:
+    """One tunnel: outer addresses, encapsulation, and whose packets may come out of it (spec TUN-1..TUN-6)."""
+
+    peer: IPv4Address
+    """Home address of the other end, or the home agent's address."""
+    local: IPv4Address
+    remote: IPv4Address
+    encapsulation: Encapsulation
+    port: int = TUNNEL_PORT
+    """Remote UDP port."""
+    sources: tuple[IPv4Network, ...] = ()
+    """Inner sources that may come out of it."""
+    realm: str = ""
+    """Where its inner addresses have their meaning, if prefixes overlap."""
+
+    @property
+    def name(self) -> str:
+        """One for each pair of outer addresses toward a peer."""
+        return f"{self.peer} {self.local}>{self.remote}"
+
+    @property
+    def key(self) -> Key:
+        """One of each name."""
+        return ("tunnel", self.name)
+
+
+@dataclass(frozen=True)
+class TunnelRoute:
+    """A prefix reached through a tunnel."""
+
+    prefix: IPv4Network
+    tunnel: str
+    """Name of the tunnel."""
+    realm: str = ""
+    exclusive: bool = False
+    """For packets of its realm only: another realm may have the same prefix."""
+
+    @property
+    def key(self) -> Key:
+        """One for each prefix in each realm."""
+        return ("route", f"{self.prefix} {self.realm}".strip())
+
+
+@dataclass(frozen=True)
+class HomeAddress:
+    """The router's home address, an address of the node itself (spec §13)."""
+
+    address: IPv4Address
+
+    @property
+    def key(self) -> Key:
+        """There is one."""
+        return ("home-address", str(self.address))
+
+
+@dataclass(frozen=True)
+class Line:
+    """Packets from a line's address leave by that line (spec MR-22)."""
+
+    line: AccessLine
+    table: int
+
+    @property
+    def key(self) -> Key:
+        """One for each interface."""
+        return ("line", self.line.interface)
+
+
+@dataclass(frozen=True)
+class Routing:
+    """The node forwards, and filters no reverse paths on these interfaces (spec 7.8)."""
+
+    interfaces: tuple[str, ...] = ()
+
+    @property
+    def key(self) -> Key:
+        """There is one."""
+        return ("routing", "")
+
+
+Item = Tunnel | TunnelRoute | HomeAddress | Line | Routing
+Plan = dict[Key, Item]
+
+INSTALL_ORDER: tuple[type[Item], ...] = (Routing, HomeAddress, Line, Tunnel, TunnelRoute)
+"""A route needs its tunnel; removal runs the other way."""
+
+
+def plan_of(*items: Item) -> Plan:
+    """The items by key; a later one of a key wins."""
+    return {item.key: item for item in items}
+
+
+def difference(old: Plan, new: Plan) -> tuple[list[Item], list[Item]]:
+    """What to install, in order, and what to remove, in order, to get from one plan to another."""
+    rank = {kind: i for i, kind in enumerate(INSTALL_ORDER)}
+    install = sorted((item for key, item in new.items() if old.get(key) != item), key=lambda item: rank[type(item)])
+    remove = sorted((item for key, item in old.items() if key not in new), key=lambda item: -rank[type(item)])
+    return install, remove

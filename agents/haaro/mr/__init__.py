@@ -1,0 +1,1 @@
+"""The mobile router, which is its peers' correspondent router as well."""

@@ -1,0 +1,110 @@
+"""What both roles are as a process: sockets, TUN interface, packet path and kernel around one core."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from ipaddress import IPv4Address
+from typing import Any
+
+from agents.core import Core
+from agents.haaro.interface import Kernel
+from agents.haaro.items import Item
+from agents.haaro.notices import Datagram, Echo, Install, Remove, Send, SendEcho, TrafficSeen
+from agents.haaro.plane import Ends, Plane
+from agents.haaro.underlay import Underlay
+from agents.kernel.netlink import KernelError
+from agents.kernel.tun import Tun
+from agents.plain import plain
+from agents.runtime import Shell, announce
+
+TUN_MTU = 1468
+"""1500 octets less the 32 of outer IP, UDP and tunnel header (spec TUN-3)."""
+BATCH = 64
+
+
+class Node:
+    """One HAARO node; a role adds its own inputs to `shell`."""
+
+    def __init__(self, core: Core, interface: str, control: str, *, table: int, ends: Ends | None = None) -> None:
+        """KernelError when something of the kernel is not to be had; nothing is left behind then."""
+        self._core = core
+        self._control = control
+        self.shell = Shell(core, self._perform)
+        self.kernel = Kernel(interface, table=table)
+        self.kernel.clear_leftovers()
+        self._underlay = Underlay()
+        try:
+            self._tun = Tun(interface, TUN_MTU)
+        except KernelError:
+            self._underlay.close()
+            raise
+        self.plane = Plane(self, ends)
+        for fd, read in self._underlay.readers(self.plane.from_udp, self.plane.from_ip):
+            self.shell.on_readable(fd, read)
+        self.shell.on_readable(self._tun.fileno(), self._read_tun)
+        self.shell.on_request("inspect", lambda _request: {"state": plain(self.inspect())})
+
+    def run(self, prepare: Callable[[], None]) -> None:
+        """Serve until SIGTERM, after `prepare`; then the node is as if we had never been there."""
+        try:
+            prepare()
+            self.shell.run(self._control, first=False)
+        finally:
+            self.kernel.close()
+            self._tun.close()
+            self._underlay.close()
+
+    def inspect(self) -> dict[str, Any]:
+        """The core's state and the packet path's counters."""
+        plane = {**self.plane.counters, "send_failures": self._underlay.send_failures}
+        return {**self._core.inspect(), "dataplane": plane}
+
+    # --- what the packet path wants
+
+    def send_udp(self, local: IPv4Address, remote: IPv4Address, port: int, data: bytes, tos: int) -> None:
+        """Send a datagram."""
+        self._underlay.send_udp(local, remote, port, data, tos)
+
+    def send_ip(self, local: IPv4Address, remote: IPv4Address, packet: bytes, tos: int) -> None:
+        """Send a packet in IP."""
+        self._underlay.send_ip(local, remote, packet, tos)
+
+    def deliver(self, packet: bytes) -> None:
+        """A packet came out of a tunnel."""
+        self._tun.write(packet)
+
+    def notice(self, notice: Datagram | Echo | TrafficSeen) -> None:
+        """News for the core."""
+        self.shell.feed(notice)
+
+    # --- what the core wants
+
+    def _perform(self, action: Any) -> None:
+        match action:
+            case Send():
+                self.plane.send(action)
+            case SendEcho():
+                self.plane.send_echo(action)
+            case Install():
+                for item in action.items:
+                    self.plane.install(item)
+                    self._change(self.kernel.install, item)
+            case Remove():
+                for item in action.items:
+                    self._change(self.kernel.remove, item)
+                    self.plane.remove(item)
+
+    def _change(self, change: Callable[[Item], None], item: Item) -> None:
+        """One after the other: what the kernel refuses must not keep the rest."""
+        try:
+            change(item)
+        except KernelError as error:
+            announce("kernel-refused", self.shell.clock.now(), item=" ".join(item.key).strip(), reason=str(error))
+
+    def _read_tun(self) -> None:
+        now = self.shell.clock.now()
+        for _packet in range(BATCH):
+            packet = self._tun.read()
+            if packet is None:
+                return
+            self.plane.from_kernel(packet, now)

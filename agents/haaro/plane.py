@@ -1,0 +1,276 @@
+"""The packet path of a HAARO node: which tunnel a packet takes, and which may come out of one (spec §5.5, HA-16).
+
+Without sockets of its own: a Sink sends, delivers and reports, in the shell to sockets and a TUN interface.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network
+from typing import Protocol
+
+from agents.haaro import inner
+from agents.haaro.config import Encapsulation
+from agents.haaro.inner import EchoMessage
+from agents.haaro.items import TUNNEL_PORT, Item, Tunnel, TunnelRoute
+from agents.haaro.notices import Datagram, Echo, Send, SendEcho, TrafficSeen
+from agents.wire.mip4 import TUNNEL_IP
+from agents.wire.mip4_codes import MessageType, NextHeader
+
+KEEPALIVE = 0x4841
+"""ICMP identifier of our keepalives."""
+_HEADER = len(TUNNEL_IP)
+TELL_AGAIN = 1.0
+"""Seconds after which the same destination is reported again."""
+TOLD = 4096
+"""Destinations remembered as reported."""
+
+
+class Sink(Protocol):
+    """Where packets and news go."""
+
+    def send_udp(self, local: IPv4Address, remote: IPv4Address, port: int, data: bytes, tos: int) -> None:
+        """Send a datagram from UDP 434 of one of our addresses."""
+
+    def send_ip(self, local: IPv4Address, remote: IPv4Address, packet: bytes, tos: int) -> None:
+        """Send a packet in IP (protocol 4)."""
+
+    def deliver(self, packet: bytes) -> None:
+        """Hand a packet that came out of a tunnel to the kernel."""
+
+    def notice(self, notice: Datagram | Echo | TrafficSeen) -> None:
+        """Tell the core."""
+
+
+@dataclass(frozen=True)
+class Ends:
+    """Who a router's own packets are: None and nothing for a home agent."""
+
+    home_address: IPv4Address | None = None
+    networks: tuple[IPv4Network, ...] = ()
+    home_agent: IPv4Address | None = None
+
+
+class Plane:
+    """Tunnels and the routes into them, of one node."""
+
+    def __init__(self, sink: Sink, ends: Ends | None = None) -> None:
+        self._sink = sink
+        self._ends = ends or Ends()
+        self.counters: Counter[str] = Counter()
+        self._tunnels: dict[str, Tunnel] = {}
+        self._by_outer: dict[tuple[str, IPv4Address, IPv4Address], list[Tunnel]] = {}
+        self._routes: dict[int, dict[int, dict[str, TunnelRoute]]] = {}
+        """Prefix length -> prefix bits -> realm -> route, longest first."""
+        self._known: dict[int, Mapping[str, TunnelRoute]] = {}
+        """Destinations looked up since the last change."""
+        self._told: dict[int, float] = {}
+
+    # --- what is to hold
+
+    def install(self, item: Item) -> None:
+        """Take a tunnel or a route into one; other items are the kernel's."""
+        if isinstance(item, Tunnel):
+            self.remove(item)
+            self._tunnels[item.name] = item
+            self._by_outer.setdefault((item.encapsulation, item.local, item.remote), []).append(item)
+        elif isinstance(item, TunnelRoute):
+            table = self._routes.setdefault(item.prefix.prefixlen, {})
+            table.setdefault(int(item.prefix.network_address), {})[item.realm] = item
+            self._routes = dict(sorted(self._routes.items(), reverse=True))
+        self._known.clear()
+
+    def remove(self, item: Item) -> None:
+        """Forget a tunnel or a route, whatever version of it is there."""
+        if isinstance(item, Tunnel):
+            present = self._tunnels.pop(item.name, None)
+            if present:
+                key = (present.encapsulation, present.local, present.remote)
+                self._by_outer[key].remove(present)
+                if not self._by_outer[key]:
+                    del self._by_outer[key]
+        elif isinstance(item, TunnelRoute):
+            table, bits = self._routes.get(item.prefix.prefixlen, {}), int(item.prefix.network_address)
+            table.get(bits, {}).pop(item.realm, None)
+            if not table.get(bits):
+                table.pop(bits, None)
+        self._known.clear()
+
+    @property
+    def tunnels(self) -> Sequence[Tunnel]:
+        """All tunnels."""
+        return tuple(self._tunnels.values())
+
+    def toward(self, destination: IPv4Address) -> Tunnel | None:
+        """The tunnel that packets to a destination take; of several realms the first."""
+        return next((self._tunnels.get(route.tunnel) for route in self._matching(destination).values()), None)
+
+    def _matching(self, destination: IPv4Address) -> Mapping[str, TunnelRoute]:
+        """The routes of the longest prefix, by realm."""
+        number = int(destination)
+        found = self._known.get(number)
+        if found is None:
+            if len(self._known) > TOLD:
+                self._known.clear()
+            self._known[number] = found = self._look_up(number)
+        return found
+
+    def _look_up(self, number: int) -> Mapping[str, TunnelRoute]:
+        for length, table in self._routes.items():
+            shift = 32 - length
+            routes = table.get(number >> shift << shift)
+            if routes:
+                return routes
+        return {}
+
+    # --- from the kernel
+
+    def from_kernel(self, packet: inner.Octets, now: float) -> None:
+        """A packet that the kernel routed into the tunnels."""
+        if not inner.is_ipv4(packet):
+            self.counters["not_ipv4"] += 1
+            return
+        tunnel = self.toward(inner.destination_of(packet))
+        if tunnel is None:
+            self.counters["no_tunnel"] += 1
+            return
+        ends = self._ends
+        if ends.home_address:
+            source = inner.source_of(packet)
+            if source != ends.home_address and not any(source in network for network in ends.networks):
+                self.counters["foreign_source"] += 1  # spec MR-23
+                return
+            if tunnel.peer == ends.home_agent:
+                self._report(source, inner.destination_of(packet), now)
+        self._enter(tunnel, bytes(packet), packet[1])
+
+    def _report(self, source: IPv4Address, destination: IPv4Address, now: float) -> None:
+        """A packet took the way over the home agent: not every one of them is news (spec MR-7)."""
+        number = int(destination)
+        if now - self._told.get(number, 0.0) < TELL_AGAIN:
+            return
+        if len(self._told) >= TOLD:
+            self._told.clear()
+        self._told[number] = now
+        self._sink.notice(TrafficSeen(source, destination))
+
+    def _enter(self, tunnel: Tunnel, packet: bytes, tos: int) -> None:
+        # spec TUN-12; but behind a NAT the same address stands for others too, whose CoTI must get through (NAT-6).
+        if tunnel.encapsulation == "ipip" and inner.source_of(packet) == tunnel.remote:
+            self.counters["loop"] += 1
+            return
+        self._encapsulate(tunnel.encapsulation, tunnel.local, tunnel.remote, tunnel.port, packet, tos)
+
+    def _encapsulate(
+        self, how: Encapsulation, local: IPv4Address, remote: IPv4Address, port: int, packet: bytes, tos: int = 0
+    ) -> None:
+        if how == "udp":
+            self._sink.send_udp(local, remote, port, TUNNEL_IP + packet, tos)
+        else:
+            self._sink.send_ip(local, remote, packet, tos)
+
+    # --- from the core
+
+    def send(self, action: Send) -> None:
+        """A message of the core: from the home address through the home agent's tunnel, else as it is (spec §1.5)."""
+        if action.source != self._ends.home_address:
+            self._sink.send_udp(action.source, action.destination, action.port, action.data, 0)
+            return
+        home = self.home
+        if home is None:
+            self.counters["no_home_tunnel"] += 1
+            return
+        packet = inner.push_udp(action.source, action.destination, (TUNNEL_PORT, action.port), action.data)
+        self._enter(home, packet, 0)
+
+    @property
+    def home(self) -> Tunnel | None:
+        """The tunnel to the home agent that is in use."""
+        route = self._routes.get(0, {}).get(0, {}).get("")
+        return self._tunnels.get(route.tunnel) if route else None
+
+    def send_echo(self, action: SendEcho) -> None:
+        """A keepalive, or the answer to one."""
+        if self._ends.home_address is None:
+            return
+        echo = EchoMessage(action.request, action.identifier, action.sequence, action.data)
+        packet = inner.push_echo(self._ends.home_address, action.destination, echo)
+        self._encapsulate(action.encapsulation, action.local, action.remote, action.port, packet)
+
+    # --- from the world
+
+    def from_udp(self, local: IPv4Address, source: IPv4Address, port: int, data: bytes) -> None:
+        """A datagram that came for UDP 434 (spec §1.6)."""
+        if data[:1] != bytes((MessageType.TUNNEL_DATA,)):
+            self._sink.notice(Datagram(data, source, port, local))
+        elif len(data) < _HEADER or data[1] != NextHeader.IP:
+            self.counters["next_header"] += 1
+        else:
+            self._leave("udp", local, source, port, data[_HEADER:])
+
+    def from_ip(self, local: IPv4Address, source: IPv4Address, packet: bytes) -> None:
+        """A packet that came in IP."""
+        self._leave("ipip", local, source, 0, packet)
+
+    def _leave(self, how: Encapsulation, local: IPv4Address, remote: IPv4Address, port: int, packet: bytes) -> None:
+        """A packet at the end of a tunnel: only what this tunnel may carry comes out (spec TUN-5, TUN-6)."""
+        if not inner.is_ipv4(packet):
+            self.counters["not_ipv4"] += 1
+            return
+        source, destination = inner.source_of(packet), inner.destination_of(packet)
+        tunnels = self._by_outer.get((how, local, remote), ())
+        tunnel = next((each for each in tunnels if each.port == port or how == "ipip"), None)
+        own = destination == self._ends.home_address
+        if own and (echo := inner.pull_echo(packet)) and (echo.request or echo.identifier == KEEPALIVE):
+            # Its outer source may be new: the core knows whom it expects from where (spec CR-15, NAT-5).
+            known = tunnel is not None and tunnel.peer != self._ends.home_agent
+            if not echo.request or tunnel is None or known:
+                self._sink.notice(
+                    Echo(echo.request, source, echo.identifier, echo.sequence, echo.data, local, remote, port, how)
+                )
+                return
+        if tunnel is None:
+            self.counters["unknown_outer"] += 1
+        elif not any(source in network for network in tunnel.sources):
+            self.counters["foreign_inner_source"] += 1
+        elif own and (datagram := inner.pull_udp(packet)) and datagram.destination_port == TUNNEL_PORT:
+            self._signalling(tunnel, source, destination, datagram)
+        elif not self._accepts(destination):
+            self.counters["foreign_inner_destination"] += 1
+        else:
+            routes = self._matching(destination)
+            if any(route.exclusive for route in routes.values()):
+                self._stay_in_realm(tunnel.realm, routes, packet)
+            else:
+                self._sink.deliver(packet)
+
+    def _stay_in_realm(self, realm: str, routes: Mapping[str, TunnelRoute], packet: bytes) -> None:
+        """An address that several realms have means that of the sender's, which the kernel cannot know (spec HA-20)."""
+        route = routes.get(realm)
+        tunnel = self._tunnels.get(route.tunnel) if route else None
+        if tunnel is None:
+            self.counters["other_realm"] += 1
+        elif (older := inner.aged(packet)) is None:
+            self.counters["too_old"] += 1
+        else:
+            self._enter(tunnel, older, packet[1])
+
+    def _accepts(self, destination: IPv4Address) -> bool:
+        """A router takes what is for its own networks, and never leads from tunnel to tunnel (spec TUN-6)."""
+        ends = self._ends
+        if ends.home_address is None or destination == ends.home_address:
+            return True
+        return any(destination in network for network in ends.networks)
+
+    def _signalling(
+        self, tunnel: Tunnel, source: IPv4Address, destination: IPv4Address, datagram: inner.UdpDatagram
+    ) -> None:
+        """Messages to the home address come through the home agent only (spec TUN-14)."""
+        if tunnel.peer != self._ends.home_agent:
+            self.counters["signalling_in_peer_tunnel"] += 1
+        elif datagram.data[:1] == bytes((MessageType.TUNNEL_DATA,)):
+            self.counters["tunnel_in_tunnel"] += 1
+        else:
+            self._sink.notice(Datagram(datagram.data, source, datagram.source_port, destination))

@@ -1,0 +1,130 @@
+"""The realm dictionary of one prefix advertisement, both ends (spec §8.2; RFC 6521 §4.2).
+
+Realms are text whose labels are separated by dots; octets that are no UTF-8 survive as surrogates. Strings compare
+octet by octet.
+"""
+
+from __future__ import annotations
+
+from agents.wire.errors import DecodeError
+
+SLOTS = 128
+LABEL_OCTETS = 127
+REALM_OCTETS = 253
+"""No network access identifier is longer (RFC 7542 §2.2); the bound keeps an octet from standing for a megabyte."""
+INDEX = 0x80
+END = b"\0"
+
+
+class RealmDictionary:
+    """128 strings in the order they were met, the 129th over the first."""
+
+    def __init__(self) -> None:
+        self._strings: list[bytes | None] = [None] * SLOTS
+        self._slots: dict[bytes, int] = {}
+        self._next = 0
+
+    def add(self, string: bytes) -> None:
+        """Put a string into the next slot."""
+        slot = self._next
+        self._next = (slot + 1) % SLOTS
+        old = self._strings[slot]
+        if old is not None and self._slots.get(old) == slot:
+            del self._slots[old]
+        self._strings[slot] = string
+        self._slots[string] = slot
+
+    def add_suffixes(self, run: list[bytes]) -> None:
+        """Add every suffix of two or more labels, longest first."""
+        for start in range(len(run) - 1):
+            self.add(b".".join(run[start:]))
+
+    def slot(self, string: bytes) -> int | None:
+        """Where the string stands."""
+        return self._slots.get(string)
+
+    def string(self, slot: int) -> bytes | None:
+        """What stands in a slot."""
+        return self._strings[slot]
+
+
+class RealmEncoder:
+    """A sender's dictionary; without `compress` it writes every label out."""
+
+    def __init__(self, compress: bool = True) -> None:
+        self._compress = compress
+        self._dictionary = RealmDictionary()
+
+    def encode(self, realm: str) -> bytes:
+        """Octets of a realm with its end mark; ValueError for an empty or too long label or realm."""
+        if not realm:
+            return END
+        labels = _labels(realm)
+        if not self._compress:
+            return b"".join([bytes((len(label),)) + label for label in labels]) + END
+        made: list[bytes] = []
+        run: list[bytes] = []
+        at = 0
+        while at < len(labels):
+            slot, taken = self._longest(labels, at)
+            if slot is not None:
+                made.append(bytes((INDEX | slot,)))
+                run.clear()
+            else:
+                made.append(bytes((len(labels[at]),)) + labels[at])
+                self._dictionary.add(labels[at])
+                run.append(labels[at])
+            at += taken
+        self._dictionary.add_suffixes(run)
+        return b"".join(made) + END
+
+    def _longest(self, labels: list[bytes], start: int) -> tuple[int | None, int]:
+        """Slot of the longest known string at the front of the rest, and its number of labels."""
+        for end in range(len(labels), start, -1):
+            slot = self._dictionary.slot(b".".join(labels[start:end]))
+            if slot is not None:
+                return slot, end - start
+        return None, 1
+
+
+class RealmDecoder:
+    """A receiver's dictionary: that of the sender, whether the sender compresses or not."""
+
+    def __init__(self) -> None:
+        self._dictionary = RealmDictionary()
+
+    def decode(self, data: bytes, start: int) -> tuple[str, int]:
+        """The realm at `start` and where it ends; DecodeError if it has no end or names an empty slot."""
+        parts: list[bytes] = []
+        run: list[bytes] = []
+        size = -1
+        at = start
+        while at < len(data) and data[at]:
+            octet = data[at]
+            if octet & INDEX:
+                part = self._dictionary.string(octet & ~INDEX)
+                if part is None:
+                    raise DecodeError(f"realm names slot {octet & ~INDEX}, which is empty", at)
+                run.clear()
+                at += 1
+            else:
+                part = data[at + 1 : at + 1 + octet]
+                self._dictionary.add(part)
+                run.append(part)
+                at += 1 + octet
+            parts.append(part)
+            size += 1 + len(part)
+            if size > REALM_OCTETS:
+                raise DecodeError(f"realm of more than {REALM_OCTETS} octets", start)
+        if at >= len(data):
+            raise DecodeError("realm without its end mark", start)
+        self._dictionary.add_suffixes(run)
+        return b".".join(parts).decode("utf-8", "surrogateescape"), at + 1
+
+
+def _labels(realm: str) -> list[bytes]:
+    octets = realm.encode("utf-8", "surrogateescape")
+    labels = octets.split(b".")
+    if len(octets) > REALM_OCTETS or not all(1 <= len(label) <= LABEL_OCTETS for label in labels):
+        raise ValueError(f"{realm!r} is no realm of labels of 1-{LABEL_OCTETS} octets, {REALM_OCTETS} in all")
+    return labels

@@ -1,0 +1,155 @@
+"""Check "aero-move": a Client gets another underlay address while others send to it directly.
+
+Sources: spec AERO §6.8, §6.9, MOB-1 to MOB-4, MOB-6, MOB-14.
+"""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+from itertools import pairwise
+
+from captures.aero.exchanges import RENEW, REPLY, SOLICIT
+from captures.aero.link import AeroLink, Client
+from captures.aero.records import ADVERTISEMENT, Frame
+from captures.checks.base import Result, Tally, check, milliseconds
+from captures.ip import Address
+from captures.run import Run
+
+MOST = 3
+"""MAX_NEIGHBOR_ADVERTISEMENT."""
+APART = 0.9
+IN_FLIGHT = 0.05
+
+
+@check("aero-move")
+def aero_move(run: Run, client: str, peer: str, new: str, heard: bool, bound_ms: float) -> list[Result]:
+    """Judge one move; `new`: the underlay address after it, `heard`: whether the peer gets the announcements."""
+    link = run.aero
+    assert link
+    moments = [event["t"] for event in link.said(client, "moving")]
+    begin = moments[0] if moments else None
+    mover, other = link.clients[client], link.clients[peer]
+    address = ip_address(new)
+    return [
+        _renewed(link, mover, address, begin, bound_ms),
+        _believed(link, mover, address, begin),
+        _announced(link, mover, other, address, begin, heard, bound_ms),
+        _followed(link, mover, other, address, begin, heard, bound_ms),
+    ]
+
+
+def _renewed(link: AeroLink, mover: Client, new: Address, begin: float | None, bound_ms: float) -> Result:
+    tally = Tally(
+        f"aero-move.{mover.name}.renew",
+        "MOB-1, MOB-6",
+        f"{mover.name} tells its Server at once, and keeps what it has",
+        f"a Renew from the new address at most {bound_ms:g} ms after the move, and no Solicit",
+    )
+    if begin is None:
+        return tally.result(nothing="nobody moved")
+    sent = [one for one in link.sent(mover) if one.dhcp and one.time >= begin]
+    renews = [one for one in sent if one.dhcp and one.dhcp.type == RENEW and one.outer.source == new]
+    if not renews:
+        tally.wrong("no Renew from the new address", *sent[:2])
+        return tally.result()
+    tally.see(renews[0])
+    took = renews[0].time - begin
+    tally.demand(took * 1000 <= bound_ms, f"after {milliseconds(took)}", renews[0])
+    solicits = [one for one in sent if one.dhcp and one.dhcp.type == SOLICIT]
+    tally.demand(not solicits, "it solicits anew", *solicits)
+    return tally.result(f"{milliseconds(took)} after the move began")
+
+
+def _believed(link: AeroLink, mover: Client, new: Address, begin: float | None) -> Result:
+    tally = Tally(
+        f"aero-move.{mover.name}.server",
+        "MOB-2, SRV-3",
+        "The Server believes the Renew, and nothing before it",
+        "packets to the old address up to the Reply, to the new one from then on",
+    )
+    for server in link.servers.values() if begin is not None else ():
+        sent = [
+            one for one in link.sent(server) if one.time >= (begin or 0) and one.outer.destination in mover.underlay
+        ]
+        replies = [one for one in sent if one.dhcp and one.dhcp.type == REPLY and one.outer.destination == new]
+        if not replies:
+            tally.demand(not sent, "no Reply to the new address", *sent[:2])
+            continue
+        tally.see(*replies[:1])
+        told = [one for one in sent if one.discovery and one.discovery.type == ADVERTISEMENT]
+        early = [one for one in sent if one.outer.destination == new and one.time < replies[0].time and one not in told]
+        tally.demand(not early, "to the new address before", *early)
+        late = [one for one in sent if one.outer.destination != new and one.time > replies[0].time]
+        tally.demand(not late, "to the old address after", *late)
+    return tally.result()
+
+
+def _announcements(frames: list[Frame], new: Address) -> list[Frame]:
+    """Unsolicited advertisements from the new address."""
+    found = [one for one in frames if one.discovery and one.discovery.type == ADVERTISEMENT and one.outer.source == new]
+    return [one for one in found if one.discovery and not one.discovery.solicited and one.discovery.override]
+
+
+def _announced(
+    link: AeroLink, mover: Client, peer: Client, new: Address, begin: float | None, heard: bool, bound_ms: float
+) -> Result:
+    wanted = "one" if heard else f"{MOST}, a second apart,"
+    tally = Tally(
+        f"aero-move.{mover.name}.announcement",
+        "MOB-3" if heard else "MOB-3, MOB-14",
+        f"{mover.name} tells {peer.name} directly",
+        f"{wanted} unsolicited and proved, O set, S clear, with the new address",
+    )
+    if begin is None:
+        return tally.result(nothing="nobody moved")
+    found = [one for one in _announcements(link.sent(mover), new) if one.outer.destination in peer.underlay]
+    tally.see(*found)
+    tally.demand(1 <= len(found) <= MOST, f"{len(found)} announcements", *found[MOST:])
+    tally.demand(heard or len(found) == MOST, f"{len(found)} announcements though nobody answered", *found)
+    for one in found:
+        assert one.discovery
+        told = [(each.ip, each.port) for each in one.discovery.lladdrs]
+        tally.demand(one.discovery.auth is not None, "without AUTH", one)
+        tally.demand(told == [(new, 8060)], f"tells {told}", one)
+    for earlier, later in pairwise(found):
+        tally.demand(later.time - earlier.time >= APART, "too soon again", later)
+    if found:
+        took = found[0].time - begin
+        tally.demand(took * 1000 <= bound_ms, f"after {milliseconds(took)}", found[0])
+    return tally.result(f"{len(found)} announcements")
+
+
+def _followed(
+    link: AeroLink, mover: Client, peer: Client, new: Address, begin: float | None, heard: bool, bound_ms: float
+) -> Result:
+    when = f"at most {bound_ms:g} ms after the announcement" if heard else "after its Server was asked again"
+    tally = Tally(
+        f"aero-move.{peer.name}.follows",
+        "MOB-4" if heard else "MOB-14",
+        f"{peer.name} sends to where {mover.name} is now",
+        f"direct data to the new address {when}, and none to the old one afterwards",
+    )
+    if begin is None:
+        return tally.result(nothing="nobody moved")
+    data = [
+        one for one in link.sent(peer) if one.echo and one.outer.destination in mover.underlay and one.time >= begin
+    ]
+    there = [one for one in data if one.outer.destination == new]
+    told = [one for one in _announcements(link.received(peer), new) if one.time >= begin]
+    if not there:
+        tally.wrong("no direct data to the new address", *data[:2])
+        return tally.result()
+    tally.see(there[0])
+    late = [one for one in data if one.outer.destination != new and one.time > there[0].time + IN_FLIGHT]
+    tally.demand(not late, "to the old address again", *late)
+    if not heard:
+        tally.demand(not told, "an announcement arrived", *told)
+        return tally.result(f"{milliseconds(there[0].time - begin)} after the move")
+    if not told:
+        tally.wrong("no announcement arrived")
+        return tally.result()
+    took = there[0].time - told[0].time
+    tally.demand(took * 1000 <= bound_ms, f"after {milliseconds(took)}", there[0])
+    asked = [one for one in link.sent(peer) if one.discovery and one.outer.destination == new]
+    tally.demand(bool(asked), "the new address was not confirmed")
+    return tally.result(f"{milliseconds(took)} after the announcement")

@@ -1,0 +1,142 @@
+"""Check "haaro-paths": what the script's echo requests went through, from end to end, and when the way changed.
+
+Sources: RFC 6521 §3.4, §6.5; spec HAARO MR-7, MR-15, HA-16, CR-14, §11 S2-S5.
+"""
+
+from __future__ import annotations
+
+from captures.aero.link import Ping
+from captures.checks.base import Result, Tally, check, milliseconds, plural
+from captures.haaro.operator import Operator
+from captures.haaro.records import Frame
+from captures.run import Run
+
+WAYS = ("direct", "ha", "mixed")
+WORDS = {"request": "requests", "reply": "replies"}
+REQUIREMENTS = {"direct": ("MR-16", "CR-14"), "ha": ("HA-16",), "mixed": ("MR-7", "HA-16")}
+
+
+@check("haaro-paths")
+def haaro_paths(
+    run: Run,
+    max_lost: dict[str, int] | None = None,
+    switch_ms: dict[str, float] | None = None,
+    scenarios: dict[str, str] | None = None,
+) -> list[Result]:
+    """Judge every series by its `via`: "direct", "ha", or "mixed": through the home agent first, then directly.
+
+    `max_lost`: name -> how many may be missing; `switch_ms`: name of a mixed one -> the longest that its first packet
+    may be ahead of the first direct one, both ways; `scenarios`: name -> what of the sheet it shows.
+    """
+    operator = run.haaro
+    assert operator
+    shown = scenarios or {}
+    results = [
+        _series(operator, ping, (max_lost or {}).get(ping.name, 0), shown.get(ping.name)) for ping in operator.pings
+    ]
+    for name, bound in (switch_ms or {}).items():
+        results.append(_switch(operator, name, bound))
+    return [*results, _volume(operator)]
+
+
+def of(frames: list[Frame], ping: Ping, kind: str | None = None) -> list[Frame]:
+    """Packets of a series among frames."""
+    return [one for one in frames if one.echo and one.echo[1] == ping.identifier and kind in (None, one.echo[0])]
+
+
+def _series(operator: Operator, ping: Ping, lost: int, scenario: str | None) -> Result:
+    wanted = {
+        "direct": "between the routers' care-of addresses, none through the home agent",
+        "ha": "all through the home agent",
+        "mixed": "first through the home agent, then directly",
+    }.get(ping.via, "any way")
+    if ping.expect == "none":
+        wanted = "no reply comes back"
+    tally = Tally(
+        f"haaro-paths.{ping.name}",
+        ", ".join([*REQUIREMENTS.get(ping.via, ("HA-16",)), *([scenario] if scenario else [])]),
+        f"{ping.node} pings {ping.peer} ({ping.destination}): {ping.via or 'any way'}",
+        f"{ping.count} requests and replies{f', all but {lost}' if lost else ''}; {wanted}",
+    )
+    sent = of(operator.frames(ping.node, "eth0"), ping, "request")
+    back = of(operator.frames(ping.node, "eth0"), ping, "reply")
+    tally.see(*sent, *back)
+    if not sent:
+        return tally.result(nothing="its requests are in no capture")
+    if ping.expect == "none":
+        tally.demand(not back, f"{plural(len(back), 'reply')} came back", *back)
+        return tally.result("no reply")
+    missing = ping.count - len({one.echo[2] for one in back if one.echo})
+    tally.demand(missing <= lost, f"{missing} of {ping.count} are missing")
+    at_home = [one for one in of(operator.at_home, ping) if one.outer.destination == operator.home_agent]
+    straight = directly(operator, ping)
+    if ping.via == "direct":
+        tally.demand(not at_home, f"{plural(len(at_home), 'packet')} through the home agent", *at_home[:1])
+        tally.demand(bool(straight), "none went directly")
+    elif ping.via == "ha":
+        tally.demand(not straight, f"{plural(len(straight), 'packet')} went directly", *straight[:1])
+        tally.demand(bool(at_home), "none came by the home agent")
+    elif ping.via == "mixed":
+        tally.demand(bool(at_home), "none came by the home agent")
+        tally.demand(bool(straight), "none went directly")
+        requests = [one for one in at_home if one.echo and one.echo[0] == "request"]
+        late = [one for one in requests if straight and one.time > straight[-1].time]
+        tally.demand(not late, "back through the home agent at the end", *late[:1])
+    octets = sum(one.outer.size for one in at_home)
+    return tally.result(
+        f"{ping.count - missing} of {ping.count} answered; {plural(len(at_home), 'packet')} ({octets} octets) through "
+        f"the home agent, {len(straight)} directly"
+    )
+
+
+def directly(operator: Operator, ping: Ping) -> list[Frame]:
+    """Packets of a series between care-of addresses, where they were sent."""
+    found = []
+    for router in operator.routers.values():
+        for frame in of(operator.sent(router), ping):
+            if operator.owner(frame.outer.destination):
+                found.append(frame)
+    return sorted(found, key=lambda one: one.time)
+
+
+def _switch(operator: Operator, name: str, bound: float) -> Result:
+    tally = Tally(
+        f"haaro-paths.switch-{name}",
+        "MR-7, MR-15, CR-14",
+        f"{name}: from the first packet to the first direct one, each way",
+        f"within {bound:g} ms",
+    )
+    ping = next((one for one in operator.pings if one.name == name), None)
+    if ping is None:
+        return tally.result(nothing="no such series")
+    texts = []
+    begin = of(operator.frames(ping.node, "eth0"), ping, "request")
+    for kind in ("request", "reply"):
+        straight = [one for one in directly(operator, ping) if one.echo and one.echo[0] == kind]
+        if not straight or not begin:
+            tally.wrong(f"no {kind} went directly")
+            continue
+        took = straight[0].time - begin[0].time
+        tally.see(begin[0], straight[0])
+        tally.demand(took * 1000 <= bound, f"{WORDS[kind]} after {milliseconds(took)}", straight[0])
+        texts.append(f"{WORDS[kind]} after {milliseconds(took)}")
+    return tally.result(", ".join(texts))
+
+
+def _volume(operator: Operator) -> Result:
+    tally = Tally(
+        "haaro-paths.volume",
+        "HA-16",
+        "Once routes are direct, the home agent carries signalling only",
+        "no packet of a series that goes directly at the home agent's interface; octets by way",
+    )
+    totals = dict.fromkeys(WAYS, 0)
+    for ping in operator.pings:
+        seen = of(operator.at_home, ping)
+        tally.see(*of(operator.frames(ping.node, "eth0"), ping)[:1])
+        if ping.via in totals:
+            totals[ping.via] += sum(one.outer.size for one in seen)
+        if ping.via == "direct":
+            tally.demand(not seen, f"{ping.name}: {plural(len(seen), 'packet')}", *seen[:1])
+    texts = [f"{name}: {octets} octets" for name, octets in totals.items()]
+    return tally.result("at the home agent, of series " + ", ".join(texts), "no series of pings")

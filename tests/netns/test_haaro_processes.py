@@ -1,0 +1,134 @@
+"""Real home agent and routers: register, find the direct path, change lines, leave, and leave nothing behind."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+from haaro_net import HA, HOMES, HOSTS, OUTSIDE, Running, Sites, kernel, line
+
+from testbed.waiting import wait_until
+
+ROUTER = {"name": "a", "home_address": HOMES["a"]}
+pytestmark = pytest.mark.netns
+
+
+@pytest.fixture
+def sites(network, tmp_path):
+    made = Running(network(Sites()), tmp_path)
+    yield made
+    made.stop()
+
+
+def optimised(running):
+    def both():
+        running.ping("a", "b")
+        return all("dev haaro0" in running.routes(one) and "10.10." in running.routes(one) for one in "ab")
+
+    wait_until("direct routes at both ends", both, timeout=15)
+
+
+@pytest.mark.requirement(
+    "SC-S1", "SC-S2", "SC-S11", "HA-16", "MR-16", "MR-22", "CR-13", "TUN-3", "TUN-8", "TUN-13", "HOV-8"
+)
+@pytest.mark.parametrize("udp", [False, True], ids=["ip-in-ip", "udp"])
+def test_register_optimise_and_leave(sites, udp):
+    before = {name: kernel(sites.net[name]) for name in ("ha", "a", "b")}
+    sites.start_ha()
+    for site in "ab":
+        sites.start_mr(site, force_udp=udp)
+        wait_until("the registration", lambda site=site: sites.state(site)["registered"])
+    assert sites.state("a")["udp"] is udp
+    assert sites.ping("a", "b") == 1, "over the home agent, from the first packet on"
+    optimised(sites)
+    wait_until("signalling to come to rest", lambda: all(_settled(sites, one) for one in "ab"))
+    carried = sites.forwarded()
+    assert sites.ping("a", "b", "-c20", "-i0.02") == 20
+    assert sites.ping("b", "a", "-c3", "-i0.02", "-s", "3000") == 3
+    assert sites.forwarded() - carried < 20 * 84, "no ping went over the home agent"
+    assert sites.state("a")["dataplane"]["send_failures"] == 0
+    big = sites.net["na"].run(["ping", "-c1", "-W2", "-n", "-Mdo", "-s", "1460", HOSTS["b"]])
+    assert "mtu = 1468" in big.out + big.err, "fits only in fragments, which it forbids"
+    assert sites.net["a"].sysctl("net.ipv4.conf.isp1.rp_filter") == "0"
+    assert sites.agents["b"].stop() == 0
+    wait_until("B to be forgotten", lambda: HOMES["b"] not in sites.state("ha")["bindings"])
+    assert "10.10.2.0" not in sites.routes("a")
+    assert sites.agents["a"].stop() == 0
+    assert sites.agents["ha"].stop() == 0
+    assert {name: kernel(sites.net[name]) for name in before} == before
+
+
+def _settled(sites, one):
+    peers = sites.state(one)["correspondents"]
+    return all(peer["registered_here"] and peer["registered_there"] for peer in peers)
+
+
+@pytest.mark.requirement("SC-S9", "SC-S19", "HOV-1")
+def test_another_line_without_a_loss(sites):
+    sites.start_ha()
+    for site in "ab":
+        sites.start_mr(site)
+        wait_until("the registration", lambda site=site: sites.state(site)["registered"])
+    optimised(sites)
+    pings = sites.net["nb"].popen(["ping", "-n", "-c150", "-i0.02", HOSTS["a"]])
+    sites.agents["a"].request({"request": "move", "interface": "isp2"})
+    out, _err = pings.communicate(timeout=30)
+    assert b"150 received" in out, out[-200:]
+    assert sites.state("a")["careof"] == line("a", 2)[0]
+    (peer,) = sites.state("b")["correspondents"]
+    assert peer["tunnel"].split()[1] == f"{line('a', 2)[0]}:434"
+
+
+@pytest.mark.requirement("SC-S10", "SC-S19", "HOV-2")
+def test_a_line_is_cut(sites):
+    sites.start_ha()
+    for site in "ab":
+        sites.start_mr(site)
+        wait_until("the registration", lambda site=site: sites.state(site)["registered"])
+    optimised(sites)
+    sites.net["core"].run(["ip", "link", "set", "toa1", "down"], check=True)
+    wait_until("the other line", lambda: sites.state("a")["careof"] == line("a", 2)[0])
+    moved = f"{line('a', 2)[0]}:434 up"
+    wait_until("the direct path", lambda: (sites.state("b")["correspondents"][0]["tunnel"] or "").endswith(moved))
+    assert sites.ping("a", "b", "-c5", "-i0.05") == 5
+
+
+@pytest.mark.requirement("SC-S12", "SC-S13", "NAT-3", "NAT-5", "CR-15")
+@pytest.mark.parametrize("kind", ["cone", "symmetric"])
+def test_behind_a_nat(network, tmp_path, kind):
+    sites = Running(network(Sites(nat=kind)), tmp_path)
+    try:
+        sites.start_ha()
+        for site in "ab":
+            sites.start_mr(site, lines=1)
+            wait_until("the registration", lambda site=site: sites.state(site)["registered"])
+        assert sites.state("a")["udp"] is True
+        wait_until("the router to know", lambda: sites.state("a")["outbound_only"])
+        optimised(sites)
+        (peer,) = sites.state("b")["correspondents"]
+        assert peer["tunnel"].split()[1].startswith(OUTSIDE)
+        assert sites.ping("b", "a", "-c5", "-i0.05") == 5
+    finally:
+        sites.stop()
+
+
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        ({"role": "fa"}, "configuration.role: 'fa' is not one of ha, mr"),
+        ({"role": "ha", "name": "ha", "address": HA, "control": "c"}, "missing key 'routers'"),
+        (
+            {"role": "ha", "name": "h", "address": HA, "control": "c", "routers": [{**ROUTER, "key": "zz"}]},
+            "secret and not shown",
+        ),
+    ],
+)
+def test_a_bad_configuration_is_one_line(config, words):
+    argv = [sys.executable, "-m", "agents.haaro"]
+    done = subprocess.run(argv, input=json.dumps(config), capture_output=True, text=True, timeout=30)
+    assert done.returncode == 2
+    assert done.stderr.startswith("haaro: ")
+    assert words in done.stderr
+    assert done.stderr.count("\n") == 1

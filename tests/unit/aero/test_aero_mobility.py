@@ -1,0 +1,330 @@
+"""Mobility of cores in virtual time: new link-layer addresses, new Servers, lost messages (spec MOB-*)."""
+
+from __future__ import annotations
+
+import random
+from ipaddress import IPv6Address, ip_network
+
+import pytest
+from aero_domain import START, Link, Nat, with_relay
+from test_aero_optimisation import ONE, TWO, back, both_ways, forth, hops, of, two_clients
+
+from agents.aero.config import OptimisationConfig
+from agents.aero.notices import ChangeServer
+from agents.wire.dhcpv6 import MessageType
+from agents.wire.nd import NdType
+
+FIRST, SECOND = ip_network("2001:db8:1000:2000::/56"), ip_network("2001:db8:1000:2100::/56")
+RATE, RTT = 50.0, 0.02
+"""Packets a second; of one underlay hop, seconds."""
+
+
+def icmp_type(packet: bytes) -> int:
+    return packet[40] if packet[6] == 58 else 0
+
+
+def dhcp_type(packet: bytes) -> int:
+    return packet[48] if packet[6] == 17 and packet[42:44] == b"\x02\x23" else 0
+
+
+def is_announcement(packet: bytes) -> bool:
+    """An unsolicited advertisement: S clear, O set."""
+    return icmp_type(packet) == NdType.NEIGHBOR_ADVERTISEMENT and packet[44] & 0x60 == 0x20
+
+
+def flowing(*, both: bool = True, **options):
+    link, home, first, second = two_clients(**options)
+    (both_ways(link, first, second, 2, RATE) if both else link.flow(first, forth, seconds=2))
+    return link, home, first, second
+
+
+@pytest.mark.requirement("MOB-1", "MOB-2", "MOB-12", "MOB-6")
+def test_a_move_without_optimisation_costs_one_renew():
+    off = {"optimisation": OptimisationConfig(originate=False)}
+    link, home, first, second = two_clients(server=off)
+    both_ways(link, first, second, 1, RATE)
+    prefix, address = list(first.core.prefixes), first.core.address
+    before = len(second.delivered), len(first.delivered)
+    first.sent.clear()
+    link.move(first, "198.51.100.77")
+    assert dhcp_type(first.sent[0].packet) == MessageType.RENEW
+    sent = both_ways(link, first, second, 3, RATE)
+    lost = [sent - (len(n.delivered) - was) for n, was in zip((second, first), before, strict=True)]
+    assert max(lost) <= RATE * (1.5 * 2 * RTT + 0.1)
+    entry = home.core.cache.get(first.core.address)
+    assert [str(path.lladdr.ip) for path in entry.paths] == ["198.51.100.77"]
+    assert (list(first.core.prefixes), first.core.address) == (prefix, address)
+
+
+@pytest.mark.requirement("MOB-3", "MOB-4", "MOB-12")
+@pytest.mark.parametrize("mover", ["source", "target"])
+def test_a_move_in_a_direct_flow(mover):
+    link, home, first, second = flowing(both=False)
+    moving, staying = (first, second) if mover == "source" else (second, first)
+    through, before = home.forwarded, len(second.delivered)
+    link.move(moving, "198.51.100.77")
+    sent = link.flow(first, forth, seconds=5)
+    lost = sent - (len(second.delivered) - before)
+    assert lost <= RATE * (0.5 * RTT + 0.1)
+    assert home.forwarded == through
+    (peer,) = of(staying)
+    assert [str(path.lladdr.ip) for path in peer.paths] == ["198.51.100.77"]
+    announcements = [a for a in moving.sent if is_announcement(a.packet)]
+    assert len(announcements) == 1  # answered by the confirmation at once
+    assert hops(second.delivered[-1][1]) == 64
+
+
+@pytest.mark.requirement("MOB-14", "MOB-3")
+def test_a_lost_announcement_is_repeated():
+    link, home, first, second = flowing(both=False)
+    through = home.forwarded
+    lost = []
+
+    def lose_two(_sender, _receiver, packet: bytes) -> bool:
+        return is_announcement(packet) and len(lost) < 2 and not lost.append(1)
+
+    link.lose = lose_two
+    died = link.now
+    link.passes = lambda a, b, _lladdr: not (b is first and a is not home)  # its confirmations do not find it
+    link.move(second, "198.51.100.77")
+    link.flow(first, forth, seconds=1)
+    link.passes = lambda *_any: True
+    link.flow(first, forth, seconds=4)
+    again = next(t for t, _packet in second.delivered if t > died + RTT)
+    assert again - died <= 2.2
+    assert home.forwarded == through
+
+
+@pytest.mark.requirement("MOB-14", "RO-16", "RO-2")
+@pytest.mark.parametrize("mover", ["source", "target"])
+def test_without_announcements_the_server_helps_within_eight_seconds(mover):
+    link, home, first, second = flowing(both=False)
+    moving = first if mover == "source" else second
+    peer = second if mover == "source" else first
+    link.lose = lambda a, b, packet: {a, b} == {first, second} and bool(icmp_type(packet)) and link.now < died + 7
+    died = link.now
+    link.move(moving, "198.51.100.77")
+    link.flow(first, forth, seconds=20)
+    again = next(t for t, _packet in second.delivered if t > died + RTT)
+    assert again - died <= 8.1
+    assert hops(second.delivered[-1][1]) == 64  # optimised anew
+    assert [str(path.lladdr.ip) for path in of(peer)[0].paths][-1] == "198.51.100.77" or mover == "source"
+    assert home.forwarded > 0
+
+
+@pytest.mark.requirement("MOB-1", "MOB-14")
+def test_a_lost_renew_is_repeated_soon():
+    link, home, first, _second = two_clients(server={"optimisation": OptimisationConfig(originate=False)})
+    lost = []
+    link.lose = lambda a, _b, packet: a is first and dhcp_type(packet) == 5 and len(lost) < 1 and not lost.append(1)
+    moved = link.now
+    link.move(first, "198.51.100.77")
+    link.run(link.now - START + 1.3)
+    assert lost
+    assert str(home.core.cache.get(first.core.address).path.lladdr.ip) == "198.51.100.77"
+    assert link.now - moved < 2
+
+
+@pytest.mark.requirement("MOB-5")
+def test_without_tokens_both_fall_back_to_the_server():
+    plain = {"optimisation": OptimisationConfig(tokens=False)}
+    link, _home, first, second = flowing(server=plain)
+    assert len(of(first)[0].tokens) == 0
+    assert of(first)[0].forward
+    first.sent.clear()
+    link.move(first, "198.51.100.77")
+    assert not of(first)[0].forward
+    assert not [a for a in first.sent if is_announcement(a.packet)]
+    nulls = [a for a in first.sent if icmp_type(a.packet) == NdType.REDIRECT]
+    assert len(nulls) == 1
+    died = link.now
+    both_ways(link, first, second, 10, RATE)
+    again = next(t for t, _packet in first.delivered if t > died + RTT)
+    assert again - died <= 8.1
+
+
+@pytest.mark.requirement("RO-18")
+def test_a_client_that_leaves_sends_sources_back():
+    link, _home, first, second = flowing(both=False)
+    link.stop(second)
+    link.run(link.now - START + 0.05)
+    assert [f["reason"] for f in link.said("direct-path-left")] == ["null-redirect"]
+    assert not of(first)
+
+
+@pytest.mark.requirement("MOB-3", "RO-15")
+def test_rebound_nat_in_a_direct_flow():
+    nat = Nat("10.1.1.2", "198.51.100.101", 31000)
+    link, _home, first, second = flowing(one={"nat": nat})
+    nat.port, nat.ports = 32000, {}
+    died = link.now
+    both_ways(link, first, second, 12, RATE)
+    again = next(t for t, _packet in first.delivered if t > died + RTT)
+    assert again - died <= 6
+    assert (hops(second.delivered[-1][1]), hops(first.delivered[-1][1])) == (64, 64)
+
+
+@pytest.mark.requirement("MOB-1", "MOB-3")
+def test_into_a_nat_and_out_of_it_again():
+    link, _home, first, second = flowing()
+    first.nat = Nat("10.7.7.2", "198.51.100.107", 33000, "restricted")
+    link.move(first, "10.7.7.2")
+    both_ways(link, first, second, 3, RATE)
+    assert first.core.nat
+    assert hops(first.delivered[-1][1]) == 64
+    assert of(second)[0].path.lladdr.port == 33000
+    first.nat = None
+    link.move(first, "198.51.100.78")
+    both_ways(link, first, second, 3, RATE)
+    assert not first.core.nat
+    assert (hops(second.delivered[-1][1]), hops(first.delivered[-1][1])) == (64, 64)
+
+
+# --- several Servers
+
+
+def at_two_servers():
+    link = Link()
+    one, two = with_relay(link, 2)
+    first, second = link.add_client(1, [one, two]), link.add_client(2, [two, one])
+    link.attach(first, second)
+    return link, one, two, first, second
+
+
+@pytest.mark.requirement("RO-9", "RO-10", "RO-1", "RLY-5")
+def test_through_two_servers_and_a_relay():
+    link, one, two, first, second = at_two_servers()
+    seen: list[tuple[str, int]] = []
+
+    def watch(sender, receiver, packet: bytes) -> bool:
+        if icmp_type(packet) == NdType.REDIRECT:
+            seen.append(((sender.core.config.name, receiver.core.config.name), packet[7]))
+        return False
+
+    link.lose = watch
+    link.flow(first, forth, seconds=1)
+    assert seen == [
+        (("s1", "r1"), 8), (("r1", "s2"), 7), (("s2", "c2"), 6),
+        (("c2", "s2"), 8), (("s2", "r1"), 7), (("r1", "s1"), 6), (("s1", "c1"), 5),
+    ]  # fmt: skip
+    limits = [hops(packet) for _t, packet in second.delivered]
+    assert (limits[0], limits[-1]) == (61, 64)
+    assert set(limits) == {61, 64}
+    assert limits[limits.index(64) :].count(61) <= 2  # overtaken on the switch
+    assert [name for _t, name, event, _f in link.events if event == "predirect"] == ["s1"]
+    through = one.forwarded + two.forwarded
+    link.flow(first, forth, seconds=4)
+    assert one.forwarded + two.forwarded == through
+
+
+@pytest.mark.requirement("MOB-7", "MOB-6", "MOB-11", "MOB-9")
+@pytest.mark.parametrize("direct", [True, False])
+def test_a_change_of_server_in_both_flows(direct):
+    link, one, two, first, second = at_two_servers()
+    if not direct:
+        for client in (first, second):
+            object.__setattr__(client.core.config, "optimisation", OptimisationConfig(target=False))
+    both_ways(link, first, second, 2, RATE)
+    assert hops(first.delivered[-1][1]) == (64 if direct else 61)
+    link.run(link.now - START + 0.1)
+    before, prefix = (len(second.delivered), len(first.delivered)), list(second.core.prefixes)
+    link.feed(second, ChangeServer(1))
+    assert second.core.cache.default.address == IPv6Address("fe80::2")
+    sent = both_ways(link, first, second, 5, RATE)
+    link.run(link.now - START + 0.1)
+    assert second.core.cache.default.address == IPv6Address("fe80::1")
+    assert len(second.delivered) - before[0] >= sent - 1  # one may be on its way to a Relay that has other news
+    assert len(first.delivered) - before[1] == sent
+    assert list(second.core.prefixes) == prefix
+    assert two.core.cache.get(second.core.address) is None
+    assert one.core.cache.get(second.core.address)
+    assert len(of(second)) == len(of(first)) == int(direct)
+    link.run(link.now - START + 15)
+    assert [str(n.address) for n in second.core.cache if n.router] == ["fe80::1"]
+
+
+@pytest.mark.requirement("MOB-13")
+def test_a_returning_client_solicits_each_time():
+    link, _one, two, first, second = at_two_servers()
+    for number in (1, 0, 1, 0):
+        second.sent.clear()
+        link.feed(second, ChangeServer(number))
+        both_ways(link, first, second, 12, 10)
+        kinds = [dhcp_type(action.packet) for action in second.sent if dhcp_type(action.packet)]
+        assert kinds[:2] == [MessageType.SOLICIT, MessageType.RELEASE]
+    assert second.core.cache.default.address == IPv6Address("fe80::2")
+    assert two.core.cache.get(second.core.address)
+    assert hops(second.delivered[-1][1]) == 64
+
+
+@pytest.mark.requirement("MOB-10")
+def test_an_unreachable_old_server_is_told_four_times():
+    link, _one, two, _first, second = at_two_servers()
+    two.up = False
+    second.sent.clear()
+    link.feed(second, ChangeServer(1))
+    link.run(link.now - START + 30)
+    releases = [action for action in second.sent if dhcp_type(action.packet) == MessageType.RELEASE]
+    assert len(releases) == 4
+    assert second.core.cache.default.address == IPv6Address("fe80::1")
+
+
+@pytest.mark.requirement("MOB-7")
+def test_a_server_that_does_not_answer_is_not_changed_to():
+    link, one, _two, first, second = at_two_servers()
+    one.up = False
+    prefix = list(second.core.prefixes)
+    link.feed(second, ChangeServer(1))
+    link.run(link.now - START + 20)
+    assert second.core.cache.default.address == IPv6Address("fe80::2")
+    assert list(second.core.prefixes) == prefix
+    assert len(of(first)) == 0
+
+
+@pytest.mark.requirement("MOB-9")
+def test_packets_for_a_departed_client_go_to_the_relay_for_ten_seconds():
+    link, one, two, first, second = at_two_servers()
+    link.flow(first, forth, seconds=0.1)
+    link.feed(second, ChangeServer(1))
+    link.run(link.now - START + 0.5)
+    released = link.now
+    relay = two.core.cache.default
+    policy = two.plane._policy
+    source, destination = IPv6Address(ONE), IPv6Address(TWO)
+    assert policy.from_neighbor(relay, source, destination).neighbor is relay
+    assert two.core._leases.of(bytes.fromhex(second.core.config.duid)) is None
+    link.run(released - START + 10)
+    assert policy.from_neighbor(relay, source, destination).counter == "no_client"
+    assert one.core.cache.get(second.core.address)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_clients_on_the_move_over_a_lossy_link_are_found_again(seed):
+    """Whatever was lost, once the link is good again everybody reaches everybody, directly."""
+    chance = random.Random(seed)
+    link, _one, _two, first, second = at_two_servers()
+    both_ways(link, first, second, 1, 10)
+    link.lose = lambda *_any: chance.random() < 0.15
+    for turn in range(8):
+        client = chance.choice((first, second))
+        if chance.random() < 0.6:
+            link.move(client, f"198.51.100.{100 + turn}")
+        else:
+            link.feed(client, ChangeServer(chance.randrange(2)))
+        both_ways(link, first, second, chance.uniform(0.5, 8), 10)
+    link.lose = lambda *_any: False
+    both_ways(link, first, second, 20, 10)
+    before = len(second.delivered), len(first.delivered)
+    sent = both_ways(link, first, second, 130, 10)
+    assert (len(second.delivered) - before[0], len(first.delivered) - before[1]) == (sent, sent)
+    assert (hops(second.delivered[-1][1]), hops(first.delivered[-1][1])) == (64, 64)
+    assert set(first.core.prefixes) == {FIRST}
+    assert set(second.core.prefixes) == {SECOND}
+
+
+def test_the_way_back_is_its_own():
+    link, _one, _two, first, second = at_two_servers()
+    link.flow(first, forth, seconds=1)
+    link.send(second, back(0))
+    link.run(link.now - START + 0.1)
+    assert hops(first.delivered[-1][1]) == 61

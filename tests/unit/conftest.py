@@ -1,0 +1,14 @@
+"""How many examples hypothesis tries: enough to notice, and with --thorough as many as one has patience for."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import settings
+
+EXAMPLES = {"usual": 50, "thorough": 400}
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    for name, count in EXAMPLES.items():
+        settings.register_profile(name, max_examples=count, deadline=None)
+    settings.load_profile("thorough" if config.getoption("--thorough") else "usual")

@@ -1,0 +1,143 @@
+"""A Client gets another underlay address in the middle of a direct flow: what the labs of both directions share.
+
+h1 --- c1 --- core --- s1      c1 198.51.100.7, then 198.51.100.9      2001:db8:e::7, then 2001:db8:e::9
+h2 --- c2 ------'               c2 203.0.113.7, then 203.0.113.21       2001:db8:f::7, then 2001:db8:f::21
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from topologies import traffic as hosts
+from topologies.aero import traffic
+from topologies.aero.lab import AeroLab
+from topologies.aero.members import Client
+from topologies.aero.network import masked, opposite
+from topologies.aero.plan import AeroOptions, AeroPlan
+from topologies.lab import option
+from topologies.runner import Run
+
+NEXT = {
+    "c1": {"ipv4": "198.51.100.9", "ipv6": "2001:db8:e::9"},
+    "c2": {"ipv4": "203.0.113.21", "ipv6": "2001:db8:f::21"},
+}
+"""Addresses after the move, by Client."""
+INTERVAL, SETTLING = 0.02, 1.0
+"""Between pings; how long they run before the move."""
+LATEST_MS = 8000.0
+"""Until a Server helps, where nobody heard of the move (spec MOB-14)."""
+DIRECT, THROUGH = 62, 61
+
+
+@dataclass(frozen=True)
+class MoveOptions(AeroOptions):
+    """Options of the labs of moving Clients."""
+
+    announcement: str = option("heard", "whether correspondents get to know of the move", ("heard", "lost"))
+
+
+@dataclass(frozen=True)
+class MovePlan(AeroPlan):
+    """The plan of a lab with a moving Client."""
+
+    mover: str = "c1"
+
+    def domain(self) -> dict[str, Any]:
+        """The mover's packets come from both its addresses."""
+        found = super().domain()
+        found["clients"][self.mover]["underlay"] += list(NEXT[self.mover].values())
+        return found
+
+
+class MoveLab(AeroLab):
+    """h1 pings h2 directly, one of their Clients moves, and hardly a packet is lost."""
+
+    options: ClassVar[type] = MoveOptions
+    variants = ({}, {"announcement": "lost"}, {"outer": "ipv6"})
+    mover: ClassVar[int]
+
+    @property
+    def moves(self) -> str:
+        """Title of the step in which it happens."""
+        return f"c{self.mover} gets another underlay address"
+
+    def plan(self, options: Any) -> MovePlan:
+        """Two router Clients."""
+        return MovePlan(options, (Client(1), Client(2)), optimise=True, mover=f"c{self.mover}")
+
+    def steps(self, options: Any) -> list[str]:
+        """The script in words."""
+        return ["c1 and c2 attach", "h1 pings h2 directly", self.moves, "h1 pings on"]
+
+    def script(self, run: Run, options: Any) -> None:
+        """Ping until the path is direct, move while pinging, ping on."""
+        run.step("c1 and c2 attach")
+        traffic.attached(run, ("c1", "c2"))
+        one, two = (hosts.address_in(run, f"h{n}", Client(n).prefixes["ipv6"]) for n in (1, 2))
+        run.step("h1 pings h2 directly")
+        traffic.pings(run, "before", "h1", one, "h2", two, count=int(SETTLING / INTERVAL), interval=INTERVAL)
+        for name in ("c1", "c2"):
+            traffic.when(run, name, "to use the direct path", traffic.is_direct)
+        run.step(self.moves)
+        mover, lost = Client(self.mover), options.announcement == "lost"
+        peer = Client(3 - self.mover)
+        new = NEXT[mover.name][options.outer]
+        if lost:
+            self._between(run, new, peer.underlay[options.outer])
+        count = int((LATEST_MS / 1000 + 4 if lost else 2.0) / INTERVAL)
+        with traffic.pinging(run, "move", "h1", one, "h2", two, count=count, interval=INTERVAL):
+            self._move(run, mover)
+            if lost:
+                traffic.when(run, peer.name, "to leave the direct path", lambda now: not traffic.is_direct(now))
+                run.net["core"].run(["nft", "delete", "table", "inet", "roamlab-lost"], check=True)
+            for name in (mover.name, peer.name):
+                traffic.when(run, name, "to use the direct path", traffic.is_direct)
+        run.step("h1 pings on")
+        traffic.pings(run, "after", "h1", one, "h2", two)
+        run.step("done")
+
+    def _move(self, run: Run, mover: Client) -> None:
+        """The new address first, the default route over it, then the old address goes."""
+        core, client = [], []
+        for family, new in NEXT[mover.name].items():
+            gateway, old = opposite(new), mover.underlay[family]
+            nodad = " nodad" if family == "ipv6" else ""
+            core.append(f"address add {masked(gateway)} dev {mover.name}{nodad}")
+            client.append(f"address add {masked(new)} dev wan{nodad}")
+            client.append(f"route replace default via {gateway} dev wan")
+            client.append(f"address delete {masked(old)} dev wan")
+        run.net["core"].run(["ip", "-batch", "-"], input="\n".join([*core, ""]), check=True)
+        run.events.record("moving", node=mover.name, address=list(NEXT[mover.name].values()))
+        run.net[mover.name].run(["ip", "-batch", "-"], input="\n".join([*client, ""]), check=True)
+
+    @staticmethod
+    def _between(run: Run, one: str, other: str) -> None:
+        """The core drops everything between two underlay addresses."""
+        ip = "ip6" if ":" in one else "ip"
+        rules = (f"{ip} saddr {one} {ip} daddr {other} drop", f"{ip} saddr {other} {ip} daddr {one} drop")
+        head = ("table inet roamlab-lost {", "chain between {", "type filter hook forward priority filter;")
+        run.net["core"].run(["nft", "-f", "-"], input="\n".join([*head, *rules, "}", "}", ""]), check=True)
+
+    def checks(self, options: Any, slowness: float) -> list[dict[str, Any]]:
+        """Renew, announcement, the correspondent's new path, and what was lost."""
+        heard = options.announcement == "heard"
+        outage = 0.1 * slowness if heard else LATEST_MS / 1000 + 0.2 * slowness
+        return [
+            {"check": "aero-attach", "bound_ms": 1000 * slowness},
+            {"check": "aero-encapsulation"},
+            {
+                "check": "aero-move",
+                "client": f"c{self.mover}",
+                "peer": f"c{3 - self.mover}",
+                "new": NEXT[f"c{self.mover}"][options.outer],
+                "heard": heard,
+                "bound_ms": 50 * slowness,
+            },
+            {
+                "check": "aero-pings",
+                "requirement": "MOB-6, MOB-12" if heard else "MOB-6, MOB-14",
+                "ttl": {"after": DIRECT},
+                "max_lost": {"move": int(outage / INTERVAL) + 1},
+            },
+        ]

@@ -1,0 +1,93 @@
+"""Three sites register one after the other; a packet between two of them brings about the direct tunnel.
+
+a --- mra --.
+b --- mrb ---+-- home agent
+c --- mrc --'
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from topologies.aero.traffic import pings
+from topologies.haaro import waiting
+from topologies.haaro.lab import HaaroLab
+from topologies.haaro.plan import CORRESPONDENT, HaaroPlan, site
+from topologies.runner import Run
+
+SWITCH_MS = 100.0
+"""First packet to first direct one, beside six round trips to the home agent, which here take no time."""
+
+
+UNPROBED = {"a-c": 2, "b-c": 2}
+"""IP in IP has no keepalives: what leaves before the other end knows of the tunnel is lost."""
+SHOWN = {"a-c": "SC-S2", "a-c-direct": "SC-S2", "b-c": "SC-S4"}
+"""Series -> scenario of the sheet."""
+
+
+class TriangleLab(HaaroLab):
+    """Three sites of one operator: who learns what when, and route optimisation by the first packet."""
+
+    name = "haaro-triangle"
+    title = "HAARO: three sites, from the star to direct tunnels"
+    variants = ({"encapsulation": "udp"}, {"encapsulation": "ipip"})
+
+    def plan(self, options: Any) -> HaaroPlan:
+        """Sites A, B, C, each with one line."""
+        agent = {"encapsulation": options.encapsulation}
+        return HaaroPlan(tuple(site(letter, **agent) for letter in "abc"))
+
+    def steps(self, options: Any) -> list[str]:
+        """The script in words."""
+        return [
+            "A, B, C register",
+            "a pings c: C knows A, A does not know C",
+            "a and c talk directly",
+            "b pings c, c pings b, cn pings a",
+            "all leave",
+        ]
+
+    def script(self, run: Run, options: Any) -> None:
+        """Scenarios S1, S2 and S4 of the sheet."""
+        sites = {one.letter: one for one in self.plan(options).sites}
+        a, b, c = (sites[letter].host for letter in "abc")
+        run.step("A, B, C register")
+        waiting.registered(run, ["mra", "mrb", "mrc"])
+        waiting.rested(run)
+        run.step("a pings c: C knows A, A does not know C")
+        pings(run, "a-c", "a", a, "c", c, count=50, interval=0.01, via="mixed")
+        waiting.direct(run, [("mra", "mrc"), ("mrc", "mra")])
+        run.step("a and c talk directly")
+        pings(run, "a-c-direct", "a", a, "c", c, count=50, interval=0.01, via="direct")
+        pings(run, "c-a-direct", "c", c, "a", a, via="direct")
+        run.step("b pings c, c pings b, cn pings a")
+        pings(run, "b-c", "b", b, "c", c, count=50, interval=0.01, via="mixed")
+        waiting.direct(run, [("mrb", "mrc"), ("mrc", "mrb")])
+        pings(run, "c-b-direct", "c", c, "b", b, via="direct")
+        pings(run, "cn-a", "cn", CORRESPONDENT, "a", a, via="ha")
+        run.step("all leave")
+        for name in ("mra", "mrb", "mrc"):
+            run.agents[name].stop()
+        run.step("done")
+
+    def checks(self, options: Any, slowness: float) -> list[dict[str, Any]]:
+        """Registrations, advertisements, return routability, tunnels, and the way of every packet."""
+        pairs = [["mrc", "mra"], ["mra", "mrc"], ["mrc", "mrb"], ["mrb", "mrc"]]
+        bound = SWITCH_MS * slowness
+        return [
+            {"check": "haaro-registration", "bound_ms": 500 * slowness},
+            {"check": "haaro-advertising", "scenario": "SC-S1"},
+            {"check": "haaro-routability"},
+            {"check": "haaro-peers", "expected": pairs},
+            {"check": "haaro-tunnels", "probed": options.encapsulation == "udp"},
+            {"check": "haaro-leaving", "routers": ["mra", "mrb", "mrc"]},
+            {
+                "check": "haaro-paths",
+                "switch_ms": {"a-c": bound, "b-c": bound},
+                "max_lost": {} if options.encapsulation == "udp" else UNPROBED,
+                "scenarios": SHOWN,
+            },
+        ]
+
+
+LAB = TriangleLab()

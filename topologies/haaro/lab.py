@@ -1,0 +1,44 @@
+"""What all HAARO labs have in common: everything but sites, script and checks."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from testbed.mininet_api import Topo
+from topologies.haaro.plan import HaaroPlan
+from topologies.lab import AgentSpec, Lab, option
+
+
+@dataclass(frozen=True)
+class HaaroOptions:
+    """Options that every HAARO lab has."""
+
+    encapsulation: str = option("udp", "encapsulation of tunnels between routers", ("udp", "ipip"))
+
+
+class HaaroLab(Lab):
+    """A lab that is a plan (sites, addresses, configurations), a script and checks."""
+
+    options: ClassVar[type] = HaaroOptions
+
+    @abstractmethod
+    def plan(self, options: Any) -> HaaroPlan:
+        """Sites, addresses and configurations of the lab."""
+
+    def topo(self, options: Any) -> Topo:
+        """The topology as plain data."""
+        return self.plan(options).topo()
+
+    def agents(self, options: Any) -> list[AgentSpec]:
+        """The home agent, then the routers."""
+        return self.plan(options).agents()
+
+    def captures(self, options: Any) -> list[tuple[str, str]]:
+        """Both sides of what encapsulates or translates, and the end nodes."""
+        return self.plan(options).captures()
+
+    def domain(self, options: Any) -> dict[str, Any]:
+        """Facts for the checks."""
+        return self.plan(options).domain()

@@ -1,0 +1,81 @@
+"""Waiting in the HAARO labs: for what the agents say of themselves."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+from testbed.waiting import NotYet, wait_until
+from topologies.traffic import PATIENCE
+
+if TYPE_CHECKING:
+    from topologies.runner import Run
+
+State = dict[str, Any]
+PACE = 1.0
+"""Seconds between two requests of a router to the home agent at least (spec MR-21)."""
+
+
+def state(run: Run, node: str) -> State:
+    """What an agent says of itself."""
+    found: State = run.agents[node].request({"request": "inspect"})["state"]
+    return found
+
+
+def when(run: Run, node: str, what: str, holds: Callable[[State], bool], timeout: float = PATIENCE) -> None:
+    """Wait until an agent's state is as wanted."""
+
+    def look() -> bool:
+        now = state(run, node)
+        if not holds(now):
+            raise NotYet(json.dumps({key: now.get(key) for key in ("registered", "correspondents", "counters")}))
+        return True
+
+    wait_until(f"{node}: {what}", look, timeout=timeout)
+
+
+def registered(run: Run, routers: Iterable[str]) -> None:
+    """Wait until routers are registered with the home agent."""
+    for name in routers:
+        when(run, name, "to be registered", lambda now: bool(now["registered"]))
+
+
+def rested(run: Run) -> None:
+    """Wait until every router may ask the home agent again: solicitations are registrations, too (spec CR-7)."""
+
+    def free() -> bool:
+        last = max(event["t"] for event in run.events.events() if event["event"] == "registered")
+        if time.time() < last + PACE:
+            raise NotYet("the last registration is too fresh")
+        return True
+
+    wait_until("routers: to be free to ask again", free, timeout=PATIENCE)
+
+
+def moved(run: Run, router: str, careof: str) -> None:
+    """Wait until a router is registered with the home agent at this address."""
+    when(run, router, f"to be at {careof}", lambda now: now["careof"] == careof and bool(now["registered"]))
+
+
+def direct(run: Run, pairs: Iterable[tuple[str, str]]) -> None:
+    """Wait until the first router of each pair sends to the other's networks directly."""
+    for one, other in pairs:
+        home = run.agents[other].config["home_address"]
+
+        def routed(now: State, home: str = home) -> bool:
+            return any(item.startswith(f"route {home}/32") for item in now["items"])
+
+        when(run, one, f"to have a direct route to {other}", routed)
+
+
+def star(run: Run, pairs: Iterable[tuple[str, str]]) -> None:
+    """Wait until the first router of each pair has no direct route to the other any more."""
+    for one, other in pairs:
+        home = run.agents[other].config["home_address"]
+
+        def gone(now: State, home: str = home) -> bool:
+            return not any(item.startswith(f"route {home}/32") for item in now["items"])
+
+        when(run, one, f"to have no direct route to {other}", gone)
