@@ -24,6 +24,8 @@ from topologies.haaro.plan import site
 
 CHECKS = (haaro_registration, haaro_advertising, haaro_routability, haaro_tunnels, haaro_paths)
 PAIRS = [["mrc", "mra"], ["mra", "mrc"]]
+NAMES = {f"haaro-{one.__name__.removeprefix('haaro_')}" for one in (*CHECKS, haaro_peers, haaro_leaving, haaro_change)}
+"""Of all checks that pass on a right run here."""
 
 
 def judged(story, check, **parameters):
