@@ -679,7 +679,7 @@ def test_every_check_has_its_right_run():
     elsewhere |= dict.fromkeys(test_captures_aero_doctored.CHECKS, test_captures_aero_doctored)
     elsewhere |= dict.fromkeys(test_captures_aero_models.ENTRIES, test_captures_aero_models)
     elsewhere |= dict.fromkeys(test_captures_relays.CHECKS, test_captures_relays)
-    elsewhere |= dict.fromkeys(test_captures_haaro_checks.NAMES, test_captures_haaro_checks)
+    elsewhere |= dict.fromkeys(test_captures_haaro_checks.CHECKS, test_captures_haaro_checks)
     assert set(REGISTRY) == {entry["check"] for entry in syn.CHECKS} | set(elsewhere)
 
 
