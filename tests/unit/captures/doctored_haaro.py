@@ -6,9 +6,9 @@ from dataclasses import replace
 from functools import partial
 from ipaddress import IPv4Address
 
+from aero_octets import echo
 from haaro_wire import Story, triangle
-from scapy.layers.inet import ICMP, IP, UDP
-from scapy.packet import Raw
+from haaro_wire import message as packet_of
 
 from agents.haaro.compression import Owner
 from agents.wire.mip4_extensions import RoReply
@@ -315,7 +315,7 @@ FORM, KEEPALIVE = partial(wrong, TUNNELS, "form"), partial(wrong, TUNNELS, "keep
 
 
 def in_the_clear(story):
-    story.put(story.at("c"), IP(src=story.line("c").address, dst=story.line("a").address) / ICMP())
+    story.put(story.at("c"), echo(story.line("c").address, story.line("a").address, 1, 1, 28))
 
 
 def probed_late(story):
@@ -324,15 +324,15 @@ def probed_late(story):
 
 
 def replied_first(story):
-    ends = {"src": story.sites["c"].home_address, "dst": story.sites["a"].home_address}
-    story.straight("c", "a", IP(**ends) / ICMP(type=0, id=1, seq=1))
+    ends = story.sites["c"].home_address, story.sites["a"].home_address
+    story.straight("c", "a", echo(*ends, 1, 1, 28, reply=True))
 
 
 def signals(story):
-    story.straight("c", "a", IP(src="203.0.113.13", dst="203.0.113.11") / UDP(dport=434) / Raw(b"\x18\0" + bytes(8)))
+    story.straight("c", "a", packet_of("203.0.113.13", "203.0.113.11", b"\x18\0" + bytes(8)))
 
 
-FORM("10.10.2.2 to 10.10.1.2", then(lambda s: s.straight("c", "a", IP(src="10.10.2.2", dst="10.10.1.2") / ICMP())))
+FORM("10.10.2.2 to 10.10.1.2", then(lambda s: s.straight("c", "a", echo("10.10.2.2", "10.10.1.2", 1, 1, 28))))
 FORM("in the clear", then(in_the_clear))
 FORM("next header 41", straight(lambda frame: replace(frame, next_header=41)))
 KEEPALIVE("no keepalive", then(lambda story: story.ping("c", "a", 1, direct=True), registered))
