@@ -52,8 +52,8 @@ class CrowdLab(RelayLab):
     title = "AERO distributed mobility management at size"
     options: ClassVar[type] = CrowdOptions
     variants = (
-        {"servers": 3, "relays": 1, "clients": 6, "seconds": 20, "interval": 0.02, "pace": 1.0},
-        {"servers": 3, "relays": 2, "clients": 6, "seconds": 20, "interval": 0.02, "pace": 1.0, "outer": "ipv6"},
+        {"servers": 3, "relays": 1, "clients": 6, "seconds": 20, "interval": 0.05, "pace": 1.0},
+        {"servers": 3, "relays": 2, "clients": 6, "seconds": 20, "interval": 0.05, "pace": 1.0, "outer": "ipv6"},
     )
 
     def plan(self, options: Any) -> CrowdPlan:

@@ -19,7 +19,7 @@ from captures.run import Run
 MOVES = ("moving", "changing")
 """Events of the script: another underlay address; another Server."""
 DIRECT = "directly"
-TOGETHER = 1.0
+TOGETHER = 0.2
 """Seconds between moves of both ends in which neither may hear where the other is now."""
 Key = tuple[str, int, int]
 

@@ -77,7 +77,7 @@ def test_a_session_whose_hold_time_ran_out():
 def test_both_ends_at_once_may_take_longer():
     entry = {**FLOWS, "bound_ms": 100}
     world = FlowWorld()
-    world.events.append({"t": T + 2.5, "node": "c1", "agent": "lab", "event": "changing"})
+    world.events.append({"t": T + 2.8, "node": "c1", "agent": "lab", "event": "changing"})
     results = {one.id: one for one in call(world.run(), entry)}
     assert {one.passed for one in results.values()} == {True}
     assert results["aero-flows.moves"].measured.startswith("2 moves, 2 gaps")
