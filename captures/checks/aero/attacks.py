@@ -22,6 +22,8 @@ from captures.run import Run
 Object = dict[str, Any]
 TCP = 6
 ROWS = [f"SEC9-{number}" for number in range(1, 18)]
+THEFT = "SEC9-10"
+"""Nothing of this row is held off without keys."""
 MARK = 666
 """ICMP identifier of all data that attackers send."""
 HANDSHAKE = 1
@@ -61,7 +63,7 @@ def aero_attack(run: Run, theft: bool = False) -> list[Result]:
     tries = [_found(link, event) for event in link.events if event["event"] == "attack"]
     thefts = [event["begin"] for event in link.events if event["event"] == "theft"]
     until = min(thefts, default=float("inf"))
-    rows = [_row(link, row, [one for one in tries if one.row == row]) for row in ROWS]
+    rows = [_row(link, row, [one for one in tries if one.row == row]) for row in ROWS if not (theft and row == THEFT)]
     found = [*rows, _trap(link, until), _reflection(link), _delivered(link), _amplified(link, until)]
     return [*found, _stolen(link)] if theft else found
 
@@ -242,7 +244,7 @@ def _stolen(link: AeroLink) -> Result:
     """Known, and why keys should be on: the DUID is all that the DHCPv6 server judges by."""
     tally = Tally(
         "aero-attack.theft",
-        "SEC9-10",
+        THEFT,
         "Without authentication a Rebind in another's name is believed",
         "the failing case that the sheet asks for: the victim's Server answers the outsider with a Reply",
     )

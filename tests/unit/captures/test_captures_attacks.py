@@ -174,6 +174,9 @@ def test_attacks_that_came_to_nothing():
     found = call(Attacks().run(), ENTRY)
     assert {one.id: one.measured for one in found if not one.passed} == {}
     assert all(one.evidence for one in found)
+    with_keys = {one.id: one.passed for one in call(Attacks().run(), {"check": "aero-attack"})}
+    assert with_keys.keys() - {one.id for one in found} == {"aero-attack.sec9-10"}
+    assert set(with_keys.values()) == {True}
 
 
 def test_nobody_attacked():
