@@ -7,6 +7,8 @@ from ipaddress import IPv4Address, IPv4Network
 from captures.haaro.records import Advertised
 
 SLOTS = 128
+REALM_OCTETS = 253
+"""No network access identifier is longer (RFC 7542 §2.2)."""
 
 
 class Unreadable(ValueError):
@@ -83,8 +85,8 @@ class _Words:
                 at += octet
                 fresh.append(parts[-1])
                 self._learn(parts[-1])
-            if sum(map(len, parts)) > len(data) + 255:
-                raise Unreadable("a realm without bounds")
+            if len(b".".join(parts)) > REALM_OCTETS:
+                raise Unreadable(f"a realm of more than {REALM_OCTETS} octets")
         for start in range(len(fresh) - 1):
             self._learn(b".".join(fresh[start:]))
         return b".".join(parts).decode("utf-8", "surrogateescape"), at

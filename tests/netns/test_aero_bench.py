@@ -21,8 +21,10 @@ def test_figures_of_a_small_run(monkeypatch):
     moved = {"vxlan_64", "vxlan_tcp", "minimal_64", "minimal_tcp", "minimal_64_core"}
     attached = {"attach_ms", "attach_rate", "attach_rate_core", "attach_loaded_ms", "memory_40", "idle_load_40"}
     assert set(figures) == moved | attached
-    for figure in figures.values():
-        assert figure["value"] > 0
+    idle = figures["idle_load_40"]
+    assert 0 <= idle["value"] < 1, "so few may leave it nothing to do for half a second"
+    nothing = [name for name, figure in figures.items() if not figure["value"] and figure is not idle]
+    assert nothing == []
     one = figures["minimal_64"]
     assert one["ratio"] == pytest.approx(one["value"] / figures["vxlan_64"]["value"])
     core = figures["minimal_64_core"]

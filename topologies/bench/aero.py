@@ -21,7 +21,6 @@ from pathlib import Path
 from typing import Any
 
 from agents.aero.config import EncapsulationName
-from agents.aero.dataplane.encapsulation import Fragment, push_fragment
 from agents.aero.inner_packets import push_udp
 from testbed.agent import Agent
 from testbed.events import EventLog
@@ -60,7 +59,7 @@ class Way:
     outer: int = 4
     """IP version."""
     headers: bool = False
-    """Whether the Server puts a Fragment Header in front of each: codes 0F, 1F, 2F."""
+    """Whether the Server puts a Fragment Header in front of each: codes 0F and 2F.  (1F is not measured.)"""
 
 
 WAYS = {
@@ -69,7 +68,6 @@ WAYS = {
     "gue": Way("gue"),
     "gue1": Way("gue1"),
     "udp_f": Way("udp", headers=True),
-    "minimal_f": Way("minimal", headers=True),
     "gue_f": Way("gue", headers=True),
     "udp_v6": Way("udp", outer=6),
     "minimal_v6": Way("minimal", outer=6),
@@ -183,14 +181,11 @@ def _encapsulated(net: Network, name: str, folder: Path, progress: Callable[[str
         addresses = {each: IPv6Network(prefix)[1] for each, prefix in PREFIXES.items()}
         os.sched_setaffinity(server.pid or 0, {FORWARDING_CORE})
         back = front + _inner(addresses["c2"], addresses["c1"], 64)
-        kept = kind
-        if kind == "41" and way.headers:  # c2 must have a socket for what comes, or its kernel refuses the protocol
-            kept, back = "44", push_fragment(Fragment(41, 0, False, 1)) + back
         progress(f"{name}: TCP")
         speed = tcp(net["c1"], net["c2"], str(addresses["c2"]))
         if kind == "udp":
             _kill(clients)
-        keeper = stack.enter_context(blaster_in(net["c2"], kept, port, servers["c2"]))
+        keeper = stack.enter_context(blaster_in(net["c2"], kind, port, servers["c2"]))
         blaster = stack.enter_context(blaster_in(net["c1"], kind, port, servers["c1"]))
         if kind != "udp":  # with no raw socket at all the kernel would answer Protocol Unreachable for a moment
             _kill(clients)

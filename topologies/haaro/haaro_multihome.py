@@ -60,6 +60,7 @@ class MultihomeLab(HaaroLab):
         careof = self.plan(options).sites[1].lines[1].address
         run.step("A and C register")
         waiting.registered(run, ["mra", "mrc"])
+        waiting.rested(run)
         run.step("a and c come to talk directly")
         pings(run, "a-c", "a", a, "c", c, count=50, interval=0.01, via="mixed")
         waiting.direct(run, [("mra", "mrc"), ("mrc", "mra")])
@@ -79,6 +80,8 @@ class MultihomeLab(HaaroLab):
         run.step("all leave")
         for name in ("mra", "mrc"):
             run.agents[name].stop()
+        if options.change == "break-before-make":
+            run.net["isp1"].run(["ip", "link", "set", "mrc", "up"], check=True)  # captures end where frames can pass
         run.step("done")
 
     def checks(self, options: Any, slowness: float) -> list[dict[str, Any]]:

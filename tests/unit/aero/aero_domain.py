@@ -153,14 +153,14 @@ def permanent(name: str, address: IPv6Address, ip: str) -> PermanentNeighbor:
     return PermanentNeighbor(name, address, (ip_address(ip),), 65000, ip_address(ip))
 
 
-def with_relay(link: Link, count: int) -> tuple[Node, ...]:
+def with_relay(link: Link, count: int, **options) -> tuple[Node, ...]:
     """Servers that have the same reservations, with a Relay between them."""
     servers = []
     for number in range(1, count + 1):
         dhcp = DhcpServer(b"server%d" % number)
         if servers:
             dhcp.numbers = servers[0].dhcp.numbers
-        servers.append(link.add_server(number, dhcp, relays=(permanent("r1", *RELAY),)))
+        servers.append(link.add_server(number, dhcp, relays=(permanent("r1", *RELAY),), **options))
     link.add_relay(servers)
     for server in servers:
         link.start(server)
