@@ -26,16 +26,20 @@ class _Held:
     expires: float
     shared: bool
     """The peer is known to hold it, too."""
-    sent: int = 0
-    """Last timestamp in an AUTH option of ours."""
-    received: int = 0
 
 
 class Tokens:
-    """The tokens shared with one neighbor, oldest first."""
+    """The tokens shared with one neighbor, oldest first.
+
+    Timestamps rise from message to message whatever the token: what was overheard while we had not yet its token, or
+    under one that is no longer used, would otherwise prove something once more.
+    """
 
     def __init__(self) -> None:
         self._held: list[_Held] = []
+        self._sent = 0
+        """Last timestamp in an AUTH option of ours."""
+        self._received = 0
 
     def __len__(self) -> int:
         return len(self._held)
@@ -68,17 +72,17 @@ class Tokens:
         used = self._used()
         if used is None:
             return message
-        used.sent = max(used.sent + 1, int(now * UNITS))
-        return seal(message, source, destination, used.token.key_id, used.token.value, used.sent)
+        self._sent = max(self._sent + 1, int(now * UNITS))
+        return seal(message, source, destination, used.token.key_id, used.token.value, self._sent)
 
     def accept(self, auth: Auth, octets: bytes, source: IPv6Address, destination: IPv6Address, now: float) -> bool:
         """Whether a message is its peer's, and no replay: timestamps rise, and are not far from our clock."""
         held = next((each for each in self._held if each.token.key_id == auth.key_id and each.expires > now), None)
-        if held is None or auth.timestamp <= held.received or abs(auth.timestamp / UNITS - now) > TOLERANCE:
+        if held is None or auth.timestamp <= self._received or abs(auth.timestamp / UNITS - now) > TOLERANCE:
             return False
         if not genuine(octets, source, destination, held.token.value):
             return False
-        held.received = auth.timestamp
+        self._received = auth.timestamp
         self._share(held, now)
         return True
 
