@@ -30,7 +30,7 @@ from test_aero_attacks import (
 )
 from test_aero_bad_control import KEY
 from test_aero_mobility import at_two_servers
-from test_aero_optimisation import ONE, forth, hops, of, two_clients
+from test_aero_optimisation import ONE, back, forth, hops, of, two_clients
 
 from agents.aero.addresses import unmapped
 from agents.aero.config import OptimisationConfig
@@ -97,6 +97,50 @@ def test_an_answer_repeated_after_its_question_was_answered_keeps_nothing_alive(
         for packet in answers:
             put(link, first, packet, where(second))
     assert link.now - begin <= 9
+
+
+# --- with tokens
+
+
+def asked_of(sender, receiver) -> list[bytes]:
+    """Neighbor Discovery that a node has sent to another."""
+    to = receiver.core.address.packed
+    return [action.packet for action in sender.sent if action.packet[24:40] == to and action.packet[40] in (135, 136)]
+
+
+@pytest.mark.requirement("SEC9-6", "RO-15")
+def test_nothing_that_was_ever_said_proves_a_correspondent_elsewhere():
+    """Nor what was said while its receiver had not yet the token, and under a token that is not used any more."""
+    link, home, first, second = two_clients()
+    for number in range(25):
+        link.send(first, forth(number))
+        link.run(link.now - START + 0.005)
+        link.send(second, back(number))
+        link.run(link.now - START + 0.015)
+    said = asked_of(second, first)
+    assert len(said) >= 3
+    before = state(home, first, second)
+    first.core.counters.clear()
+    for packet in said:
+        put(link, first, packet, EVIL)
+    assert sum(first.core.counters.values()) == len(said)
+    assert state(home, first, second) == before
+
+
+@pytest.mark.requirement("SEC9-6", "RO-12", "RO-15")
+def test_whoever_is_faster_with_an_overheard_message_gets_no_data():
+    """A new place is tested first: data goes on where the correspondent is."""
+    link, _home, first, second = two_clients()
+    link.flow(first, forth, seconds=1)
+    link.lose = lambda sender, receiver, _packet: (sender, receiver) == (second, first)
+    told = len(asked_of(second, first))
+    link.flow(first, forth, seconds=5)
+    link.lose = lambda *_any: False
+    [overheard, *_others] = asked_of(second, first)[told:]
+    put(link, first, overheard, EVIL)
+    sent = link.flow(first, forth, seconds=6)
+    assert [packet[7] for _t, packet in second.delivered[-sent:]] == [64] * sent
+    assert of(first)[0].path.lladdr == where(second)
 
 
 # --- after the end, and from elsewhere
