@@ -24,7 +24,10 @@ KEPT = 8
 class _Held:
     token: Token
     expires: float
-    shared: bool
+    source: bool
+    """It came with a Redirect: we are the source of its pair. Each direction has tokens of its own, and Predirects of both
+    may cross: one of them does not replace the other's."""
+    shared: bool = False
     """The peer is known to hold it, too."""
 
 
@@ -40,6 +43,8 @@ class Tokens:
         self._sent = 0
         """Last timestamp in an AUTH option of ours."""
         self._received = 0
+        self._heard: _Held | None = None
+        """What the peer proved itself with last."""
 
     def __len__(self) -> int:
         return len(self._held)
@@ -51,17 +56,17 @@ class Tokens:
             known.expires = max(known.expires, expires)
             return
         self._held = [each for each in self._held if each.token.key_id != token.key_id]
-        made = _Held(token, expires, False)
+        made = _Held(token, expires, source=shared)
         self._held.append(made)
         if shared:
             self._share(made, now)
         del self._held[:-KEPT]
 
     def keep(self, until: float) -> None:
-        """Tokens live as long as the pairs they came with: the one in use does not end before."""
-        used = self._used()
-        if used:
-            used.expires = max(used.expires, until)
+        """Tokens live as long as the pairs they came with: those in use, ours and the peer's, do not end before."""
+        for used in (self._used(), self._heard):
+            if used:
+                used.expires = max(used.expires, until)
 
     def expire(self, now: float) -> None:
         """Forget what is over."""
@@ -82,7 +87,7 @@ class Tokens:
             return False
         if not genuine(octets, source, destination, held.token.value):
             return False
-        self._received = auth.timestamp
+        self._received, self._heard = auth.timestamp, held
         self._share(held, now)
         return True
 
@@ -97,7 +102,8 @@ class Tokens:
             return
         held.shared = True
         for each in self._held[: self._held.index(held)]:
-            each.expires = min(each.expires, now + REPLACED)
+            if each.source == held.source:
+                each.expires = min(each.expires, now + REPLACED)
 
 
 Sealing = Callable[[NdMessage, IPv6Address, IPv6Address, float], NdMessage]

@@ -351,9 +351,11 @@ def test_tokens_are_replaced_once_both_ends_have_the_next():
     tokens = Tokens()
     a, b = IPv6Address("fe80::a"), IPv6Address("fe80::b")
     old, new = Token(1, b"a" * 16), Token(2, b"b" * 16)
-    tokens.put(old, 1000.0, 900.0, shared=True)
-    tokens.put(new, 1000.0, 900.0, shared=False)
     message = NeighborSolicitation(b)
+    tokens.put(old, 1000.0, 899.0, shared=False)
+    theirs = seal(message, b, a, 1, old.value, 899 * 65536)
+    assert tokens.accept(theirs.options[-1], push_discovery(theirs, b, a)[40:], b, a, 899.0)
+    tokens.put(new, 1000.0, 900.0, shared=False)
     assert tokens.seal(message, a, b, 900.0).options[-1].key_id == 1  # nobody told us that the peer has the new one
     theirs = seal(message, b, a, 2, new.value, 900 * 65536)
     octets = push_discovery(theirs, b, a)[40:]

@@ -143,6 +143,21 @@ def test_whoever_is_faster_with_an_overheard_message_gets_no_data():
     assert of(first)[0].path.lladdr == where(second)
 
 
+@pytest.mark.requirement("RO-15", "RO-16")
+def test_tokens_of_both_directions_that_crossed_live_as_long_as_their_pairs():
+    link, _home, first, second = two_clients()
+    limits = []
+    for number in range(50 * 100):
+        link.send(first, forth(number))
+        link.run(link.now - START + 0.005)
+        link.send(second, back(number))
+        link.run(link.now - START + 0.015)
+    for node in (first, second):
+        limits += [packet[7] for _t, packet in node.delivered[50:]]
+    assert set(limits) == {64}
+    assert not link.said("path-failed")
+
+
 # --- after the end, and from elsewhere
 
 
