@@ -267,7 +267,7 @@ class ClientCore:
     def saved_state(self) -> dict[str, Any]:
         """The prefixes held last: they are asked for again. The last replay value: a Server takes only higher ones."""
         prefixes = {str(each.iaid): [str(prefix) for prefix in each.hint] for each in self._delegations}
-        return {"prefixes": prefixes, "replay": self._replay}
+        return {"prefixes": prefixes, **({"replay": self._replay} if self.config.auth_key else {})}
 
     def restore(self, saved: dict[str, Any], now: float) -> None:
         """Take up saved state, before `start` (PlainError if unfit)."""

@@ -25,8 +25,8 @@ class _Held:
     token: Token
     expires: float
     source: bool
-    """It came with a Redirect: we are the source of its pair. Each direction has tokens of its own, and Predirects of both
-    may cross: one of them does not replace the other's."""
+    """It came with a Redirect: we are the source of its pair. Each direction has tokens of its own, and Predirects of
+    both may cross: one of them does not replace the other's."""
     shared: bool = False
     """The peer is known to hold it, too."""
 
