@@ -43,6 +43,7 @@ FAMILIES = {
         "aero-ro",
         "aero-move-source",
         "aero-move-target",
+        "aero-attack",
     ),
     "haaro": ("haaro-triangle", "haaro-nat", "haaro-legacy", "haaro-multihome"),
 }

@@ -2,6 +2,7 @@
 
 from captures.checks.aero import (
     attach,
+    attacks,
     bgp,
     black_hole,
     downstream,
@@ -26,6 +27,7 @@ from captures.checks.aero import (
 
 __all__ = [
     "attach",
+    "attacks",
     "bgp",
     "black_hole",
     "downstream",
