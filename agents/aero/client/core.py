@@ -221,8 +221,8 @@ class ClientCore:
             self._farewell = None
         self._discovery.handle_timer(now)
         self.correspondence.handle_timer(now)
-        if self._unanswered() >= PATIENCE and len(self._choices) > 1 and self._choice:
-            self._attach(self._choice.number + 1, now)
+        if len(self._choices) > 1 and self._choice:
+            self._look_elsewhere(self._choice.number + 1, now)
 
     def next_timer(self) -> float | None:
         """When `handle_timer` has something to do."""
@@ -307,6 +307,18 @@ class ClientCore:
             leases = [(each.iaid, each.lease) for each in self._delegations if each.lease.prefixes]
             self._farewell = Farewell(old.neighbor, old.lladdr, duid, leases, self._send_to)
             self._attach(number, now)
+
+    def _look_elsewhere(self, number: int, now: float) -> None:
+        """On to the next Server when nobody answers; with a lease that lives we keep the present one until attached.
+
+        A Rebind is for any DHCPv6 server that may extend the lease (RFC 8415 §18.2.5): the others are behind the other
+        Servers.
+        """
+        rebinding = [each.unanswered for each in self._delegations if each.phase is Phase.REBINDING]
+        if self._unanswered() >= PATIENCE:
+            self._attach(number, now)
+        elif max(rebinding, default=0) > 1:
+            self._change_server(number, now)
 
     def _unanswered(self) -> int:
         soliciting = [each.unanswered for each in self._delegations if each.phase is Phase.SOLICITING]
