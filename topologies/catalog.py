@@ -46,6 +46,7 @@ FAMILIES = {
         "aero-move-target",
         "aero-failover",
         "aero-dmm",
+        "aero-attack",
     ),
     "haaro": ("haaro-triangle", "haaro-nat", "haaro-legacy", "haaro-multihome"),
 }

@@ -2,6 +2,7 @@
 
 from captures.checks.aero import (
     attach,
+    attacks,
     bgp,
     black_hole,
     downstream,
@@ -28,6 +29,7 @@ from captures.checks.aero import (
 
 __all__ = [
     "attach",
+    "attacks",
     "bgp",
     "black_hole",
     "downstream",
