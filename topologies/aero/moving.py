@@ -12,13 +12,19 @@ if TYPE_CHECKING:
 
 
 def readdress(run: Run, name: str, old: Mapping[str, str], new: Mapping[str, str]) -> None:
-    """A Client's link gets other addresses: the new ones first, default routes over them, then the old ones go."""
+    """A Client's link gets other addresses: the new ones first, default routes over them, then the old ones go.
+
+    The next router is known from the start, as from its advertisement: a kernel that asks for it with an address that
+    is gone before the answer comes asks again after a second.
+    """
     core, client = [], []
+    mac = next(each.mac for each in run.net["core"].intfList() if each.name == name)
     for family, address in new.items():
         gateway = opposite(address)
         nodad = " nodad" if family == "ipv6" else ""
         core.append(f"address add {masked(gateway)} dev {name}{nodad}")
         client.append(f"address add {masked(address)} dev wan{nodad}")
+        client.append(f"neighbor replace {gateway} lladdr {mac} dev wan nud reachable")
         client.append(f"route replace default via {gateway} dev wan")
         client.append(f"address delete {masked(old[family])} dev wan")
     run.net["core"].run(["ip", "-batch", "-"], input="\n".join([*core, ""]), check=True)
