@@ -14,6 +14,7 @@ from agents.haaro.compression import Owner
 from agents.wire.mip4_extensions import RoReply
 from captures.checks.haaro.advertising import haaro_advertising
 from captures.checks.haaro.change import haaro_change
+from captures.checks.haaro.home import haaro_home
 from captures.checks.haaro.leaving import haaro_leaving
 from captures.checks.haaro.paths import haaro_paths
 from captures.checks.haaro.peers import haaro_peers
@@ -253,6 +254,69 @@ def test_peers_that_left_before_need_not_be_told():
     story.leave("a", "c")
     story.leave("c")
     assert judged(story, haaro_leaving, routers=["mra", "mrc"])["order"].passed
+
+
+def test_who_has_gone_need_not_answer():
+    story = triangle()
+    story.leave("a", "c")
+    story.leave("c", "a", silent="a")
+    assert judged(story, haaro_leaving, routers=["mra", "mrc"], scenario="SC-S11")["order"].passed
+
+
+HOME = {"router": "mrc", "interface": "home", "grace": 3.0}
+
+
+def coming_home(*, crossed=True, tunnelled=False, away=False, early=0.5, late=3.5, delivered=(True, False)):
+    """C leaves, is pinged at home, and two packets come late in its old tunnel to A."""
+    story = triangle()
+    story.leave("c", "a")
+    ended = story.time
+    for number, (after, came) in enumerate(zip((early, late), delivered, strict=True), 71):
+        story.time = ended + after
+        inner = IP(src="10.10.3.2", dst="10.10.1.2") / ICMP(id=number, seq=1)
+        story.straight("c", "a", inner)
+        if came:
+            story.put(("a", "eth0"), inner)
+        more = {"node": "mrc", "peer": "mra", "host": "a", "icmp_id": number, "delivered": number == 71}
+        story.events.append({"event": "late-packet", **more})
+    story.announce("a", "c", 1, "ha", identifier=99, name="home")
+    story.events[-1]["t"] = story.time
+    for kind, source, target in ((8, "10.10.1.2", "10.10.3.2"), (0, "10.10.3.2", "10.10.1.2")):
+        inner = IP(src=source, dst=target) / ICMP(type=kind, id=99, seq=1)
+        story.put(("a", "eth0"), inner)
+        if crossed:
+            story.put(("mrc", "home"), story.around("c", inner, to=False) if tunnelled else inner)
+        if away:
+            story.put(story.at("c"), inner)
+    return story
+
+
+def test_life_at_home():
+    found = judged(coming_home(), haaro_home, **HOME)
+    assert found["reached"].passed, found["reached"].measured
+    assert found["grace"].passed, found["grace"].measured
+
+
+@pytest.mark.parametrize(
+    ("how", "name", "text"),
+    [
+        ({"crossed": False}, "reached", "home: 0 requests"),
+        ({"tunnelled": True}, "reached", "in a tunnel on the home link"),
+        ({"away": True}, "reached", "on an access line"),
+        ({"delivered": (False, False)}, "grace", "lost"),
+        ({"delivered": (True, True)}, "grace", "delivered"),
+        ({"early": 3.2}, "grace", "late packet after"),
+        ({"late": 1.5}, "grace", "late packet after"),
+    ],
+)
+def test_a_home_that_is_none(how, name, text):
+    found = judged(coming_home(**how), haaro_home, **HOME)[name]
+    assert found.passed is False
+    assert text in found.measured
+
+
+def test_nobody_at_home():
+    assert {one.passed for one in judged(triangle(), haaro_home, **HOME).values()} == {None}
 
 
 def declining():
