@@ -1,5 +1,27 @@
 """Checks of HAARO: registrations, advertisements, return routability, direct tunnels, paths."""
 
-from captures.checks.haaro import advertising, change, home, leaving, paths, peers, registration, routability, tunnels
+from captures.checks.haaro import (
+    advertising,
+    change,
+    home,
+    leaving,
+    paths,
+    peers,
+    realms,
+    registration,
+    routability,
+    tunnels,
+)
 
-__all__ = ["advertising", "change", "home", "leaving", "paths", "peers", "registration", "routability", "tunnels"]
+__all__ = [
+    "advertising",
+    "change",
+    "home",
+    "leaving",
+    "paths",
+    "peers",
+    "realms",
+    "registration",
+    "routability",
+    "tunnels",
+]

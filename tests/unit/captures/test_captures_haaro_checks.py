@@ -18,6 +18,7 @@ from captures.checks.haaro.home import haaro_home
 from captures.checks.haaro.leaving import haaro_leaving
 from captures.checks.haaro.paths import haaro_paths
 from captures.checks.haaro.peers import haaro_peers
+from captures.checks.haaro.realms import haaro_realms
 from captures.checks.haaro.registration import haaro_registration
 from captures.checks.haaro.routability import haaro_routability
 from captures.checks.haaro.tunnels import haaro_tunnels
@@ -47,7 +48,7 @@ def test_the_triangle_passes():
     assert judged(story, haaro_paths, switch_ms={"x-y": 100.0})["switch-x-y"].passed
 
 
-@pytest.mark.parametrize("check", [*CHECKS, haaro_peers, haaro_leaving])
+@pytest.mark.parametrize("check", [*CHECKS, haaro_peers, haaro_leaving, haaro_realms])
 def test_nothing_seen_is_nothing_proven(check):
     for one in check(Story().run()):
         assert one.passed is None, one.id
@@ -317,6 +318,51 @@ def test_a_home_that_is_none(how, name, text):
 
 def test_nobody_at_home():
     assert {one.passed for one in judged(triangle(), haaro_home, **HOME).values()} == {None}
+
+
+def realms(*, straying=False, across=False, lost=False):
+    """B and C have the same addresses; a pings the one."""
+    story = Story()
+    for letter in "abc":
+        realm = "two" if letter == "c" else "one"
+        same = "b" if letter == "c" else ""
+        story.sites[letter] = replace(story.sites[letter], realm=realm, same_as=same)
+    story.announce("a", "b", 1, "direct")
+    story.ping("a", "b", 1, direct=True)
+    if lost:
+        story.captures[("b", "eth0")] = []
+    if straying:
+        story.put(("c", "eth0"), IP(src="10.10.1.2", dst="10.10.2.2") / ICMP(type=8, id=PINGED, seq=1))
+    if across:
+        story.keepalive("a", "c")
+    return story
+
+
+def test_realms_that_stay_apart():
+    for one in judged(realms(), haaro_realms, scenario="SC-S23").values():
+        assert one.passed, one.measured
+    story = Story()
+    for letter, realm in (("a", "one"), ("b", "one"), ("c", "two")):
+        story.sites[letter] = replace(story.sites[letter], realm=realm, same_as="b" if letter == "c" else "")
+        story.register(letter)
+    assert judged(story, haaro_advertising)["content"].passed
+    story.registered["b"] = replace(story.registered["b"], networks=story.registered["c"].networks)
+    story.register("a")
+    assert judged(story, haaro_advertising)["content"].passed is False
+
+
+@pytest.mark.parametrize(
+    ("how", "name", "text"),
+    [
+        ({"straying": True}, "apart", "1 packet at c"),
+        ({"lost": True}, "apart", "0 requests"),
+        ({"across": True}, "tunnels", "mra and mrc share no realm"),
+    ],
+)
+def test_realms_that_mix(how, name, text):
+    found = judged(realms(**how), haaro_realms)[name]
+    assert found.passed is False
+    assert text in found.measured
 
 
 def declining():
