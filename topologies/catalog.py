@@ -44,7 +44,15 @@ FAMILIES = {
         "aero-move-source",
         "aero-move-target",
     ),
-    "haaro": ("haaro-triangle", "haaro-nat", "haaro-legacy", "haaro-multihome", "haaro-leave", "haaro-realms"),
+    "haaro": (
+        "haaro-triangle",
+        "haaro-nat",
+        "haaro-legacy",
+        "haaro-multihome",
+        "haaro-leave",
+        "haaro-realms",
+        "haaro-attack",
+    ),
 }
 """Labs by folder, in the order of `roamlab labs`; their modules are named alike, with _ for -."""
 LABS = tuple(name for labs in FAMILIES.values() for name in labs)

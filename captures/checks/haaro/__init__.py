@@ -2,6 +2,7 @@
 
 from captures.checks.haaro import (
     advertising,
+    attack,
     change,
     home,
     leaving,
@@ -15,6 +16,7 @@ from captures.checks.haaro import (
 
 __all__ = [
     "advertising",
+    "attack",
     "change",
     "home",
     "leaving",

@@ -11,6 +11,7 @@ from captures.checks.base import Result, Tally, check, plural
 from captures.checks.haaro.paths import of
 from captures.checks.haaro.tunnels import direct
 from captures.haaro.operator import MobileRouter, Operator
+from captures.ip import Address
 from captures.run import Run
 
 
@@ -30,7 +31,7 @@ def _apart(operator: Operator, scenario: str) -> Result:
         "every request at the host of the sender's realm, none at its namesake; replies likewise",
     )
     hosts = {one.host: one for one in operator.routers.values()}
-    addresses = Counter(one.host_address for one in hosts.values())
+    addresses: Counter[Address] = Counter(one.host_address for one in hosts.values())
     texts = []
     for ping in operator.pings:
         if max(addresses[ping.source], addresses[ping.destination]) < 2:

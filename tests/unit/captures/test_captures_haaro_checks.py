@@ -10,9 +10,13 @@ from haaro_wire import PINGED, Story, triangle
 from scapy.layers.inet import ICMP, IP, UDP
 from scapy.packet import Raw
 
+from agents.haaro import keys
 from agents.haaro.compression import Owner
+from agents.wire.mip4 import encode
 from agents.wire.mip4_extensions import RoReply
+from agents.wire.mip4_messages import CareofTest, CareofTestInit, RegistrationReply, RegistrationRequest
 from captures.checks.haaro.advertising import haaro_advertising
+from captures.checks.haaro.attack import haaro_attack
 from captures.checks.haaro.change import haaro_change
 from captures.checks.haaro.home import haaro_home
 from captures.checks.haaro.leaving import haaro_leaving
@@ -22,7 +26,7 @@ from captures.checks.haaro.realms import haaro_realms
 from captures.checks.haaro.registration import haaro_registration
 from captures.checks.haaro.routability import haaro_routability
 from captures.checks.haaro.tunnels import haaro_tunnels
-from topologies.haaro.plan import site
+from topologies.haaro.plan import HOME_AGENT, site
 
 CHECKS = (haaro_registration, haaro_advertising, haaro_routability, haaro_tunnels, haaro_paths)
 PAIRS = [["mrc", "mra"], ["mra", "mrc"]]
@@ -363,6 +367,87 @@ def test_realms_that_mix(how, name, text):
     found = judged(realms(**how), haaro_realms)[name]
     assert found.passed is False
     assert text in found.measured
+
+
+ATTACKS = {"rows": {"ha": 1, "mra": 3}, "flood": 6}
+
+
+def attacked(*, code=131, signed=True, low=0, hint_signed=False, answered=False, counted="bad_authenticator",
+             after="1", flood=6, answers=5, at_once=False, sent=True, octets=None, target="mra"):  # fmt: skip
+    """C's node attacks the home agent and A; what comes of it can be another."""
+    story = Story()
+    careof = story.line("c").address
+    peer, agent = story.sites["a"].home_address, HOME_AGENT
+    replies = {"mra": (131, keys.sign_correspondent), "ha": (133, keys.sign_home)}
+    ports = iter(range(20000, 20100))
+    for row, node, wanted in (("wrong", "mra", 131), ("old", "mra", 203), ("cut", "mra", None), ("stale", "ha", 133)):
+        port, address, mine = next(ports), agent if node == "ha" else peer, row in ("wrong", "stale") and node == target
+        base = story.base("c", lifetime=120)
+        request = RegistrationRequest(**base, careof_address=IPv4Address(careof))
+        wire = encode(keys.sign_home(request, 256, story.keys["c"]))
+        wire = wire[:20] if row == "cut" else wire
+        if sent:
+            story.put(story.at("c"), IP(src=careof, dst=address) / UDP(sport=port, dport=434) / Raw(wire))
+        if wanted or answered:
+            got = code if mine else (wanted or 133)
+            base["identification"] ^= low if mine else 0
+            reply = RegistrationReply(**(base | {"lifetime": 0}), code=got)
+            key = (256, story.keys["c"]) if node == "ha" else (1, 1, bytes(20))
+            if (row == "old" and hint_signed) or (row != "old" and (signed or not mine)):
+                reply = replies[node][1](reply, *key)
+            packet = IP(src=address, dst=careof) / UDP(sport=434, dport=port) / Raw(encode(reply))
+            story.put(story.at("c"), packet)
+        facts = {"node": "mrc", "interface": "isp1", "target": node, "row": row, "port": port, "code": wanted}
+        more = {"octets": (octets or wire).hex(), "requirement": "ERR-28", "counter": "bad_authenticator"}
+        state = {"counted": {counted: 1}, "same": True, "before": "1", "after": after}
+        story.events.append({"event": "attack", **facts, **more, **state})
+    port = next(ports)
+    for number in range(flood):
+        init = encode(CareofTestInit(number.to_bytes(8, "big")))
+        story.put(story.at("c"), IP(src=careof, dst=peer) / UDP(sport=port, dport=434) / Raw(init))
+        if number < answers or at_once:
+            test = encode(CareofTest(1, number.to_bytes(8, "big"), bytes(8)))
+            story.put(story.at("c"), IP(src=peer, dst=careof) / UDP(sport=434, dport=port) / Raw(test))
+    facts = {"node": "mrc", "interface": "isp1", "target": "mra", "port": port, "count": flood, "dropped": 1}
+    story.events.append({"event": "flood", **facts, "before": "1", "after": after})
+    return story
+
+
+def test_attacks_that_come_to_nothing():
+    for one in judged(attacked(), haaro_attack, **ATTACKS).values():
+        assert one.passed, (one.id, one.measured)
+    assert {one.passed for one in judged(Story(), haaro_attack, **ATTACKS).values()} == {None}
+
+
+@pytest.mark.parametrize(
+    ("how", "name", "text"),
+    [
+        ({"code": 0}, "mra", "wrong: code 0, not 131"),
+        ({"code": 0, "target": "ha"}, "ha", "stale: code 0, not 133"),
+        ({"signed": False}, "mra", "wrong: authenticators ()"),
+        ({"signed": False, "target": "ha"}, "ha", "stale: authenticators ()"),
+        ({"hint_signed": True}, "mra", "old: authenticators"),
+        ({"low": 1}, "mra", "answers another request"),
+        ({"answered": True}, "mra", "cut: answered"),
+        ({"sent": False}, "mra", "in no capture"),
+        ({"octets": b"other"}, "mra", "other octets"),
+        ({"counted": "dropped_else"}, "state", "counted {'dropped_else': 1}"),
+        ({"after": "2"}, "state", "its state changed"),
+        ({"after": "2"}, "flood", "its state changed"),
+        ({"at_once": True}, "flood", "too fast"),
+        ({"answers": 0}, "flood", "none was answered"),
+        ({"flood": 5}, "flood", "5 CoTIs sent"),
+    ],
+)
+def test_attacks_that_come_to_something(how, name, text):
+    found = judged(attacked(**how), haaro_attack, **ATTACKS)[name]
+    assert found.passed is False
+    assert text in found.measured
+
+
+def test_attacks_that_were_left_out():
+    found = judged(attacked(), haaro_attack, rows={"mra": 4})["mra"]
+    assert "3 attacks, not 4" in found.measured
 
 
 def declining():
