@@ -282,7 +282,8 @@ class HaaroPlan:
 
     def captures(self) -> list[tuple[str, str]]:
         """Both sides of everything that encapsulates or translates, and the end nodes."""
-        return [("ha", "wan"), ("cn", "eth0"), *(each for one in self.sites for each in self._site_captures(one))]
+        found = [("ha", "wan"), ("cn", "eth0"), *(each for one in self.sites for each in self._site_captures(one))]
+        return list(dict.fromkeys(found))  # sites may share a NAT
 
     @staticmethod
     def _site_captures(one: Site) -> Iterator[tuple[str, str]]:
