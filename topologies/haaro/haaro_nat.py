@@ -19,7 +19,14 @@ from topologies.haaro.plan import HaaroPlan, Site, site
 from topologies.lab import option
 from topologies.runner import Run
 
-CASES = {"one": "SC-S12", "symmetric": "SC-S12", "outbound": "SC-S13", "firewall": "SC-S16", "both": "SC-S14", "same": "SC-S15"}
+CASES = {
+    "one": "SC-S12",
+    "symmetric": "SC-S12",
+    "outbound": "SC-S13",
+    "firewall": "SC-S16",
+    "both": "SC-S14",
+    "same": "SC-S15",
+}
 """Option `nat` -> scenario of the sheet."""
 PAIRS = [["mra", "mrc"], ["mrc", "mra"]]
 
