@@ -47,18 +47,13 @@ def judge(run_dir: Path | str | Run) -> Verdict:
     if not results:
         nothing = "lab.json lists no check"
         results = [Result("verdict", "", "The lab was checked", None, "at least one check", nothing)]
-    verdict = Verdict(run.lab["lab"], all(map(_fine, results)), results, metrics(run))
+    verdict = Verdict(run.lab["lab"], all(result.fine for result in results), results, metrics(run))
     path = run.directory / "verdict.json"
     try:
         path.write_text(json.dumps(verdict.as_json(), indent=1, ensure_ascii=False) + "\n")
     except OSError as error:
         raise CaptureError(f"cannot write {path}: {error.strerror}") from error
     return verdict
-
-
-def _fine(result: Result) -> bool:
-    """A check that saw nothing fails the run unless the lab declared it optional."""
-    return result.passed is True or (result.passed is None and result.optional)
 
 
 def metrics(run: Run) -> dict[str, Any]:

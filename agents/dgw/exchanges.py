@@ -53,6 +53,7 @@ class Pacer:
         self._spacing = spacing
         self._sent: dict[IPv6Address, deque[float]] = {}
         self._last = float("-inf")
+        self._last_peer: IPv6Address | None = None
 
     def earliest(self, peer: IPv6Address, now: float) -> float:
         """The first time at which a message to `peer` may leave; `now` or earlier means at once."""
@@ -63,11 +64,16 @@ class Pacer:
         return max(earliest, now)
 
     def record(self, peer: IPv6Address, now: float) -> None:
-        """A message to `peer` left at `now`."""
-        self._last = now
+        """A message to `peer` leaves at `now`."""
+        self._last, self._last_peer = now, peer
         self._sent = {peer: sent for peer, sent in self._sent.items() if now - sent[-1] < 1.0}
         if self._rate:
             self._sent.setdefault(peer, deque(maxlen=self._rate)).append(now)
+
+    def departed(self, peer: IPv6Address, now: float) -> None:
+        """The last message, if it was to `peer`, was kept until `now`: what comes after it keeps its distance."""
+        if peer == self._last_peer:
+            self._last = max(self._last, now)
 
 
 class Exchanges:
@@ -95,6 +101,10 @@ class Exchanges:
         exchange.due = now if due is None else due
         self._waiting.append(exchange)
         self.handle_timer(now)
+
+    def departed(self, peer: IPv6Address, now: float) -> None:
+        """A message to `peer` has left, after whatever else had to be done in its turn."""
+        self._pacer.departed(peer, now)
 
     def next_timer(self) -> float | None:
         """When the next transmission is due."""

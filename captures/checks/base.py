@@ -40,6 +40,12 @@ class Result:
     measured: str
     evidence: list[dict[str, Any]] = field(default_factory=list)
     optional: bool = False
+    """The lab expects that there may be nothing to see."""
+
+    @property
+    def fine(self) -> bool:
+        """A check that saw nothing fails the run unless the lab declared it optional."""
+        return self.passed is True or (self.passed is None and self.optional)
 
     def as_json(self) -> dict[str, Any]:
         """The object written to verdict.json."""

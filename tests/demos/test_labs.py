@@ -55,8 +55,8 @@ def test_lab_passes_every_check(deploy, request, name, options):
     assert used == (tunnel or used)
     verdict = judge(run.directory.path)
     request.node.user_properties.extend(proven(verdict, name))
-    failed = [(check.id, check.measured) for check in verdict.checks if check.passed is not True]
+    failed = [(check.id, check.measured) for check in verdict.checks if not check.fine]
     assert not failed
     assert verdict.passed
-    assert all(check.evidence for check in verdict.checks)
+    assert all(check.evidence for check in verdict.checks if check.passed)
     assert verdict.metrics["moves_without_ra"] == 0

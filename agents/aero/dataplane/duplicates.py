@@ -58,6 +58,8 @@ class DuplicateWindow:
         return Judgement.LATE
 
     def _grossly_late(self, identification: int, now: float) -> Judgement:
+        if identification in self._gross:  # where packets are doubled, a sender that starts anew is doubled, too
+            return Judgement.DUPLICATE
         if self._gross and _signed(identification - self._gross[-1]) <= 0:
             self._gross.clear()
         self._gross.append(identification)
@@ -66,9 +68,14 @@ class DuplicateWindow:
         return Judgement.GROSS
 
     def _restart(self, identification: int, now: float) -> None:
+        """Begin anew with this one as the highest; the grossly late ones before it were seen, as far as they fit."""
         self._top, self._seen = identification, 1
         self._stamps.clear()
-        self._stamps.append((now, identification))
+        for each in dict.fromkeys((*self._gross, identification)):
+            distance = _signed(identification - each)
+            if 0 <= distance < self._size:
+                self._seen |= 1 << distance
+                self._stamps.append((now, each))
         self._gross.clear()
 
     def _forget(self, now: float) -> None:

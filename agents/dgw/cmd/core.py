@@ -17,6 +17,7 @@ from agents.dgw.actions import (
     Notice,
     PeerRefused,
     RepositoryDatagram,
+    Send,
 )
 from agents.dgw.cmd.answering import answering
 from agents.dgw.cmd.base import CmdBase
@@ -99,6 +100,10 @@ class CmdCore:
                 self._chaining.expire(IPv6Network(key), now)
             elif session:
                 procedures[name](session, now)
+
+    def departed(self, message: Send, now: float) -> None:
+        """A message has left: what is sent on next keeps its distance from that moment (spec CMD-6)."""
+        self._base.exchanges.departed(message.destination, now)
 
     def next_timer(self) -> float | None:
         """When `handle_timer` has something to do."""

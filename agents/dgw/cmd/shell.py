@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agents.dgw.actions import Action, Adopt, Install, Remove
+from agents.dgw.actions import Action, Adopt, Install, Remove, Send
 from agents.dgw.cmd.core import CmdCore
 from agents.dgw.config import CmdConfig
 from agents.dgw.protection import open_channel
@@ -29,6 +29,8 @@ def run_cmd(config: CmdConfig) -> None:
     def perform(action: Action) -> None:
         if is_message(action):
             signalling.perform(action)
+            if isinstance(action, Send):
+                core.departed(action, shell.clock.now())
         elif executor:
             try:
                 _forward(executor, action)

@@ -19,6 +19,7 @@ MOST = 3
 """MAX_NEIGHBOR_ADVERTISEMENT."""
 APART = 0.9
 IN_FLIGHT = 0.05
+QUIET = "nobody moved, or no packet of the moment after is in the captures"
 
 
 @check("aero-move")
@@ -38,6 +39,11 @@ def aero_move(run: Run, client: str, peer: str, new: str, heard: bool, bound_ms:
     ]
 
 
+def _since(link: AeroLink, client: Client, begin: float | None) -> list[Frame]:
+    """What a Client sent from the move on."""
+    return [one for one in link.sent(client) if begin is not None and one.time >= begin]
+
+
 def _renewed(link: AeroLink, mover: Client, new: Address, begin: float | None, bound_ms: float) -> Result:
     tally = Tally(
         f"aero-move.{mover.name}.renew",
@@ -45,12 +51,13 @@ def _renewed(link: AeroLink, mover: Client, new: Address, begin: float | None, b
         f"{mover.name} tells its Server at once, and keeps what it has",
         f"a Renew from the new address at most {bound_ms:g} ms after the move, and no Solicit",
     )
-    if begin is None:
-        return tally.result(nothing="nobody moved")
-    sent = [one for one in link.sent(mover) if one.dhcp and one.time >= begin]
+    since = _since(link, mover, begin)
+    if begin is None or not since:
+        return tally.result(nothing=QUIET)
+    sent = [one for one in since if one.dhcp]
     renews = [one for one in sent if one.dhcp and one.dhcp.type == RENEW and one.outer.source == new]
     if not renews:
-        tally.wrong("no Renew from the new address", *sent[:2])
+        tally.wrong("no Renew from the new address", *since[:2])
         return tally.result()
     tally.see(renews[0])
     took = renews[0].time - begin
@@ -100,9 +107,10 @@ def _announced(
         f"{mover.name} tells {peer.name} directly",
         f"{wanted} unsolicited and proved, O set, S clear, with the new address",
     )
-    if begin is None:
-        return tally.result(nothing="nobody moved")
-    found = [one for one in _announcements(link.sent(mover), new) if one.outer.destination in peer.underlay]
+    since = _since(link, mover, begin)
+    if begin is None or not since:
+        return tally.result(nothing=QUIET)
+    found = [one for one in _announcements(since, new) if one.outer.destination in peer.underlay]
     tally.see(*found)
     tally.demand(1 <= len(found) <= MOST, f"{len(found)} announcements", *found[MOST:])
     tally.demand(heard or len(found) == MOST, f"{len(found)} announcements though nobody answered", *found)
@@ -129,15 +137,14 @@ def _followed(
         f"{peer.name} sends to where {mover.name} is now",
         f"direct data to the new address {when}, and none to the old one afterwards",
     )
-    if begin is None:
-        return tally.result(nothing="nobody moved")
-    data = [
-        one for one in link.sent(peer) if one.echo and one.outer.destination in mover.underlay and one.time >= begin
-    ]
+    since = _since(link, peer, begin)
+    if begin is None or not since:
+        return tally.result(nothing=QUIET)
+    data = [one for one in since if one.echo and one.outer.destination in mover.underlay]
     there = [one for one in data if one.outer.destination == new]
     told = [one for one in _announcements(link.received(peer), new) if one.time >= begin]
     if not there:
-        tally.wrong("no direct data to the new address", *data[:2])
+        tally.wrong("no direct data to the new address", *since[:2])
         return tally.result()
     tally.see(there[0])
     late = [one for one in data if one.outer.destination != new and one.time > there[0].time + IN_FLIGHT]
@@ -150,6 +157,6 @@ def _followed(
         return tally.result()
     took = there[0].time - told[0].time
     tally.demand(took * 1000 <= bound_ms, f"after {milliseconds(took)}", there[0])
-    asked = [one for one in link.sent(peer) if one.discovery and one.outer.destination == new]
+    asked = [one for one in since if one.discovery and one.outer.destination == new]
     tally.demand(bool(asked), "the new address was not confirmed")
     return tally.result(f"{milliseconds(took)} after the announcement")

@@ -13,6 +13,7 @@ from captures.aero.mediations import of_flow, said_in
 from captures.aero.records import ADVERTISEMENT, SOLICITATION, Frame
 from captures.checks.aero.pings import end_frames
 from captures.checks.base import Result, Tally, check, milliseconds
+from captures.ip import Address
 from captures.run import Run
 
 IN_FLIGHT = 0.05
@@ -85,8 +86,8 @@ def _switch(link: AeroLink, series: Ping, client: Client, peer: Client, number: 
         f"direct data only after a proved answer, at most two round trips and {bound_ms:g} ms after the Redirect",
     )
     redirect = _redirect(link, client, *ends)
-    data = [one for one in link.sent(client) if one.echo and (one.innermost.source, one.innermost.destination) == ends]
-    direct = [one for one in data if not _to_server(link, one) and one.time >= series.start]
+    data = [one for one in link.sent(client) if _is_of(one, series, ends)]
+    direct = [one for one in data if not _to_server(link, one)]
     if redirect is None or not direct:
         return tally.result(nothing="no Redirect, or no direct data")
     test = _test(link, client, peer, redirect)
@@ -109,12 +110,16 @@ def _switch(link: AeroLink, series: Ping, client: Client, peer: Client, number: 
     allowed = 2 * trip + bound_ms / 1000
     tally.demand(ready <= allowed, f"tested {milliseconds(ready)} after the Redirect", redirect, answered)
     server = [one for node in link.servers.values() for one in link.sent(node)]
-    late = [one for one in server if one.echo and (one.innermost.source, one.innermost.destination) == ends]
-    until = min([series.end, *(start for _title, start, _end in link.steps() if start > series.end)])
-    late = [one for one in late if direct[0].time + IN_FLIGHT < one.time < until]
+    late = [one for one in server if _is_of(one, series, ends) and one.time > direct[0].time + IN_FLIGHT]
     tally.demand(not late, "the Server still forwards", *late)
     text = f"tested {milliseconds(ready)} after the Redirect, round trip {milliseconds(trip)}"
     return tally.result(text)
+
+
+def _is_of(frame: Frame, series: Ping, ends: tuple[Address, Address]) -> bool:
+    """Whether it is a packet of the series in this direction."""
+    inner, echo = frame.innermost, frame.echo
+    return echo is not None and echo[1] == series.identifier and (inner.source, inner.destination) == ends
 
 
 def _redirect(link: AeroLink, client: Client, source: object, destination: object) -> Frame | None:
@@ -214,6 +219,6 @@ def _gave_up(link: AeroLink, series: Ping, client: Client, begin: float) -> Resu
     gaps = [b.time - a.time for a, b in pairwise(first)]
     tally.demand(all(0.9 <= gap <= 1.5 for gap in gaps), f"gaps of {', '.join(map(milliseconds, gaps))}", *first)
     data = [one for one in link.sent(client) if one.echo and not _to_server(link, one)]
-    late = [one for one in data if begin < first[-1].time + 1.2 < one.time]
+    late = [one for one in data if first[-1].time + 1.2 < one.time]
     tally.demand(not late, "direct data after the third solicitation", *late)
     return tally.result(f"three solicitations, the last {milliseconds(first[-1].time - begin)} after the cut")

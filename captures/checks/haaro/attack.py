@@ -44,7 +44,7 @@ def _answers(operator: Operator, attacks: list[Object], target: str, count: int)
         f"{target} answers hostile messages as the sheet says, or not at all",
         f"{count} messages: each sent as written, met by the code named, or by silence",
     )
-    if not mine:
+    if not mine or not any(operator.captures.values()):
         return tally.result(nothing="no attack")
     tally.demand(len(mine) == count, f"{plural(len(mine), 'attack')}, not {count}")
     codes: Counter[str] = Counter()
@@ -92,6 +92,8 @@ def _state(operator: Operator, attacks: list[Object]) -> Result:
     judged = 0
     for one in attacks:
         sent = [each for each in operator.frames(one["node"], one["interface"]) if each.ports == (one["port"], PORT)]
+        if not sent:
+            continue  # told of above
         tally.see(*sent)
         if one["same"]:
             judged += 1
@@ -116,6 +118,8 @@ def _flood(operator: Operator, count: int) -> Result:
         sent = [each for each in frames if each.kind == "CoTI" and each.ports == (one["port"], PORT)]
         back = [each for each in frames if each.kind == "CoT" and each.ports == (PORT, one["port"])]
         tally.see(*sent[:1], *back)
+        if not frames:
+            break
         tally.demand(len(sent) == count, f"{plural(len(sent), 'CoTI')} sent")
         tally.demand(bool(back), "none was answered")
         for first, later in zip(back, back[MOST_TESTS:], strict=False):

@@ -89,8 +89,8 @@ def _outage(
     sent, back = of(frames, ping, "request"), of(frames, ping, "reply")
     tally.see(*sent[:1], *back)
     if not sent or not back:
-        tally.wrong("nothing came back")
-        return tally.result()
+        tally.demand(not sent, "nothing came back")
+        return tally.result(nothing="no ping of the change is in the captures")
     times = [sent[0].time, *(one.time for one in back), sent[-1].time]
     gap = max(later - earlier for earlier, later in pairwise(times))
     tally.demand(gap * 1000 <= bound_ms, f"silent for {milliseconds(gap)}", back[0])

@@ -38,8 +38,10 @@ def _apart(operator: Operator, scenario: str) -> Result:
             continue
         asked = of(operator.frames(ping.node, "eth0"), ping, "request")
         arrived = of(operator.frames(ping.peer, "eth0"), ping, "request")
-        tally.see(*arrived)
-        tally.demand(bool(asked) and len(arrived) == len(asked), f"{ping.name}: {plural(len(arrived), 'request')}")
+        if not asked:
+            continue
+        tally.see(asked[0], *arrived)
+        tally.demand(len(arrived) == len(asked), f"{ping.name}: {plural(len(arrived), 'request')}")
         for name in hosts:
             if name not in (ping.node, ping.peer):
                 strayed = of(operator.frames(name, "eth0"), ping)

@@ -49,6 +49,14 @@ def test_a_restarted_sender_is_recognised():
     assert judge(window, 9, 9) == [NEW, DUPLICATE]
 
 
+def test_a_restarted_sender_is_recognised_where_packets_are_doubled():
+    window = DuplicateWindow()
+    judge(window, 100000)
+    doubled = [number for number in range(1, 9) for _twice in range(2)]
+    assert judge(window, *doubled) == [GROSS, DUPLICATE] * 8
+    assert judge(window, 3, 9, 9) == [DUPLICATE, NEW, DUPLICATE]
+
+
 def test_gross_lateness_without_order_is_no_restart():
     window = DuplicateWindow()
     judge(window, 100000)

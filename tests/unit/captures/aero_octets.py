@@ -61,6 +61,46 @@ def observed(address, port, size=0, encapsulation=0):
     return head + mapped(address) + size.to_bytes(2, "big") + bytes(6)
 
 
+def tllao(address, port, *, nat=False):
+    return struct.pack("!BBHBBH", 2, 3, 0x0800 * nat, 1, 128, port) + mapped(address)
+
+
+def _experimental(subtype, aux, number, body):
+    return struct.pack("!BBHBBH", 253, 1 + len(body) // 8, 0xAE60, subtype, aux, number) + body
+
+
+def token(octets):
+    return _experimental(1, 0, 3, octets)
+
+
+def auth():
+    return _experimental(2, 1, 1, bytes(24))
+
+
+def route(prefix, lifetime=300):
+    base, length = prefix.split("/")
+    return struct.pack("!BBBBI", 24, 2, int(length), 0, lifetime) + ip_address(base).packed[:8]
+
+
+def redirected(packet):
+    padded = packet + bytes(-len(packet) % 8)
+    return struct.pack("!BB6x", 4, 1 + len(padded) // 8) + padded
+
+
+def redirect(source, destination, target, about, *options, predirect, ttl, framing="nd", spoilt=0):
+    """Predirect or Redirect as ICMPv6, or in UDP; `spoilt` changes its last octet behind the checksum's back."""
+    body = struct.pack("!B3x", 0x80 * predirect) + ip_address(target).packed + ip_address(about).packed
+    body += b"".join(options)
+    if framing == "nd":
+        packet = ip(source, destination, ICMPV6, icmpv6(source, destination, bytes((137, 0, 0, 0)) + body), ttl=ttl)
+    else:
+        pseudo = ip_address(source).packed + ip_address(destination).packed + struct.pack("!II", 12 + len(body), UDP)
+        blank = udp(8060, 8060, bytes(4) + body, 0)
+        datagram = udp(8060, 8060, bytes(4) + body, ones_complement(pseudo + blank) or 0xFFFF)
+        packet = ip(source, destination, UDP, datagram, ttl=ttl)
+    return packet[:-1] + bytes((packet[-1] ^ spoilt,))
+
+
 def too_big(source, destination, mtu, quoted):
     """ICMPv6 Packet Too Big or ICMPv4 Fragmentation Needed."""
     if ip_address(source).version == 6:

@@ -19,7 +19,7 @@ CLIENT, CLIENT2 = "fe80::2001:db8:1000:a000", "fe80::2001:db8:1000:b000"
 DUIDS = {"c1": "00030001020000000011", "c2": "00030001020000000012"}
 
 
-def _client(underlay, letter, duid, nats=(), host=None, model="router"):
+def client(underlay, letter, duid, nats=(), host=None, model="router"):
     prefixes = [f"2001:db8:1000:{letter}000::/56"]
     return {
         "underlay": [underlay],
@@ -32,7 +32,7 @@ def _client(underlay, letter, duid, nats=(), host=None, model="router"):
     }
 
 
-def _node(**addresses):
+def interfaces(**addresses):
     return {"interfaces": {name: {"addresses": [address]} for name, address in addresses.items()}}
 
 
@@ -40,17 +40,17 @@ def lab(nat):
     """lab.json of a run with c1 behind n1, or not."""
     return {
         "nodes": {
-            "c1": _node(wan=f"{INSIDE}/24" if nat else f"{C1}/31"),
-            "c2": _node(wan=f"{C2}/31"),
-            "s1": _node(wan=f"{S1}/31"),
-            "n1": _node(wan=f"{OUTSIDE}/31"),
-            "g": _node(eth0=f"{G}/64"),
+            "c1": interfaces(wan=f"{INSIDE}/24" if nat else f"{C1}/31"),
+            "c2": interfaces(wan=f"{C2}/31"),
+            "s1": interfaces(wan=f"{S1}/31"),
+            "n1": interfaces(wan=f"{OUTSIDE}/31"),
+            "g": interfaces(eth0=f"{G}/64"),
         },
         "domain": {
             "servers": {"s1": {"address": SERVER, "underlay": [S1], "interface": "wan"}},
             "clients": {
-                "c1": _client(INSIDE if nat else C1, "a", DUIDS["c1"], ["n1"] if nat else [], "h1"),
-                **({"c2": _client(C2, "b", DUIDS["c2"])} if nat else {}),
+                "c1": client(INSIDE if nat else C1, "a", DUIDS["c1"], ["n1"] if nat else [], "h1"),
+                **({"c2": client(C2, "b", DUIDS["c2"])} if nat else {}),
             },
             "nats": {"n1": {"wan": "wan", "lan": "lan"}} if nat else {},
         },

@@ -6,12 +6,13 @@ A change is a function on a message's UDP payload, by tag ("rrq a", "hoti c", "p
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
+from functools import cache
 from ipaddress import IPv4Address
 from types import SimpleNamespace
 
-from scapy.layers.inet import ICMP, IP, UDP
-from scapy.layers.l2 import Ether
-from scapy.packet import Raw
+from aero_octets import UDP, echo, ip, udp
+from synthetic_wire import ether
 
 from agents.haaro import keys
 from agents.haaro.compression import Network, Owner, encode_advertisement
@@ -40,13 +41,19 @@ from captures.haaro.operator import Operator
 from topologies.haaro.plan import HOME_AGENT, HaaroPlan, Site, site
 
 HA = IPv4Address(HOME_AGENT)
-PINGED = 4242
+PINGED, IPIP = 4242, 4
 
 
 def networks_of(one: Site):
     from ipaddress import IPv4Network
 
     return (IPv4Network(one.network),)
+
+
+@cache
+def _decoded(octets):
+    """The frame of these octets anywhere: most are the same in most stories, and at each place they pass."""
+    return read_frame(octets, "", 0, 0.0, "", "")
 
 
 class Story:
@@ -83,8 +90,9 @@ class Story:
     def put(self, place, packet):
         """One frame, a tenth of a millisecond after the one before."""
         self.time += 0.0001
-        octets = bytes(Ether(src="02:00:00:00:00:01", dst="02:00:00:00:00:02") / packet)
-        frame = read_frame(octets, f"{place[0]}-{place[1]}", next(self._numbers), self.time, *place)
+        octets = ether("02:00:00:00:00:01", "02:00:00:00:00:02", packet, 0x0800)
+        facts = {"file": "-".join(place), "number": next(self._numbers), "time": self.time}
+        frame = replace(_decoded(octets), **facts, node=place[0], interface=place[1])
         self.captures.setdefault(place, []).append(frame)
 
     def at(self, letter):
@@ -97,8 +105,8 @@ class Story:
     def around(self, letter, packet, *, to):
         """In the tunnel between a router and the home agent."""
         careof = self.line(letter).address
-        ends = {"src": careof, "dst": HOME_AGENT} if to else {"src": HOME_AGENT, "dst": careof}
-        return IP(**ends) / packet
+        ends = (careof, HOME_AGENT) if to else (HOME_AGENT, careof)
+        return ip(*ends, IPIP, packet)
 
     def changed(self, tag, octets):
         change = self.changes.get(tag)
@@ -110,7 +118,7 @@ class Story:
         if octets is None:
             return False
         source, target = self.sites[x].home_address, to or self.sites[y].home_address
-        packet = IP(src=source, dst=target) / UDP(sport=ports[0], dport=ports[1]) / Raw(octets)
+        packet = ip(source, target, UDP, udp(*ports, octets))
         way = packet if self.changes.get(tag) == "plain" else self.around(x, packet, to=True)
         self.put(self.at(x), way)
         self.put(("ha", "wan"), way)
@@ -124,8 +132,7 @@ class Story:
         octets = self.changed(tag, octets)
         if octets is None:
             return False
-        ends = {"src": self.line(x).address, "dst": self.sites[y].home_address}
-        packet = IP(**ends) / UDP(sport=434, dport=434) / Raw(octets)
+        packet = message(self.line(x).address, self.sites[y].home_address, octets)
         way = self.around(x, packet, to=True) if self.changes.get(tag) == "tunnel" else packet
         self.put(self.at(x), way)
         self.put(("ha", "wan"), way)
@@ -154,7 +161,7 @@ class Story:
         octets = self.changed(f"rrq {x}", encode(keys.sign_home(request, 256, self.keys[x])))
         if octets is None:
             return
-        packet = IP(src=careof, dst=HOME_AGENT) / UDP(sport=434, dport=434) / Raw(octets)
+        packet = message(careof, HOME_AGENT, octets)
         self.put(self.at(x), packet)
         self.put(("ha", "wan"), packet)
         self.answer(x, base, solicited, **reply_changes)
@@ -175,7 +182,7 @@ class Story:
         reply = RegistrationReply(**base, code=0, extensions=tuple(extensions))
         octets = self.changed(f"rrp {x}", encode(keys.sign_home(reply, 256, self.keys[x])))
         if octets is not None:
-            packet = IP(src=HOME_AGENT, dst=self.line(x).address) / UDP(sport=434, dport=434) / Raw(octets)
+            packet = message(HOME_AGENT, self.line(x).address, octets)
             self.put(("ha", "wan"), packet)
             self.put(self.at(x), packet)
         realms = tuple(Network(network, one.realm) for network in networks_of(one))
@@ -231,30 +238,27 @@ class Story:
             (RegistrationReply(**base, code=0), HOME_AGENT, str(address)),
         ):
             octets = encode(keys.sign_home(kind, 256, self.keys[x]))
-            packet = IP(src=source, dst=target) / UDP(sport=434, dport=434) / Raw(octets)
+            packet = message(source, target, octets)
             for place in (self.at(x), ("ha", "wan")) if source != HOME_AGENT else (("ha", "wan"), self.at(x)):
                 self.put(place, packet)
 
     def keepalive(self, x, y):
         """An echo request and its reply between home addresses, in the direct tunnel."""
-        ends = {"src": self.sites[x].home_address, "dst": self.sites[y].home_address}
-        back = {"src": ends["dst"], "dst": ends["src"]}
-        self.straight(x, y, IP(**ends) / ICMP(type=8, id=1, seq=1))
-        self.straight(y, x, IP(**back) / ICMP(type=0, id=1, seq=1))
+        one, other = self.sites[x].home_address, self.sites[y].home_address
+        self.straight(x, y, echo(one, other, 1, 1, 28))
+        self.straight(y, x, echo(other, one, 1, 1, 28, reply=True))
 
     def straight(self, x, y, inner):
         """In the direct tunnel."""
-        ends = {"src": self.line(x).address, "dst": self.line(y).address}
-        packet = IP(**ends) / UDP(sport=434, dport=434) / Raw(TUNNEL_IP + bytes(inner))
+        packet = message(self.line(x).address, self.line(y).address, TUNNEL_IP + inner)
         self.put(self.at(x), packet)
         self.put(self.at(y), packet)
 
     def ping(self, x, y, sequence, *, direct, identifier=PINGED, answered=True):
         """A host's echo request and its reply."""
-        for kind, one, other in ((8, x, y), (0, y, x)) if answered else ((8, x, y),):
-            inner = IP(src=self.sites[one].host, dst=self.sites[other].host) / ICMP(
-                type=kind, id=identifier, seq=sequence
-            )
+        for one, other in ((x, y), (y, x)) if answered else ((x, y),):
+            ends = self.sites[one].host, self.sites[other].host
+            inner = echo(*ends, identifier, sequence, 28, reply=one == y)
             self.put((one, "eth0"), inner)
             if direct:
                 self.straight(one, other, inner)
@@ -275,6 +279,11 @@ class Story:
         self.events.append(
             {"event": "pings", "name": name, "node": x, "peer": y, "icmp_id": identifier, **ends, **more}
         )
+
+
+def message(source, target, octets):
+    """A UDP packet of port 434."""
+    return ip(source, target, UDP, udp(434, 434, octets))
 
 
 def triangle(**changes):

@@ -2,12 +2,18 @@
 
 from pathlib import Path
 
+import aero_direct_world
+import aero_move_world
 import aero_nat_world
 import aero_path_world
 import doctored_aero_attach
+import doctored_aero_direct
+import doctored_aero_moves
 import doctored_aero_paths
 import pytest
+from aero_direct_world import DirectWorld, PublishedWorld
 from aero_doctored import DOCTORED
+from aero_move_world import LostMoveWorld, MoveWorld
 from aero_nat_world import NatWorld
 from aero_path_world import PathWorld
 from broken_rules import judge, never_broken
@@ -21,6 +27,10 @@ from captures.checks import REGISTRY, call
 RIGHT = [
     *((NatWorld, entry) for entry in aero_nat_world.CHECKS),
     *((PathWorld, entry) for entry in aero_path_world.CHECKS),
+    *((DirectWorld, entry) for entry in aero_direct_world.CHECKS),
+    *((PublishedWorld, entry) for entry in aero_direct_world.PUBLISHED_CHECKS),
+    *((MoveWorld, entry) for entry in aero_move_world.CHECKS),
+    *((LostMoveWorld, entry) for entry in aero_move_world.LOST_CHECKS),
 ]
 CHECKS = {entry["check"] for _world, entry in RIGHT}
 """Checks that pass on a right run here."""
@@ -64,7 +74,8 @@ def test_nothing_is_no_success(world, entry):
 
 def test_each_module_doctors():
     modules = {make.__module__ for make, *_ in DOCTORED.values()}
-    assert modules == {doctored_aero_attach.__name__, doctored_aero_paths.__name__}
+    homes = doctored_aero_attach, doctored_aero_direct, doctored_aero_moves, doctored_aero_paths
+    assert modules == {one.__name__ for one in homes}
 
 
 def test_checks_of_aero_are_all_here():

@@ -11,6 +11,7 @@ import test_captures_aero_doctored
 import test_captures_aero_models
 import test_captures_bad_input
 import test_captures_content
+import test_captures_haaro_checks
 import test_captures_interoperator
 import test_captures_lifecycle
 import test_captures_local
@@ -678,6 +679,7 @@ def test_every_check_has_its_right_run():
     elsewhere |= dict.fromkeys(test_captures_aero_doctored.CHECKS, test_captures_aero_doctored)
     elsewhere |= dict.fromkeys(test_captures_aero_models.ENTRIES, test_captures_aero_models)
     elsewhere |= dict.fromkeys(test_captures_relays.CHECKS, test_captures_relays)
+    elsewhere |= dict.fromkeys(test_captures_haaro_checks.CHECKS, test_captures_haaro_checks)
     assert set(REGISTRY) == {entry["check"] for entry in syn.CHECKS} | set(elsewhere)
 
 

@@ -1,0 +1,419 @@
+"""HAARO's runs, doctored: one thing wrong in each, and the result that must say so."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from ipaddress import IPv4Address
+
+from aero_octets import echo
+from haaro_wire import Story, triangle
+from haaro_wire import message as packet_of
+
+from agents.haaro.compression import Owner
+from agents.wire.mip4_extensions import RoReply
+from topologies.haaro.plan import site
+
+PAIRS = [["mrc", "mra"], ["mra", "mrc"]]
+REGISTRATION, ADVERTISING, ROUTABILITY, TUNNELS, PATHS, PEERS, LEAVING, CHANGE = ENTRIES = (
+    {"check": "haaro-registration"},
+    {"check": "haaro-advertising"},
+    {"check": "haaro-routability"},
+    {"check": "haaro-tunnels"},
+    {"check": "haaro-paths", "switch_ms": {"x-y": 100.0}},
+    {"check": "haaro-peers", "expected": PAIRS},
+    {"check": "haaro-leaving", "routers": ["mrc"]},
+    {"check": "haaro-change", "router": "mrc", "interface": "isp2", "stream": "x-y", "bound_ms": 50.0},
+)
+ELSEWHERE = IPv4Address("192.0.2.1")
+HA, LAN = ("ha", "wan"), ("a", "eth0")
+DOCTORED = {}
+"""name -> (what makes the run, entry of lab.json's checks, id of the result, expected outcome, text in `measured`)."""
+
+
+def wrong(entry, result, text, make, outcome=False, **parameters):
+    """Register a run; `result` is an id behind the check's name, `parameters` change the entry."""
+    name = f"{entry['check'].removeprefix('haaro-')} {result}: {text}"
+    while name in DOCTORED:
+        name += "'"
+    DOCTORED[name] = (make, {**entry, **parameters}, f"{entry['check']}.{result}", outcome, text)
+
+
+# -- right runs, and changes of them -------------------------------------------------------------------
+
+
+def registered(*, solicit=True, optimised=True):
+    """All three are registered, and C with A."""
+    story = Story()
+    for letter in "abc":
+        story.register(letter)
+    if optimised:
+        story.optimise("c", "a", solicit=solicit)
+    return story
+
+
+def left(**how):
+    """C tells A and the home agent that it goes."""
+    story = triangle()
+    story.leave("c", "a", **how)
+    return story
+
+
+def changing(*, home=True, hoti=False, peer=True, early=False, direct=True, pause=0.0):
+    """C comes to its second line while a and c ping each other."""
+    story = Story()
+    story.sites["c"] = site("c", isps=(1, 2))
+    story.register("a")
+    story.register("c")
+    story.optimise("c", "a")
+    story.keepalive("c", "a")
+    story.announce("a", "c", 3, "")
+    story.ping("a", "c", 1, direct=True)
+    story.used["c"] = 1
+    if early:
+        story.optimise("c", "a", solicit=False, hoti=hoti)
+    if home:
+        story.register("c")
+    story.ping("a", "c", 2, direct=False)
+    if peer and not early:
+        story.optimise("c", "a", solicit=False, hoti=hoti)
+    story.time += pause
+    story.ping("a", "c", 3, direct=direct)
+    return story
+
+
+def declining():
+    """A home agent that does not optimise B."""
+    story = Story()
+    story.sites["b"] = replace(story.sites["b"], served={"optimise": False})
+    return story
+
+
+RIGHT = [
+    *((triangle, entry) for entry in (REGISTRATION, ADVERTISING, ROUTABILITY, TUNNELS, PATHS, PEERS)),
+    (left, LEAVING),
+    (changing, CHANGE),
+]
+
+
+def sent(**changes):
+    """A triangle in which messages are different."""
+    return partial(triangle, **{name.replace("peer_", "peer-"): change for name, change in changes.items()})
+
+
+def flip(at):
+    """Change one bit of an octet."""
+    return lambda octets: octets[:at] + bytes((octets[at] ^ 1,)) + octets[at:][1:]
+
+
+def then(add, make=triangle):
+    """A run in which something more happened."""
+
+    def run():
+        story = make()
+        add(story)
+        return story
+
+    return run
+
+
+def met(place, kind, change, nth=0, make=triangle):
+    """A run in which a message of a kind is seen otherwise at a place, a router's letter or the home agent's."""
+
+    def run():
+        story = make()
+        frames = story.captures[story.at(place) if isinstance(place, str) else place]
+        at = [number for number, one in enumerate(frames) if one.kind == kind][nth]
+        changed = change(frames[at])
+        frames[at : at + 1] = [changed] if changed else []
+        return story
+
+    return run
+
+
+def gone(_frame):
+    """It never passed here."""
+
+
+def message(**fields):
+    """Fields of the message changed; callables get the message."""
+
+    def change(frame):
+        new = {name: one(frame.message) if callable(one) else one for name, one in fields.items()}
+        return replace(frame, message=replace(frame.message, **new))
+
+    return change
+
+
+def ports(source, destination):
+    """Other ports of the innermost packet."""
+    return lambda frame: replace(frame, ports=(source, destination))
+
+
+def source(layer):
+    """Another source of an IP header."""
+
+    def change(frame):
+        layers = list(frame.layers)
+        layers[layer] = replace(layers[layer], source=ELSEWHERE)
+        return replace(frame, layers=tuple(layers))
+
+    return change
+
+
+def tunnelled(frame):
+    """Inside another packet of the same ends."""
+    return replace(frame, layers=(*frame.layers, frame.outer))
+
+
+def straight(change, *, sender="c"):
+    """A run in which the first packet in the direct tunnel is different."""
+
+    def run():
+        story = triangle()
+        frames, peer = story.captures[story.at(sender)], story.line("a").address
+        at = next(number for number, one in enumerate(frames) if str(one.outer.destination) == peer)
+        frames[at] = change(frames[at])
+        return story
+
+    return run
+
+
+# -- registrations with the home agent -----------------------------------------------------------------
+
+REQUEST, REPLY = partial(wrong, REGISTRATION, "request"), partial(wrong, REGISTRATION, "reply")
+REQUEST("MHAE is wrong", sent(rrq_b=flip(30)))
+REQUEST("flags 0x20", sent(rrq_b=lambda o: o[:1] + b"\x20" + o[2:]))
+REQUEST("care-of address 1.2.3.4", sent(rrq_b=lambda o: o[:12] + b"\1\2\3\4" + o[16:]))
+REQUEST("extensions", sent(rrq_b=lambda o: o + b"\x94\x02\x09\x00"))
+REQUEST("lists set()", met("c", "RRQ", message(requested=())))
+REQUEST("mrc to the home agent goes to", met("c", "RRQ", ports(434, 435)))
+REQUEST("mrc to the home agent goes to", met("c", "RRQ", tunnelled))
+REQUEST(f"at {ELSEWHERE}", met("c", "RRQ", message(home_agent=ELSEWHERE)))
+REPLY("MHAE of the reply is wrong", sent(rrp_b=flip(25)))
+REPLY("no reply", sent(rrp_b=lambda _octets: None))
+REPLY(" ms", triangle, bound_ms=0.01)
+REPLY("mrc to the home agent: ('cut off',)", met("c", "RRP", message(faults=("cut off",))))
+REPLY("answered to", met("c", "RRP", ports(434, 999)))
+REPLY("Identification", met("c", "RRP", message(identification=lambda one: one.identification ^ 1 << 40)))
+REPLY("500 s granted", met("c", "RRP", message(lifetime=500)))
+REPLY("networks set() answered", met("c", "RRP", message(acknowledged=())))
+REPLY(
+    "no network accepted",
+    met("c", "RRP", message(acknowledged=lambda one: tuple(replace(each, code=1) for each in one.acknowledged))),
+)
+REPLY("without capability", met("c", "RRQ", message(capability=None)))
+REPLY("no RO Reply", met("c", "RRP", message(ro_reply=None)))
+REPLY("O, S, N are (False, False, True)", lambda: then(lambda s: s.register("a", bits=RoReply(nat=True)), Story)())
+REPLY("RO Reply code 0", then(lambda story: story.register("b"), declining))
+REPLY(
+    "UDP Tunnel Reply unasked or missing",
+    met("c", "RRP", message(order=lambda one: tuple(each for each in one.order if each[0] != 44))),
+)
+
+
+def without_haaro():
+    """The home agent should know nothing of route optimisation."""
+    story = Story()
+    story.home = {"haaro": False}
+    story.register("a")
+    story.register("b")
+    return story
+
+
+REPLY("without HAARO", without_haaro)
+wrong(REGISTRATION, "unasked", "without a request", then(lambda story: story.answer("a", story.base("a"))))
+wrong(REGISTRATION, "unasked", "no reply left the home agent", Story, outcome=None)
+
+# -- advertisements ------------------------------------------------------------------------------------
+
+TELLS = partial(wrong, ADVERTISING, "content")
+
+
+def telling(letter, owners, before=""):
+    """B or C registers and is told of these owners."""
+
+    def run():
+        story = Story()
+        for one in before:
+            story.register(one)
+        story.register(letter, owners=owners(story))
+        return story
+
+    return run
+
+
+TELLS("mrb is told", telling("b", lambda _story: [], "a"))
+TELLS("mrb is told", telling("b", lambda _story: [Owner(IPv4Address("203.0.113.99"))], "a"))
+TELLS("mrc is told", telling("c", lambda story: [story.registered["a"]], "ab"))
+TELLS("mrb is told", then(lambda story: (story.register("a"), story.register("b")), declining))
+TELLS("mrb is told", without_haaro)
+wrong(
+    ADVERTISING,
+    "readable",
+    "advertisement at octet 9",
+    met(HA, "RRP", message(faults=("advertisement at octet 9: cut off",)), 1),
+)
+
+# -- return routability --------------------------------------------------------------------------------
+
+HOME, CAREOF, ANSWER = (partial(wrong, ROUTABILITY, name) for name in ("home", "careof", "answer"))
+HOME("HoTI from", sent(hoti_c="plain"))
+HOME("HoT from", sent(hot_c="plain"))
+HOME("HoTI of mrc to mra or its answer did not pass mra", met("a", "HoTI", gone))
+HOME(f"inner {ELSEWHERE} to", met("a", "HoTI", source(-1)))
+CAREOF("leaves in a tunnel", sent(coti_c="tunnel"))
+CAREOF("is not in the tunnel of mra", sent(cot_c="plain"))
+CAREOF("CoTI of mrc to mra or its answer did not pass mra", met("a", "CoTI", gone))
+CAREOF("CoTI of mrc to mra or its answer did not pass mra", met("a", "CoT", gone))
+CAREOF(f"{ELSEWHERE} at mra", met("a", "CoTI", source(-1)))
+CAREOF("the answer came in a tunnel", met("c", "CoT", tunnelled))
+CAREOF("answered by another", met("c", "CoT", source(0)))
+ANSWER("index 0", sent(cot_c=lambda o: o[:2] + b"\0\0" + o[4:]))
+ANSWER("999", met("a", "HoT", ports(434, 999)))
+ANSWER("999", met("a", "HoT", ports(999, 434)))
+wrong(
+    ROUTABILITY,
+    "cookies",
+    "used before",
+    sent(**dict.fromkeys(("hoti_c", "coti_c"), lambda o: o[:2] + (1).to_bytes(8, "big"))),
+)
+
+# -- registrations between routers ---------------------------------------------------------------------
+
+ASKS, KEY, ANSWERS, EXPECTED = (partial(wrong, PEERS, name) for name in ("request", "key", "reply", "expected"))
+ASKS("before its tests were answered", sent(hot_c=lambda _octets: None))
+ASKS("leaves in a tunnel", sent(peer_rrq_c="tunnel"))
+ASKS("at 203.0.113.0", sent(peer_rrq_c=flip(11)))
+ASKS(f"mrc to mra: {ELSEWHERE}", met("c", "RRQ", message(careof_address=ELSEWHERE), 1))
+ASKS("flags 0x00", met("c", "RRQ", message(flags=0), 1))
+ASKS("mrc to mra: extensions", met("c", "RRQ", message(order=lambda one: one.order[:-1]), 1))
+ASKS("2 authenticators", met("c", "RRQ", message(auths=lambda one: one.auths * 2), 1))
+ASKS("no UDP Tunnel Request with F", met("c", "RRQ", message(udp_request=None), 1))
+KEY("not made of the tokens", sent(peer_rrq_c=flip(-1)))
+KEY("the reply's MCAE", sent(peer_rrp_c=flip(-1)))
+KEY("201 with an authenticator", met("c", "RRP", message(code=201), 1))
+KEY(
+    "other indexes",
+    met("c", "RRP", message(auths=lambda one: tuple(replace(each, home_index=77) for each in one.auths)), 1),
+)
+ANSWERS("the answer leaves mra", sent(peer_rrp_c="plain"))
+ANSWERS("s granted", sent(peer_rrp_c=flip(2)))
+ANSWERS("care-of addresses", sent(peer_rrp_c=lambda o: o[:42] + b"\1\2\3\4" + o[46:]))
+ANSWERS("mrc to mra: from", met("c", "RRP", ports(435, 434), 1))
+ANSWERS("mra did not send it", met("c", "RRP", message(code=1), 1))
+ANSWERS("networks answered ()", met("c", "RRP", message(acknowledged=()), 1))
+ANSWERS("UDP Tunnel Reply None", met("c", "RRP", message(udp_reply=None), 1))
+EXPECTED("mrc is not registered with mra", sent(peer_rrq_c=lambda _octets: None))
+EXPECTED("mrc is not registered with mra", partial(registered, optimised=False))
+EXPECTED("mra registered with mrc", triangle, expected=PAIRS[:1])
+wrong(PEERS, "solicitation", "mra had not been told", partial(registered, solicit=False))
+
+# -- direct tunnels ------------------------------------------------------------------------------------
+
+FORM, KEEPALIVE = partial(wrong, TUNNELS, "form"), partial(wrong, TUNNELS, "keepalive")
+
+
+def in_the_clear(story):
+    story.put(story.at("c"), echo(story.line("c").address, story.line("a").address, 1, 1, 28))
+
+
+def probed_late(story):
+    story.ping("c", "a", 1, direct=True)
+    story.keepalive("c", "a")
+
+
+def replied_first(story):
+    ends = story.sites["c"].home_address, story.sites["a"].home_address
+    story.straight("c", "a", echo(*ends, 1, 1, 28, reply=True))
+
+
+def signals(story):
+    story.straight("c", "a", packet_of("203.0.113.13", "203.0.113.11", b"\x18\0" + bytes(8)))
+
+
+FORM("10.10.2.2 to 10.10.1.2", then(lambda s: s.straight("c", "a", echo("10.10.2.2", "10.10.1.2", 1, 1, 28))))
+FORM("in the clear", then(in_the_clear))
+FORM("next header 41", straight(lambda frame: replace(frame, next_header=41)))
+KEEPALIVE("no keepalive", then(lambda story: story.ping("c", "a", 1, direct=True), registered))
+KEEPALIVE("traffic before the first reply", then(probed_late, registered))
+KEEPALIVE("mra probes before mrc", then(lambda story: story.keepalive("a", "c"), registered))
+KEEPALIVE("mra-mrc begins otherwise", then(replied_first, registered))
+wrong(TUNNELS, "signalling", "HoTI in a direct tunnel", then(signals))
+wrong(TUNNELS, "pace", "too many", then(lambda story: [story.keepalive("c", "a") for _ in range(6)]))
+
+# -- paths ---------------------------------------------------------------------------------------------
+
+SERIES = partial(wrong, {"check": "haaro-paths"})
+
+
+def pinged(via, *direct, unanswered=0, expect="reply"):
+    """Pings of a to c, each directly or by the home agent."""
+
+    def run():
+        story = Story()
+        story.announce("a", "c", len(direct) + unanswered, via, expect=expect)
+        for sequence, way in enumerate((*direct, *[False] * unanswered), 1):
+            story.ping("a", "c", sequence, direct=way, answered=sequence <= len(direct))
+        return story
+
+    return run
+
+
+for via, ways, text in (
+    ("direct", [False, True], "packets through the home agent"),
+    ("direct", [False, False], "none went directly"),
+    ("ha", [False, True], "went directly"),
+    ("mixed", [True, False], "back through the home agent at the end"),
+    ("mixed", [True, True], "none came by the home agent"),
+    ("mixed", [False, False], "none went directly"),
+):
+    SERIES("x-y", text, pinged(via, *ways))
+SERIES("x-y", "none came by the home agent", then(lambda story: story.captures.pop(HA), pinged("ha", False)))
+SERIES("x-y", "1 of 2 are missing", pinged("ha", False, unanswered=1))
+SERIES("x-y", "1 reply came back", pinged("", False, expect="none"))
+SERIES("volume", "x-y: 4 packets", pinged("direct", False, True))
+wrong(PATHS, "switch-x-y", "requests after", triangle, switch_ms={"x-y": 0.1})
+wrong(PATHS, "switch-x-y", "no request went directly", pinged("ha", False))
+wrong(PATHS, "switch-other", "no such series", triangle, outcome=None, switch_ms={"other": 1.0})
+
+# -- leaving -------------------------------------------------------------------------------------------
+
+ENDS, SILENCE = partial(wrong, LEAVING, "order"), partial(wrong, LEAVING, "silence")
+
+
+def later(source, target, *, direct):
+    """A host's ping a while after C left."""
+
+    def add(story):
+        story.time += 0.1
+        story.ping(source, target, 9, direct=direct)
+
+    return then(add, left)
+
+
+ENDS("did not tell mra", then(lambda story: story.leave("c")))
+ENDS("answered None", partial(left, silent="a"))
+ENDS("mrb did not leave", left, routers=["mrc", "mrb"])
+ENDS("after the home agent was left", then(lambda story: (story.leave("c"), story.leave("c", "a"))))
+SILENCE("a packet to 10.10.3.2 after the end", later("a", "c", direct=True))
+SILENCE("mrc to the home agent: a packet", later("b", "c", direct=False))
+
+# -- a change of lines ---------------------------------------------------------------------------------
+
+MOVES, OUTAGE = partial(wrong, CHANGE, "order"), partial(wrong, CHANGE, "outage")
+
+
+def unanswered(story):
+    story.captures[LAN] = [one for one in story.captures[LAN] if one.echo[0] == "request"]
+
+
+MOVES("a HoTI to mra", partial(changing, hoti=True))
+MOVES("no peer accepted", partial(changing, peer=False))
+MOVES("mra was told before the home agent", partial(changing, early=True))
+MOVES("direct packets to mra before", partial(changing, direct=False))
+MOVES("no CoTI to mra from", met("c", "CoTI", gone, make=changing))
+MOVES("no accepted registration by isp2", partial(changing, home=False, peer=False), outcome=None)
+OUTAGE("did not go directly", partial(changing, direct=False))
+OUTAGE("silent for", partial(changing, pause=1.0))
+OUTAGE("nothing came back", then(unanswered, changing))
