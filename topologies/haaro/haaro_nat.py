@@ -49,7 +49,7 @@ class NatLab(HaaroLab):
     def plan(self, options: Any) -> HaaroPlan:
         """Site A behind something, C open or not."""
         if options.nat == "same":
-            agent = {"outbound_only": "yes", "probe_same_nat": True}
+            agent: dict[str, Any] = {"outbound_only": "yes", "probe_same_nat": True}
             return HaaroPlan(tuple(site(letter, nat="restricted", shared=True, **agent) for letter in "ac"))
         kinds = {"symmetric": "symmetric", "firewall": "firewall"}
         kind = kinds.get(options.nat, "restricted")
