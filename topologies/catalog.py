@@ -41,8 +41,12 @@ FAMILIES = {
         "aero-dpd",
         "aero-relay",
         "aero-ro",
+        "aero-ro-relay",
         "aero-move-source",
         "aero-move-target",
+        "aero-failover",
+        "aero-dmm",
+        "aero-attack",
     ),
     "haaro": (
         "haaro-triangle",

@@ -154,6 +154,7 @@ class Node:
             **self.forwarder.counters,
             "loop": self.underlay.loops,
             "send_failures": self.underlay.send_failures,
+            "icmp_refused": self._errors.refused,
         }
         return {**self._core.inspect(), "dataplane": plane, "mtus": self._mtus}
 

@@ -32,6 +32,8 @@ class UnderlayErrors:
     def __init__(self, own: Sequence[IPv4Address | IPv6Address]) -> None:
         """`own` are the node's underlay addresses: errors count about packets from there."""
         self._own = frozenset(own)
+        self.refused = 0
+        """Errors that were damaged, lied, or were about no packet of ours."""
         self._sockets: list[tuple[int, socket.socket]] = []
         try:
             for version in sorted({address.version for address in own}):
@@ -60,7 +62,9 @@ class UnderlayErrors:
                 data = from_.recv(_ROOM)
             except OSError:
                 return
-            for word in heard(version, data, self._own):
+            words = heard(version, data, self._own)
+            self.refused += not words
+            for word in words:
                 tell(word)
 
 

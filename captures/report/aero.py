@@ -18,9 +18,10 @@ KEA = "Kea"
 
 
 def columns(link: AeroLink) -> list[str]:
-    """Clients, Servers and their Keas, Relays, from left to right."""
+    """Clients, Servers and their Keas, Relays, who attacks them, from left to right."""
     servers = [name for server in link.servers for name in (server, kea_of(server))]
-    return [*link.clients, *servers, *link.relays]
+    outsiders = [link.domain["outsider"]["node"]] if "outsider" in link.domain else []
+    return [*link.clients, *servers, *link.relays, *outsiders]
 
 
 def kea_of(server: str) -> str:

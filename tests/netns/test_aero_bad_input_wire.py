@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from ipaddress import IPv6Address
+from ipaddress import IPv6Address, IPv6Network
 from pathlib import Path
 
 import pytest
@@ -12,10 +12,12 @@ from aero_site import ADDRESS, OWN, SERVICE, Site, Star
 from agents.aero.addresses import PRE_ATTACH
 from agents.aero.constants import ALL_DHCP_SERVERS
 from agents.aero.inner_packets import push_discovery, push_udp
+from agents.aero.optimisation.messages import compose, header_between, push_mediation
 from agents.wire.dhcpv6 import Message, MessageType, RelayedMessage, push_dhcpv6
 from agents.wire.dhcpv6_options import ClientId, ClientLinkLayer, IaPd, RelayMessage, RelaySupplied
 from agents.wire.nd import NeighborAdvertisement, NeighborSolicitation
 from agents.wire.nd_options import LinkLayerOption, Nonce
+from agents.wire.redirects import Framing
 from testbed.waiting import wait_until
 
 pytestmark = pytest.mark.netns
@@ -26,6 +28,8 @@ COUNT = 10_000
 GROWTH = 4 << 20
 """Octets that a process may grow by meanwhile."""
 ELSEWHERE = ClientLinkLayer(IPv6Address("::ffff:10.0.4.2"), 8060)
+CORRESPONDENT = IPv6Network("2001:db8:1000:3000::/56")
+ABOUT = header_between(CORRESPONDENT, CORRESPONDENT)
 MOVED = LinkLayerOption(True, 0, ELSEWHERE.ip, 8060)
 
 
@@ -51,7 +55,20 @@ SEEDS = [
     push_discovery(NeighborAdvertisement(S1, override=True, options=(MOVED,)), S1, C1),
     request(MessageType.REPLY),
     request(MessageType.RECONFIGURE),
+    request(MessageType.RELEASE),
     relay_forward(),
+    *(
+        push_mediation(
+            compose(
+                predirect=predirect, prefix=CORRESPONDENT, lifetime=300, lladdrs=(MOVED,), token=None, header=ABOUT
+            ),
+            framing,
+            *ends,
+        )
+        for predirect in (True, False)
+        for framing in Framing
+        for ends in ((C1, S1), (S1, C1))
+    ),
 ]
 
 

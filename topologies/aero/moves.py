@@ -13,7 +13,7 @@ from topologies import traffic as hosts
 from topologies.aero import traffic
 from topologies.aero.lab import AeroLab
 from topologies.aero.members import Client
-from topologies.aero.network import masked, opposite
+from topologies.aero.moving import readdress
 from topologies.aero.plan import AeroOptions, AeroPlan
 from topologies.lab import option
 from topologies.runner import Run
@@ -87,7 +87,7 @@ class MoveLab(AeroLab):
             self._between(run, new, peer.underlay[options.outer])
         count = int((LATEST_MS / 1000 + 4 if lost else 2.0) / INTERVAL)
         with traffic.pinging(run, "move", "h1", one, "h2", two, count=count, interval=INTERVAL):
-            self._move(run, mover)
+            readdress(run, mover.name, mover.underlay, NEXT[mover.name])
             if lost:
                 traffic.when(run, peer.name, "to leave the direct path", lambda now: not traffic.is_direct(now))
                 run.net["core"].run(["nft", "delete", "table", "inet", "roamlab-lost"], check=True)
@@ -96,20 +96,6 @@ class MoveLab(AeroLab):
         run.step("h1 pings on")
         traffic.pings(run, "after", "h1", one, "h2", two)
         run.step("done")
-
-    def _move(self, run: Run, mover: Client) -> None:
-        """The new address first, the default route over it, then the old address goes."""
-        core, client = [], []
-        for family, new in NEXT[mover.name].items():
-            gateway, old = opposite(new), mover.underlay[family]
-            nodad = " nodad" if family == "ipv6" else ""
-            core.append(f"address add {masked(gateway)} dev {mover.name}{nodad}")
-            client.append(f"address add {masked(new)} dev wan{nodad}")
-            client.append(f"route replace default via {gateway} dev wan")
-            client.append(f"address delete {masked(old)} dev wan")
-        run.net["core"].run(["ip", "-batch", "-"], input="\n".join([*core, ""]), check=True)
-        run.events.record("moving", node=mover.name, address=list(NEXT[mover.name].values()))
-        run.net[mover.name].run(["ip", "-batch", "-"], input="\n".join([*client, ""]), check=True)
 
     @staticmethod
     def _between(run: Run, one: str, other: str) -> None:

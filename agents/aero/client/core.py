@@ -86,6 +86,8 @@ class ClientCore:
         self.correspondence = Correspondence(self, self._discovery, self._outbox)
         self._discovery.when_observed = self._observed
         self._delegations = [self._delegation(IAIDS[family]) for family in config.families]
+        self._replay = 0
+        """Of DHCPv6 authentication: the last value sent."""
         self._choices = self._candidates()
         self._choice: _Choice | None = None
         self._moving = False
@@ -219,8 +221,8 @@ class ClientCore:
             self._farewell = None
         self._discovery.handle_timer(now)
         self.correspondence.handle_timer(now)
-        if self._unanswered() >= PATIENCE and len(self._choices) > 1 and self._choice:
-            self._attach(self._choice.number + 1, now)
+        if len(self._choices) > 1 and self._choice:
+            self._look_elsewhere(self._choice.number + 1, now)
 
     def next_timer(self) -> float | None:
         """When `handle_timer` has something to do."""
@@ -263,14 +265,16 @@ class ClientCore:
     # --- what outlives the process
 
     def saved_state(self) -> dict[str, Any]:
-        """The prefixes held last: they are asked for again."""
-        return {"prefixes": {str(each.iaid): [str(prefix) for prefix in each.hint] for each in self._delegations}}
+        """The prefixes held last: they are asked for again. The last replay value: a Server takes only higher ones."""
+        prefixes = {str(each.iaid): [str(prefix) for prefix in each.hint] for each in self._delegations}
+        return {"prefixes": prefixes, **({"replay": self._replay} if self.config.auth_key else {})}
 
     def restore(self, saved: dict[str, Any], now: float) -> None:
         """Take up saved state, before `start` (PlainError if unfit)."""
         try:
             for each in self._delegations:
                 each.hint = tuple(ip_network(text) for text in saved["prefixes"].get(str(each.iaid), ()))
+            self._replay = int(saved.get("replay", 0))
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise PlainError(f"saved state: prefixes: {error!r}") from error
 
@@ -303,6 +307,18 @@ class ClientCore:
             leases = [(each.iaid, each.lease) for each in self._delegations if each.lease.prefixes]
             self._farewell = Farewell(old.neighbor, old.lladdr, duid, leases, self._send_to)
             self._attach(number, now)
+
+    def _look_elsewhere(self, number: int, now: float) -> None:
+        """On to the next Server when nobody answers; with a lease that lives we keep the present one until attached.
+
+        A Rebind is for any DHCPv6 server that may extend the lease (RFC 8415 §18.2.5): the others are behind the other
+        Servers.
+        """
+        rebinding = [each.unanswered for each in self._delegations if each.phase is Phase.REBINDING]
+        if self._unanswered() >= PATIENCE:
+            self._attach(number, now)
+        elif max(rebinding, default=0) > 1:
+            self._change_server(number, now)
 
     def _unanswered(self) -> int:
         soliciting = [each.unanswered for each in self._delegations if each.phase is Phase.SOLICITING]
@@ -367,7 +383,8 @@ class ClientCore:
 
     def _send_to(self, message: Message, lladdr: LinkLayerAddress, now: float) -> None:
         if self.config.auth_key:
-            message = sign(message, bytes.fromhex(self.config.auth_key), int(now * 65536))
+            self._replay = max(self._replay + 1, int(now * 65536))  # two at one moment, or a clock that stepped back
+            message = sign(message, bytes.fromhex(self.config.auth_key), self._replay)
         source = self.address or PRE_ATTACH
         payload = push_dhcpv6(message)
         packet = push_udp(source, ALL_DHCP_SERVERS, DHCP_CLIENT_PORT, DHCP_SERVER_PORT, payload)

@@ -72,13 +72,13 @@ class Correspondents:
             self.cache.set_paths(correspondent, [*others, path][-PATHS:])
 
     def found_at(self, correspondent: Correspondent, lladdr: LinkLayerAddress, *, preference: int = 128) -> Path:
-        """A path to where the correspondent has proved to be (spec RO-15); the newest is preferred."""
-        path = correspondent.path_at(lladdr)
-        if path is None:
-            path = Path.to(lladdr, self.mtu(lladdr), preference=preference)
-            self.outbox.say("correspondent-seen", correspondent=correspondent.address, lladdr=str(lladdr))
-            self.cache.set_paths(correspondent, [*correspondent.paths, path][-PATHS:])
-        self.prefer(correspondent, path)
+        """A new path to where the correspondent has proved to be (spec RO-15).
+
+        It is the last choice until it has answered: whoever hears a message on its way, and is faster, sends it too.
+        """
+        path = Path.to(lladdr, self.mtu(lladdr), preference=preference)
+        self.outbox.say("correspondent-seen", correspondent=correspondent.address, lladdr=str(lladdr))
+        self.cache.set_paths(correspondent, [path, *correspondent.paths[1 - PATHS :]])
         return path
 
     def moved_to(self, correspondent: Correspondent, lladdr: LinkLayerAddress) -> Path:

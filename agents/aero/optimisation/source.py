@@ -226,8 +226,7 @@ class Source:
     def seen(self, target: Correspondent, lladdr: LinkLayerAddress, now: float) -> None:
         """The target proved to be at a link-layer address that nobody told of: it is tested, too (spec RO-15)."""
         for forward in target.forward.values():
-            if forward.stage is Stage.TESTING:
-                self._test(target, forward, [lladdr], now)
+            self._test(target, forward, [lladdr], now)
 
     def lost(self, target: Correspondent, now: float) -> None:
         """The path in use is dead: everything goes through the Server, at once; what is left is tested (spec RO-16)."""

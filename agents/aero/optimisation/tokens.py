@@ -24,18 +24,27 @@ KEPT = 8
 class _Held:
     token: Token
     expires: float
-    shared: bool
+    source: bool
+    """It came with a Redirect: we are the source of its pair. Each direction has tokens of its own, and Predirects of
+    both may cross: one of them does not replace the other's."""
+    shared: bool = False
     """The peer is known to hold it, too."""
-    sent: int = 0
-    """Last timestamp in an AUTH option of ours."""
-    received: int = 0
 
 
 class Tokens:
-    """The tokens shared with one neighbor, oldest first."""
+    """The tokens shared with one neighbor, oldest first.
+
+    Timestamps rise from message to message whatever the token: what was overheard while we had not yet its token, or
+    under one that is no longer used, would otherwise prove something once more.
+    """
 
     def __init__(self) -> None:
         self._held: list[_Held] = []
+        self._sent = 0
+        """Last timestamp in an AUTH option of ours."""
+        self._received = 0
+        self._heard: _Held | None = None
+        """What the peer proved itself with last."""
 
     def __len__(self) -> int:
         return len(self._held)
@@ -47,17 +56,17 @@ class Tokens:
             known.expires = max(known.expires, expires)
             return
         self._held = [each for each in self._held if each.token.key_id != token.key_id]
-        made = _Held(token, expires, False)
+        made = _Held(token, expires, source=shared)
         self._held.append(made)
         if shared:
             self._share(made, now)
         del self._held[:-KEPT]
 
     def keep(self, until: float) -> None:
-        """Tokens live as long as the pairs they came with: the one in use does not end before."""
-        used = self._used()
-        if used:
-            used.expires = max(used.expires, until)
+        """Tokens live as long as the pairs they came with: those in use, ours and the peer's, do not end before."""
+        for used in (self._used(), self._heard):
+            if used:
+                used.expires = max(used.expires, until)
 
     def expire(self, now: float) -> None:
         """Forget what is over."""
@@ -68,17 +77,17 @@ class Tokens:
         used = self._used()
         if used is None:
             return message
-        used.sent = max(used.sent + 1, int(now * UNITS))
-        return seal(message, source, destination, used.token.key_id, used.token.value, used.sent)
+        self._sent = max(self._sent + 1, int(now * UNITS))
+        return seal(message, source, destination, used.token.key_id, used.token.value, self._sent)
 
     def accept(self, auth: Auth, octets: bytes, source: IPv6Address, destination: IPv6Address, now: float) -> bool:
         """Whether a message is its peer's, and no replay: timestamps rise, and are not far from our clock."""
         held = next((each for each in self._held if each.token.key_id == auth.key_id and each.expires > now), None)
-        if held is None or auth.timestamp <= held.received or abs(auth.timestamp / UNITS - now) > TOLERANCE:
+        if held is None or auth.timestamp <= self._received or abs(auth.timestamp / UNITS - now) > TOLERANCE:
             return False
         if not genuine(octets, source, destination, held.token.value):
             return False
-        held.received = auth.timestamp
+        self._received, self._heard = auth.timestamp, held
         self._share(held, now)
         return True
 
@@ -93,7 +102,8 @@ class Tokens:
             return
         held.shared = True
         for each in self._held[: self._held.index(held)]:
-            each.expires = min(each.expires, now + REPLACED)
+            if each.source == held.source:
+                each.expires = min(each.expires, now + REPLACED)
 
 
 Sealing = Callable[[NdMessage, IPv6Address, IPv6Address, float], NdMessage]

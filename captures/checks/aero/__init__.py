@@ -2,12 +2,15 @@
 
 from captures.checks.aero import (
     attach,
+    attacks,
     bgp,
     black_hole,
     downstream,
     duplicates,
     encapsulation,
+    failover,
     fallback,
+    flows,
     fragments,
     identifications,
     mediation,
@@ -26,12 +29,15 @@ from captures.checks.aero import (
 
 __all__ = [
     "attach",
+    "attacks",
     "bgp",
     "black_hole",
     "downstream",
     "duplicates",
     "encapsulation",
+    "failover",
     "fallback",
+    "flows",
     "fragments",
     "identifications",
     "mediation",

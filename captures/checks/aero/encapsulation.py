@@ -20,9 +20,14 @@ PROTOCOL = {4: IPIP, 6: IPV6}
 
 @check("aero-encapsulation")
 def aero_encapsulation(
-    run: Run, data: Sequence[str] = ("0", "0F"), outer: Sequence[int] = (), inner: Sequence[int] = ()
+    run: Run,
+    data: Sequence[str] = ("0", "0F"),
+    outer: Sequence[int] = (),
+    inner: Sequence[int] = (),
+    also: Sequence[str] = (),
 ) -> list[Result]:
-    """Judge every encapsulated packet; `data`: codes that data uses, `outer`, `inner`: IP versions that occur."""
+    """Judge every encapsulated packet; `data`: codes that data uses, `outer`, `inner`: IP versions that occur;
+    `also`: codes that data may use until better is known."""
     link = run.aero
     assert link
     sent = [(node, frame) for node in link.nodes for frame in link.sent(node)]
@@ -30,7 +35,7 @@ def aero_encapsulation(
         _headers(sent),
         _formats(sent),
         _fields(sent, _cut(link)),
-        _codes(link, sent, data, outer, inner),
+        _codes(link, sent, data, outer, inner, also),
         _no_recursion(link, sent),
     ]
 
@@ -117,7 +122,14 @@ def _fields(sent: Sent, cut: list[Frame]) -> Result:
     return tally.result()
 
 
-def _codes(link: AeroLink, sent: Sent, data: Sequence[str], outer: Sequence[int], inner: Sequence[int]) -> Result:
+def _codes(
+    link: AeroLink,
+    sent: Sent,
+    data: Sequence[str],
+    outer: Sequence[int],
+    inner: Sequence[int],
+    also: Sequence[str],
+) -> Result:
     tally = Tally(
         "aero-encapsulation.codes",
         "ENC-1, ENC-11",
@@ -132,7 +144,7 @@ def _codes(link: AeroLink, sent: Sent, data: Sequence[str], outer: Sequence[int]
     for _node, frame in _of_data(sent):
         tally.see(frame)
         seen[frame.code] += 1
-        tally.demand(frame.code in data, f"data by code {frame.code}", frame)
+        tally.demand(frame.code in (*data, *also), f"data by code {frame.code}", frame)
         if outer:
             tally.demand(frame.outer.version in outer, f"data over IPv{frame.outer.version}", frame)
         if inner and frame.inner:

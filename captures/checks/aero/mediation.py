@@ -28,7 +28,7 @@ def aero_mediation(run: Run, framing: str = "nd", hops: list[list[int]] | None =
     return [
         _form(link, framing),
         _originated(link, found),
-        _hops(found, predirect, redirect),
+        _hops(link, found, predirect, redirect),
         _unchanged(found),
         *(_views(link, client, found) for client in link.clients.values()),
     ]
@@ -87,9 +87,10 @@ def _is_quoted(frame: Frame, predirect: Frame) -> bool:
     return recent and (inner.source, inner.destination) == (quoted.source, quoted.destination)
 
 
-def _hops(found: list[Optimisation], predirect: list[int], redirect: list[int]) -> Result:
+def _hops(link: AeroLink, found: list[Optimisation], predirect: list[int], redirect: list[int]) -> Result:
     wanted = f"Predirect {'-'.join(map(str, predirect))}, Redirect {'-'.join(map(str, redirect))}"
-    tally = Tally("aero-mediation.hops", "RO-9, RO-10", "Each router takes one from the hop limit", wanted)
+    proved = "RO-9, RO-10, RLY-5" if link.relays else "RO-9, RO-10"
+    tally = Tally("aero-mediation.hops", proved, "Each router takes one from the hop limit", wanted)
     for one in found:
         out = [frame.inner.ttl for frame in one.predirects if frame.inner]
         back = [frame.inner.ttl for frame in one.redirects if frame.inner]

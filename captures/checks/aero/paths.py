@@ -104,10 +104,10 @@ def _switch(link: AeroLink, series: Ping, client: Client, peer: Client, number: 
     )
     tally.demand(all(proofs), "a test without AUTH", asked, answered)
     trip = answered.time - asked.time
-    waiting = [one for one in data if answered.time < one.time < direct[0].time]
-    tally.demand(not waiting, "data through the Server after the answer", *waiting)
     ready = answered.time - redirect.time
     allowed = 2 * trip + bound_ms / 1000
+    waiting = [one for one in data if redirect.time + max(ready, allowed) < one.time < direct[0].time]
+    tally.demand(not waiting, "data through the Server after the answer", *waiting)
     tally.demand(ready <= allowed, f"tested {milliseconds(ready)} after the Redirect", redirect, answered)
     server = [one for node in link.servers.values() for one in link.sent(node)]
     late = [one for one in server if _is_of(one, series, ends) and one.time > direct[0].time + IN_FLIGHT]

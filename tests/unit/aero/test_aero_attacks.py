@@ -83,7 +83,7 @@ def mediation(message: Redirect, source: IPv6Address, node, framing: Framing = F
     return push_mediation(message, framing, source, node.core.address)
 
 
-@pytest.mark.requirement("RO-4", "RO-11")
+@pytest.mark.requirement("SEC9-1", "SEC9-2", "RO-4", "RO-11")
 @pytest.mark.parametrize("framing", Framing)
 @pytest.mark.parametrize("origin", ["outsider", "client"])
 @pytest.mark.parametrize("message", [predirect, redirect])
@@ -135,7 +135,7 @@ def test_what_even_a_server_may_not_say_of_a_source(world, message, counter):
     assert state(home, first, second, third) == before
 
 
-@pytest.mark.requirement("RO-11")
+@pytest.mark.requirement("SEC9-2", "RO-11")
 @pytest.mark.parametrize(
     ("message", "counter"),
     [
@@ -154,7 +154,7 @@ def test_redirects_that_do_not_fit_our_traffic(world, message, counter):
     assert state(home, first, second, third) == before
 
 
-@pytest.mark.requirement("RO-11")
+@pytest.mark.requirement("SEC9-2", "RO-11")
 def test_a_redirect_a_minute_after_the_last_packet_is_too_late(world):
     link, home, first, _second, _third = world
     link.run(link.now - START + 45)
@@ -166,7 +166,7 @@ def test_a_redirect_a_minute_after_the_last_packet_is_too_late(world):
     assert first.core.counters["redirect_unused"] == 1
 
 
-@pytest.mark.requirement("RO-12")
+@pytest.mark.requirement("SEC9-3", "RO-12")
 def test_a_lie_about_where_a_target_is_sends_no_data_there(world):
     """Reflection: the path is tested before it is used, and the Server would not have passed the lie on."""
     link, home, first, second, _third = world
@@ -176,7 +176,7 @@ def test_a_lie_about_where_a_target_is_sends_no_data_there(world):
     assert hops(second.delivered[-1][1]) == 64
 
 
-@pytest.mark.requirement("RO-8")
+@pytest.mark.requirement("SEC9-3", "RO-8")
 def test_a_server_writes_its_own_view_over_a_targets_lie():
     link, home, first, second = two_clients()
     link.send(first, forth(0))
@@ -192,7 +192,7 @@ def test_a_server_writes_its_own_view_over_a_targets_lie():
     assert not [action for action in first.sent if action.lladdr == EVIL]
 
 
-@pytest.mark.requirement("RO-8", "RLY-6")
+@pytest.mark.requirement("SEC9-4", "RO-8", "RLY-6")
 @pytest.mark.parametrize(
     "message",
     [
@@ -212,7 +212,7 @@ def test_a_server_passes_no_foreign_prefix_on(world, message):
     assert state(home, first, second, third) == before
 
 
-@pytest.mark.requirement("RO-9", "RO-10", "RO-1")
+@pytest.mark.requirement("SEC9-1", "RO-9", "RO-10", "RO-1")
 def test_hop_limits_run_out_and_predirects_of_clients_go_nowhere():
     link, one, two, first, second = at_two_servers()
     relay = LinkLayerAddress(UDP, ip_address("203.0.113.9"), 8060)
@@ -243,7 +243,7 @@ def key_of(node) -> Token:
     return of(node)[0].tokens._held[-1].token
 
 
-@pytest.mark.requirement("MOB-4", "RO-15", "RO-18")
+@pytest.mark.requirement("SEC9-5", "SEC9-6", "MOB-4", "RO-15", "RO-18")
 def test_forged_and_replayed_proofs_change_nothing(world):
     link, home, first, second, third = world
     key = key_of(second)
@@ -280,7 +280,7 @@ def test_forged_and_replayed_proofs_change_nothing(world):
     assert moved != before
 
 
-@pytest.mark.requirement("RO-15")
+@pytest.mark.requirement("SEC9-9", "RO-15")
 def test_a_peer_cannot_take_the_place_of_the_server(world):
     """A correspondent that spoofs the Server's address gets neither its packets nor its trust."""
     link, home, first, second, _third = world
@@ -324,7 +324,7 @@ def test_keepalive_of_rfc_6706_refreshes_and_never_creates(world):
     assert not of(second)
 
 
-@pytest.mark.requirement("RO-14", "SRV-6")
+@pytest.mark.requirement("SEC9-8", "RO-14", "SRV-6")
 def test_direct_data_needs_its_pair_and_its_link_layer_address(world):
     link, _home, first, second, third = world
     before = len(second.delivered)
@@ -351,9 +351,11 @@ def test_tokens_are_replaced_once_both_ends_have_the_next():
     tokens = Tokens()
     a, b = IPv6Address("fe80::a"), IPv6Address("fe80::b")
     old, new = Token(1, b"a" * 16), Token(2, b"b" * 16)
-    tokens.put(old, 1000.0, 900.0, shared=True)
-    tokens.put(new, 1000.0, 900.0, shared=False)
     message = NeighborSolicitation(b)
+    tokens.put(old, 1000.0, 899.0, shared=False)
+    theirs = seal(message, b, a, 1, old.value, 899 * 65536)
+    assert tokens.accept(theirs.options[-1], push_discovery(theirs, b, a)[40:], b, a, 899.0)
+    tokens.put(new, 1000.0, 900.0, shared=False)
     assert tokens.seal(message, a, b, 900.0).options[-1].key_id == 1  # nobody told us that the peer has the new one
     theirs = seal(message, b, a, 2, new.value, 900 * 65536)
     octets = push_discovery(theirs, b, a)[40:]

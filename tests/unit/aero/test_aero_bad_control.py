@@ -92,7 +92,7 @@ ND_ROWS = {
 }
 
 
-@pytest.mark.requirement("SRV-3", "SRV-8", "LDRA-1")
+@pytest.mark.requirement("SEC9-9", "SRV-3", "SRV-8", "LDRA-1")
 @pytest.mark.parametrize(("packet", "counter"), ND_ROWS.values(), ids=ND_ROWS)
 def test_discovery(packet, counter):
     server, _client = attached()
@@ -102,7 +102,7 @@ def test_discovery(packet, counter):
     assert (server.sent, server.delivered, server.state()) == ([], [], before)
 
 
-@pytest.mark.requirement("SRV-8", "SRV-9")
+@pytest.mark.requirement("SEC9-16", "SRV-8", "SRV-9")
 def test_a_server_answers_for_itself_and_for_the_anycast_address_to_those_it_knows():
     server, _client = attached()
     for target in (S1, IPv6Address("fe80::")):
@@ -131,7 +131,7 @@ def test_an_option_of_another_length_is_not_a_link_layer_address():
     assert server.sent[0].payload[40] == 136
 
 
-@pytest.mark.requirement("CLI-10")
+@pytest.mark.requirement("SEC9-5", "CLI-10")
 def test_a_hint_from_a_stranger_moves_no_client():
     _server, client = attached()
     before = client.state()
@@ -166,7 +166,7 @@ DHCP_ROWS = {
 }
 
 
-@pytest.mark.requirement("LDRA-2", "LDRA-12", "LDRA-1")
+@pytest.mark.requirement("SEC9-12", "LDRA-2", "LDRA-12", "LDRA-1")
 @pytest.mark.parametrize(("packet", "counter"), DHCP_ROWS.values(), ids=DHCP_ROWS)
 def test_client_messages_that_are_not_relayed(packet, counter):
     server, _client = attached()
@@ -229,7 +229,7 @@ def guarded():
     return attached(server={"auth_keys": {DUID.hex(): KEY.hex()}}, auth_key=KEY.hex())
 
 
-@pytest.mark.requirement("SRV-13")
+@pytest.mark.requirement("SEC9-10", "SRV-13")
 @pytest.mark.parametrize(("message", "counter"), AUTH_ROWS.values(), ids=AUTH_ROWS)
 def test_authentication(message, counter):
     server, _client = guarded()
@@ -239,7 +239,7 @@ def test_authentication(message, counter):
     assert (server.asked, server.sent, server.state()) == ([], [], before)
 
 
-@pytest.mark.requirement("SRV-13")
+@pytest.mark.requirement("SEC9-10", "SEC9-11", "SRV-13")
 def test_authentic_messages_pass_once_and_the_unreadable_never():
     server, _client = guarded()
     fresh = dhcp(push_dhcpv6(sign(AUTHENTIC, KEY, 1 << 60)))
@@ -279,7 +279,7 @@ REPLY_ROWS = {
 }
 
 
-@pytest.mark.requirement("LDRA-7")
+@pytest.mark.requirement("SEC9-13", "LDRA-7")
 @pytest.mark.parametrize(("changes", "source", "counter"), REPLY_ROWS.values(), ids=REPLY_ROWS)
 def test_forged_answers_reach_nobody(changes, source, counter):
     server, _client = attached()
@@ -289,7 +289,7 @@ def test_forged_answers_reach_nobody(changes, source, counter):
     assert (server.sent, server.state()) == ([], before)
 
 
-@pytest.mark.requirement("LDRA-7")
+@pytest.mark.requirement("SEC9-13", "LDRA-7")
 @pytest.mark.parametrize("octets", [b"", b"\x0d", b"\x0d\0" + bytes(31), b"\x0d\0" + bytes(32) + b"\0\x09\xff\xff"])
 def test_answers_cut_short(octets):
     server, _client = attached()
@@ -297,7 +297,7 @@ def test_answers_cut_short(octets):
     assert server.counted() == {"relay_reply_malformed": 1}
 
 
-@pytest.mark.requirement("SRV-2")
+@pytest.mark.requirement("SEC9-13", "SRV-2")
 def test_an_answer_to_no_question_makes_no_entry():
     server, _client = attached()
     before = server.state()
@@ -320,7 +320,7 @@ BAD_PREFIXES = {
 }
 
 
-@pytest.mark.requirement("SRV-4")
+@pytest.mark.requirement("SEC9-10", "SRV-4")
 @pytest.mark.parametrize("prefix", BAD_PREFIXES.values(), ids=BAD_PREFIXES)
 def test_a_prefix_the_thief_cannot_have(prefix):
     server, _client = attached()
@@ -433,7 +433,7 @@ def test_an_unusable_option_79_is_no_option_79(told):
     assert link.said("lladdr-unknown")
 
 
-@pytest.mark.requirement("CLI-3")
+@pytest.mark.requirement("SEC9-13", "CLI-3")
 @pytest.mark.parametrize(
     ("changes", "host", "counter"),
     [
@@ -458,6 +458,7 @@ def test_answers_a_client_did_not_ask_for(changes, host, counter):
 # --- words of the underlay
 
 
+@pytest.mark.requirement("SEC9-17")
 def test_a_forged_too_big_does_not_go_below_the_floor_and_is_probed_again():
     _server, client = attached()
     path = client.node.core.cache.default.path

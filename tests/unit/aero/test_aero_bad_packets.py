@@ -92,7 +92,7 @@ ROWS = {
 }
 
 
-@pytest.mark.requirement("ENC-2", "ENC-12", "SRV-6", "FRAG-8")
+@pytest.mark.requirement("SEC9-7", "ENC-2", "ENC-12", "SRV-6", "FRAG-8")
 @pytest.mark.parametrize(("through", "payload", "counter"), ROWS.values(), ids=ROWS)
 def test_dropped_counted_nothing_changed(through, payload, counter):
     server, _client = attached()
@@ -135,7 +135,7 @@ def test_reserved_bits_of_a_fragment_header_mean_nothing():
     assert server.counted() == {}
 
 
-@pytest.mark.requirement("FRAG-7")
+@pytest.mark.requirement("SEC9-15", "FRAG-7")
 @pytest.mark.parametrize(
     ("second", "counter"),
     [
@@ -159,7 +159,7 @@ def test_overlaps_end_a_packet_and_duplicates_do_not(second, counter):
     assert len(server.delivered) == 1 + (not abandoned)
 
 
-@pytest.mark.requirement("FRAG-7", "FRAG-8")
+@pytest.mark.requirement("SEC9-15", "FRAG-7", "FRAG-8")
 def test_a_ninth_part_ends_a_packet():
     server, _client = attached()
     for number in range(9):
@@ -167,7 +167,7 @@ def test_a_ninth_part_ends_a_packet():
     assert server.counted() == {"fragment_too_many": 1}
 
 
-@pytest.mark.requirement("FRAG-8")
+@pytest.mark.requirement("SEC9-15", "FRAG-8")
 def test_parts_that_never_get_company_cost_a_bounded_amount():
     server, _client = attached()
     for number in range(5000):
@@ -179,7 +179,7 @@ def test_parts_that_never_get_company_cost_a_bounded_amount():
     assert len(server.forwarder.reassembly) == 1
 
 
-@pytest.mark.requirement("FRAG-8")
+@pytest.mark.requirement("SEC9-15", "FRAG-8")
 def test_a_stranger_has_no_place_for_parts():
     server, _client = attached()
     for number in range(100):
@@ -188,7 +188,7 @@ def test_a_stranger_has_no_place_for_parts():
     assert server.counted() == {"origin_fail": 100}
 
 
-@pytest.mark.requirement("FRAG-9")
+@pytest.mark.requirement("SEC9-15", "FRAG-9")
 @pytest.mark.parametrize("destination", ["fe80::1", "ff02::1:2"])
 def test_control_in_parts_reaches_nobody(destination):
     server, _client = attached()

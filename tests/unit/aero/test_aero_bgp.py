@@ -193,7 +193,7 @@ def test_the_lowest_med_wins_then_the_lowest_next_hop():
         (update("203.0.113.66", A, HOPS[S1], path=[ASNS[S1]]), "bgp_stranger"),
     ],
 )
-@pytest.mark.requirement("RLY-1")
+@pytest.mark.requirement("SEC9-14", "RLY-1")
 def test_what_is_outside_policy_is_ignored_and_counted(line, counter):
     helper = attached()
     helper.from_exabgp(line)
@@ -201,6 +201,7 @@ def test_what_is_outside_policy_is_ignored_and_counted(line, counter):
     assert told == [{"counters": {counter: 1}}]
 
 
+@pytest.mark.requirement("SEC9-14")
 def test_a_refused_announcement_takes_the_place_of_a_good_one():
     """A peer's announcement replaces what it announced before (RFC 4271 §3.1), whatever we think of it."""
     helper = attached()

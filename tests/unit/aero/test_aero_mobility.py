@@ -337,3 +337,45 @@ def test_the_way_back_is_its_own():
     link.send(second, back(0))
     link.run(link.now - START + 0.1)
     assert hops(first.delivered[-1][1]) == 61
+
+
+@pytest.mark.requirement("CLI-8", "CLI-11", "MOB-6", "MOB-10")
+def test_a_server_whose_dhcp_is_silent_is_left_while_the_lease_lives():
+    link = Link()
+    home, away = with_relay(link, 2)
+    client = link.add_client(1, [home, away])
+    link.start(client)
+    link.run(5)
+    prefixes = list(client.core.prefixes)
+    assert prefixes
+    home.dhcp.silent = True
+    for second in range(90, 130):  # T2 is at 100, a Rebind that nobody answers is repeated after ten
+        link.run(second)
+        assert list(client.core.prefixes) == prefixes
+    routers = [neighbor.address for neighbor in client.core.cache if neighbor.router]
+    assert client.core.cache.default.address == away.core.address
+    assert [len(link.said("attached")), len(link.said("server-failed"))] == [2, 0]
+    assert len(routers) <= 2
+    types = [dhcp_type(each.packet) for each in client.sent]
+    assert types.count(MessageType.REBIND) == 2
+    link.run(200)
+    assert [n.address for n in client.core.cache if n.router] == [away.core.address]
+    assert list(client.core.prefixes) == prefixes
+
+
+@pytest.mark.requirement("CLI-11")
+def test_a_client_stays_where_no_server_is_better():
+    """Neither DHCPv6 server answers a Rebind or a Solicit; data goes on as long as the lease lives."""
+    link = Link()
+    home, away = with_relay(link, 2)
+    client = link.add_client(1, [home, away])
+    link.start(client)
+    link.run(5)
+    home.dhcp.silent = away.dhcp.silent = True
+    link.run(290)
+    assert client.core.cache.default.address == home.core.address
+    assert list(client.core.prefixes)
+    away.dhcp.silent = False
+    link.run(450)
+    assert list(client.core.prefixes)
+    assert client.core.cache.default.address == away.core.address

@@ -11,13 +11,17 @@ import pytest
 from aero_forged import C1, S1, THIEF, dhcp, relay_forward, relay_reply, request, solicitation
 from aero_packets import ipv4, ipv6
 from aero_whole import CLIENT, SERVER, STRANGER, Whole, attached
+from test_aero_attacks import TOKEN, predirect, redirect
 
 from agents.aero.constants import REASSEMBLY_PER_NEIGHBOR
 from agents.aero.dataplane.encapsulation import Carrier
 from agents.aero.inner_packets import push_discovery
 from agents.aero.notices import DhcpAnswer
+from agents.aero.optimisation.messages import push_mediation
 from agents.wire.dhcpv6_options import ClientId, IaPd
 from agents.wire.nd import NeighborAdvertisement
+from agents.wire.nd_auth import seal
+from agents.wire.redirects import Framing
 from topologies.tools.aero_noise import PORTS, noise
 
 SEEDS = [
@@ -30,6 +34,13 @@ SEEDS = [
     request(1, ClientId(THIEF), IaPd(1)),
     request(5, ClientId(THIEF), IaPd(1)),
     dhcp(relay_forward()),
+    *(
+        push_mediation(make(), framing, *ends)
+        for make in (predirect, redirect)
+        for framing in Framing
+        for ends in ((C1, S1), (S1, C1))
+    ),
+    push_discovery(seal(NeighborAdvertisement(C1, override=True), C1, S1, TOKEN.key_id, TOKEN.value, 1 << 46), C1, S1),
 ]
 COUNT = 10_000
 KEPT = 2 << 20

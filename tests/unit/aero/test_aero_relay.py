@@ -263,6 +263,7 @@ def test_a_killed_server_is_gone_from_relays_at_once():
     assert IPv6Address("fe80::1") in {neighbor.address for neighbor in nodes["r1"].core.cache}
 
 
+@pytest.mark.requirement("SEC9-14")
 def test_news_of_a_neighbor_that_nobody_configured_changes_nothing():
     link, nodes, _client = with_client()
     link.feed(nodes["r1"], BgpNews(routes=[(FIRST, [IPv6Address("fe80::77")])]))
@@ -349,7 +350,7 @@ def test_a_message_passes_on_along_the_packet_or_against_it(framing, predirect, 
         ({"trigger": push_inner(HOST, HOST, 59, b"")}, "redirect_no_route"),
     ],
 )
-@pytest.mark.requirement("RLY-6", "RLY-5")
+@pytest.mark.requirement("SEC9-4", "RLY-6", "RLY-5")
 def test_what_a_relay_does_not_pass_on(changed, counter):
     relay, _payload, sent = relayed(**changed)
     assert not sent

@@ -237,7 +237,7 @@ def advertisement_unproved():
 
 @doctored(SWITCH, C1_SWITCHES, "data through the Server after the answer")
 def waiting_after_the_answer():
-    return besides(lambda world: world.between("slow", "c1", "s1", 1.05, request(9)))
+    return besides(lambda world: world.between("slow", "c1", "s1", 1.1, request(9)))
 
 
 @doctored(SWITCH, C1_SWITCHES, "tested 7.5 ms after the Redirect", bound_ms=5)

@@ -18,6 +18,10 @@ from aero_nat_world import NatWorld
 from aero_path_world import PathWorld
 from broken_rules import judge, never_broken
 from test_captures_aero_models import ENTRIES, MODULES
+from test_captures_attacks import CHECKS as OF_ATTACKS
+from test_captures_attacks import MODULES as ATTACK_MODULES
+from test_captures_failover import CHECKS as OF_FAILOVER
+from test_captures_failover import MODULES as FAILOVER_MODULES
 from test_captures_relays import CHECKS as OF_RELAYS
 from test_captures_relays import MODULES as RELAY_MODULES
 
@@ -34,7 +38,7 @@ RIGHT = [
 ]
 CHECKS = {entry["check"] for _world, entry in RIGHT}
 """Checks that pass on a right run here."""
-ELSEWHERE = MODULES + RELAY_MODULES
+ELSEWHERE = MODULES + RELAY_MODULES + ATTACK_MODULES + FAILOVER_MODULES
 """Modules of checks whose rules are broken in tests of their own."""
 SOURCES = Path(captures.checks.aero.__file__).parent
 
@@ -79,4 +83,5 @@ def test_each_module_doctors():
 
 
 def test_checks_of_aero_are_all_here():
-    assert {name for name in REGISTRY if name.startswith("aero-")} == CHECKS | ENTRIES.keys() | OF_RELAYS
+    known = CHECKS | ENTRIES.keys() | OF_RELAYS | OF_ATTACKS | OF_FAILOVER
+    assert {name for name in REGISTRY if name.startswith("aero-")} == known

@@ -9,8 +9,10 @@ import synthetic as syn
 import synthetic_wire as wire
 import test_captures_aero_doctored
 import test_captures_aero_models
+import test_captures_attacks
 import test_captures_bad_input
 import test_captures_content
+import test_captures_failover
 import test_captures_haaro_checks
 import test_captures_interoperator
 import test_captures_lifecycle
@@ -679,6 +681,8 @@ def test_every_check_has_its_right_run():
     elsewhere |= dict.fromkeys(test_captures_aero_doctored.CHECKS, test_captures_aero_doctored)
     elsewhere |= dict.fromkeys(test_captures_aero_models.ENTRIES, test_captures_aero_models)
     elsewhere |= dict.fromkeys(test_captures_relays.CHECKS, test_captures_relays)
+    elsewhere |= dict.fromkeys(test_captures_attacks.CHECKS, test_captures_attacks)
+    elsewhere |= dict.fromkeys(test_captures_failover.CHECKS, test_captures_failover)
     elsewhere |= dict.fromkeys(test_captures_haaro_checks.CHECKS, test_captures_haaro_checks)
     assert set(REGISTRY) == {entry["check"] for entry in syn.CHECKS} | set(elsewhere)
 

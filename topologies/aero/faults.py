@@ -1,0 +1,34 @@
+"""What the AERO labs do to Servers: kill what runs there, cut them off."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from topologies.runner import Run
+
+TABLE = "roamlab-cut"
+
+
+def kill(run: Run, node: str, what: str) -> None:
+    """SIGKILL a Server's aerod, its Kea, its ExaBGP, or ("node") all three."""
+    daemons = {"aerod": run.agents[node], "kea": run.keas[node], "exabgp": run.exabgps[node]}
+    run.log("failing", node=node, what=what)
+    for daemon in daemons.values() if what == "node" else [daemons[what]]:
+        daemon.kill()
+
+
+@contextlib.contextmanager
+def cut_off(run: Run, underlay: Mapping[str, str], node: str, what: str) -> Iterator[None]:
+    """The core drops everything from and to a node's underlay addresses; its own link stays up."""
+    rules = []
+    for family, address in underlay.items():
+        ip = {"ipv4": "ip", "ipv6": "ip6"}[family]
+        rules += [f"{ip} saddr {address} drop", f"{ip} daddr {address} drop"]
+    head = (f"table inet {TABLE} {{", "chain between {", "type filter hook forward priority filter;")
+    run.log("failing", node=node, what=what)
+    run.net["core"].run(["nft", "-f", "-"], input="\n".join([*head, *rules, "}", "}", ""]), check=True)
+    yield
+    run.net["core"].run(["nft", "delete", "table", "inet", TABLE], check=True)
