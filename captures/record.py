@@ -3,7 +3,8 @@
 Start: dumpcap prints "File:" once its packet socket is bound and the file is open, so a frame sent
 after `start()` returned is in the capture. Stop: the kernel hands frames over in blocks (TPACKET_V3)
 and a block not yet full is lost when dumpcap gets SIGTERM; so a marker frame is sent first and dumpcap
-is only stopped when the file holds it: everything older is then in the file too.
+is only stopped when the file holds it: everything older is then in the file too.  An interface without carrier
+lets no marker pass, nor any other frame: there dumpcap is stopped when the kernel has handed over every block.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+from captures.marker import NO_CARRIER
 from captures.pcapng import CaptureError, holds
 
 Popen = Callable[..., "subprocess.Popen[Any]"]
@@ -28,6 +30,8 @@ BUFFER_MIB = 8
 """Kernel ring per capture: room for about 50 ms of 1 Gbit/s while dumpcap waits for a CPU."""
 POLL = 0.02
 """Seconds between two looks at a growing file."""
+HANDED_OVER = 1.0
+"""Seconds after which a block is in the file though it is not full: the kernel waits a quarter of one at most."""
 
 
 class Recorder:
@@ -46,6 +50,8 @@ class Recorder:
         self._process: subprocess.Popen[Any] | None = None
         self._token = f"roamlab-end-{secrets.token_hex(8)}"
         self._text = ""
+        self._quiet_until: float | None = None
+        """Without carrier: when everything is in the file, marker or not (monotonic)."""
 
     def start(self) -> None:
         """Start capturing; return when frames sent from now on are recorded. CaptureError if it fails."""
@@ -93,7 +99,9 @@ class Recorder:
             marker.kill()
             marker.communicate()
             raise CaptureError(f"end marker for {self.interface} not sent in {self._timeout:g} s") from error
-        if marker.returncode != 0:
+        if marker.returncode == NO_CARRIER:
+            self._quiet_until = time.monotonic() + HANDED_OVER
+        elif marker.returncode != 0:
             text = err.decode(errors="replace") if isinstance(err, bytes) else str(err)
             self._end(signal.SIGTERM)
             reason = text.strip().splitlines()[-1] if text.strip() else f"exit {marker.returncode}"
@@ -109,6 +117,8 @@ class Recorder:
             if process.poll() is not None:
                 self._end(signal.SIGTERM)
                 raise CaptureError(f"capture of {self.interface} ended early: {self._last_line()}")
+            if self._quiet_until is not None and time.monotonic() > self._quiet_until:
+                break
             if time.monotonic() > deadline:
                 self._end(signal.SIGTERM)
                 raise CaptureError(

@@ -48,7 +48,15 @@ FAMILIES = {
         "aero-dmm",
         "aero-attack",
     ),
-    "haaro": ("haaro-triangle", "haaro-nat", "haaro-legacy", "haaro-multihome"),
+    "haaro": (
+        "haaro-triangle",
+        "haaro-nat",
+        "haaro-legacy",
+        "haaro-multihome",
+        "haaro-leave",
+        "haaro-realms",
+        "haaro-attack",
+    ),
 }
 """Labs by folder, in the order of `roamlab labs`; their modules are named alike, with _ for -."""
 LABS = tuple(name for labs in FAMILIES.values() for name in labs)

@@ -203,6 +203,8 @@ LAYOUTS: dict[tuple[int, int], tuple[type[Extension], int | None]] = {
 
 def _kind(_packet: Packet, _before: Any, _last: Any, rest: bytes) -> type[Packet] | None:
     """Layout of the next extension; one that overruns the message stays raw."""
+    if not rest:
+        return None  # nothing after the fixed part: replies 201 to 203
     if rest[0] == 0:
         return Pad
     if rest[0] == ADVERTISEMENT:

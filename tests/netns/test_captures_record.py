@@ -12,6 +12,7 @@ import pytest
 from captures.decode import decode_file
 from captures.pcapng import CaptureError, Frames
 from captures.record import Recorder, start_all, stop_all
+from testbed.waiting import wait_until
 
 pytestmark = pytest.mark.netns
 FRAMES = 500
@@ -66,6 +67,25 @@ def test_the_first_frame_after_start_is_there_every_time(veth, tmp_path):
         send(one, 1, b"once")
         recorder.stop()
         assert numbers(recorder.path, b"once") == [0]
+
+
+def test_an_interface_that_lost_its_carrier_ends_like_others(veth, tmp_path):
+    one, two = veth
+    recorder = Recorder(subprocess.Popen, two, tmp_path / "cut.pcapng", timeout=20.0)
+    recorder.start()
+    send(one, FRAMES, b"last")
+    subprocess.run(["ip", "link", "set", one, "down"], check=True)
+    wait_until(
+        f"{two} to lose its carrier", lambda: "NO-CARRIER" in shown(two) and "state LOWERLAYERDOWN" in shown(two)
+    )
+    begun = time.monotonic()
+    recorder.stop()
+    assert time.monotonic() - begun < 10
+    assert numbers(recorder.path, b"last") == list(range(FRAMES))
+
+
+def shown(interface):
+    return subprocess.run(["ip", "link", "show", interface], capture_output=True, text=True, check=True).stdout
 
 
 def test_the_marker_is_not_decoded_as_traffic(veth, tmp_path):

@@ -80,8 +80,6 @@ class MultihomeLab(HaaroLab):
         run.step("all leave")
         for name in ("mra", "mrc"):
             run.agents[name].stop()
-        if options.change == "break-before-make":
-            run.net["isp1"].run(["ip", "link", "set", "mrc", "up"], check=True)  # captures end where frames can pass
         run.step("done")
 
     def checks(self, options: Any, slowness: float) -> list[dict[str, Any]]:

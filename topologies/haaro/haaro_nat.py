@@ -1,7 +1,9 @@
 """Sites behind NATs and firewalls: signalling always works, the direct tunnel is opened from inside, or not at all.
 
+Two behind one NAT find each other by the addresses that they have inside it.
+
 a --- mra --- n --.
-                  +-- home agent          n: NAT or firewall of the option `nat`, at site A or at both
+                  +-- home agent          n: NAT or firewall of the option `nat`, at site A, at both, or one for both
 c --- mrc --(n)---'
 """
 
@@ -17,7 +19,14 @@ from topologies.haaro.plan import HaaroPlan, Site, site
 from topologies.lab import option
 from topologies.runner import Run
 
-CASES = {"one": "SC-S12", "symmetric": "SC-S12", "outbound": "SC-S13", "firewall": "SC-S16", "both": "SC-S14"}
+CASES = {
+    "one": "SC-S12",
+    "symmetric": "SC-S12",
+    "outbound": "SC-S13",
+    "firewall": "SC-S16",
+    "both": "SC-S14",
+    "same": "SC-S15",
+}
 """Option `nat` -> scenario of the sheet."""
 PAIRS = [["mra", "mrc"], ["mrc", "mra"]]
 
@@ -26,7 +35,7 @@ PAIRS = [["mra", "mrc"], ["mrc", "mra"]]
 class NatOptions(HaaroOptions):
     """Options of the NAT lab."""
 
-    nat: str = option("one", "what A is behind; with both, C as well", tuple(CASES))
+    nat: str = option("one", "what A is behind; with both, C as well, with same, C too", tuple(CASES))
 
 
 class NatLab(HaaroLab):
@@ -39,6 +48,9 @@ class NatLab(HaaroLab):
 
     def plan(self, options: Any) -> HaaroPlan:
         """Site A behind something, C open or not."""
+        if options.nat == "same":
+            agent: dict[str, Any] = {"outbound_only": "yes", "probe_same_nat": True}
+            return HaaroPlan(tuple(site(letter, nat="restricted", shared=True, **agent) for letter in "ac"))
         kinds = {"symmetric": "symmetric", "firewall": "firewall"}
         kind = kinds.get(options.nat, "restricted")
         told = "no" if options.nat in ("one", "symmetric") else "yes"
@@ -56,7 +68,7 @@ class NatLab(HaaroLab):
         return ["A and C register", "a and c ping each other", f"a and c {after}", "all leave"]
 
     def script(self, run: Run, options: Any) -> None:
-        """Scenarios S12, S13, S14 and S16 of the sheet."""
+        """Scenarios S12 to S16 of the sheet."""
         a, c = (one.host for one in self.plan(options).sites)
         run.step("A and C register")
         waiting.registered(run, ["mra", "mrc"])
@@ -95,7 +107,7 @@ class NatLab(HaaroLab):
             *found,
             {"check": "haaro-routability"},
             {"check": "haaro-peers", "expected": PAIRS},
-            {"check": "haaro-tunnels", "first": {"mra-mrc": "mra"}},
+            {"check": "haaro-tunnels", "first": {} if options.nat == "same" else {"mra-mrc": "mra"}},
             {"check": "haaro-paths", "scenarios": {"a-c-direct": scenario, "c-a-direct": scenario}},
         ]
 

@@ -31,9 +31,11 @@ ISPS = {1: "198.51.100", 2: "192.0.2"}
 """Number of an ISP -> its network's first three octets."""
 SHARED = 194
 """Last octet of a NAT that several sites share."""
-SITES = {"a": (1, 10), "b": (2, 66), "c": (3, 130)}
+SITES = {"a": (1, 10), "b": (2, 66), "c": (3, 130), "d": (4, 34)}
 """Letter -> number, last octet on each ISP's network."""
-REALMS = {"a": "foo.example.com", "b": "bar.foo.example.com", "c": "foo.example.com"}
+REALMS = {"a": "foo.example.com", "b": "bar.foo.example.com", "c": "foo.example.com", "d": "foo.example.com"}
+HOME_LINK = "home"
+"""A router's interface on the link to the home agent."""
 SPI = 256
 KEY_OCTETS = 16
 NO_FILTER = {"net.ipv4.conf.all.rp_filter": 0, "net.ipv4.conf.default.rp_filter": 0}
@@ -104,6 +106,10 @@ class Site:
     """Further keys of agents.haaro.config.MrConfig."""
     served: dict[str, Any] = field(default_factory=dict)
     """Further keys of agents.haaro.config.Router, the home agent's entry."""
+    same_as: str = ""
+    """Letter of a site whose mobile network has the same addresses, in another realm."""
+    home_link: bool = False
+    """The router has a link to the home agent, by which the site is reached without a tunnel while it is at home."""
 
     @property
     def router(self) -> str:
@@ -123,12 +129,21 @@ class Site:
     @property
     def network(self) -> str:
         """The mobile network."""
-        return f"10.10.{self.number}.0/24"
+        return f"10.10.{self._network_number}.0/24"
 
     @property
     def host(self) -> str:
         """Address of the host in it, whose node is named by the letter."""
-        return f"10.10.{self.number}.2"
+        return f"10.10.{self._network_number}.2"
+
+    @property
+    def _network_number(self) -> int:
+        return SITES[self.same_as or self.letter][0]
+
+    @property
+    def at_home(self) -> str:
+        """The router's address on its home link."""
+        return f"198.18.40.{2 * self.number}"
 
 
 def site(letter: str, *, isps: tuple[int, ...] = (1,), nat: str = "", shared: bool = False, **agent: Any) -> Site:
@@ -164,6 +179,8 @@ class HaaroTopo(Topo):
         gateway = one.host.removesuffix("2") + "1"
         self.addHost(one.letter, cls=Host, role="site", routes=[("default", gateway)])
         self._lan(one.router, "lan", one.letter, gateway, one.host)
+        if one.home_link:
+            self._point_to_point("ha", one.router, HOME_LINK, one.at_home)
         for line in one.lines:
             if line.translated:
                 self._nat(line, one.router)
@@ -265,11 +282,14 @@ class HaaroPlan:
 
     def captures(self) -> list[tuple[str, str]]:
         """Both sides of everything that encapsulates or translates, and the end nodes."""
-        return [("ha", "wan"), ("cn", "eth0"), *(each for one in self.sites for each in self._site_captures(one))]
+        found = [("ha", "wan"), ("cn", "eth0"), *(each for one in self.sites for each in self._site_captures(one))]
+        return list(dict.fromkeys(found))  # sites may share a NAT
 
     @staticmethod
     def _site_captures(one: Site) -> Iterator[tuple[str, str]]:
         yield one.letter, "eth0"
+        if one.home_link:
+            yield one.router, HOME_LINK
         for line in one.lines:
             yield one.router, line.interface
             if line.nat:

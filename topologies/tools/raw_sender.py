@@ -1,9 +1,10 @@
-"""`python -m topologies.tools.raw_sender`: sends IPv6 datagrams with any content, as a hostile host would.
+"""`python -m topologies.tools.raw_sender`: sends datagrams with any content, as a hostile host would.
 
 Reads JSON objects, one a line: `{"destination", "protocol", "octets"}` leaves the IPv6 header to the kernel, with
 `"checksum": OFFSET` also the checksum there (else the octets go out as they are), `"hops"` and `"interface"` as
-options; `{"destination", "packet"}` is a whole IPv6 packet, whatever its source says, `{"frame", "interface"}` a
-whole Ethernet frame.  Answers each with `sent`.  Before the first it prints `ready`.
+options; `{"destination", "packet"}` is a whole packet, whatever its source says, in IPv4 with `"by"`, the own address
+whose way it takes; `{"frame", "interface"}` a whole Ethernet frame.  Answers each with `sent`.  Before the first it
+prints `ready`.
 """
 
 from __future__ import annotations
@@ -29,6 +30,11 @@ class RawSender:
             with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as wire:
                 wire.bind((order["interface"], 0))
                 wire.send(bytes.fromhex(order["frame"]))
+            return
+        if "by" in order:
+            with socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW) as wire:
+                wire.bind((order["by"], 0))
+                wire.sendto(bytes.fromhex(order["packet"]), (order["destination"], 0))
             return
         scope = socket.if_nametoindex(order["interface"]) if "interface" in order else 0
         target = (order["destination"], 0, 0, scope)

@@ -134,8 +134,8 @@ class CorrespondentRole:
             return Code.PROHIBITED
         if request.deregisters:
             return None
-        if not self._base.config.accept or not self._base.config.capability:
-            return Code.PROHIBITED
+        if self._base.leaving or not self._base.config.accept or not self._base.config.capability:
+            return Code.PROHIBITED  # who leaves has no use for what its peers bring it now (spec 7.3)
         if udp and udp.encapsulation not in (0, NextHeader.IP):
             return Code.UDP_ENCAPSULATION_UNAVAILABLE
         return None

@@ -1,5 +1,29 @@
 """Checks of HAARO: registrations, advertisements, return routability, direct tunnels, paths."""
 
-from captures.checks.haaro import advertising, change, leaving, paths, peers, registration, routability, tunnels
+from captures.checks.haaro import (
+    advertising,
+    attack,
+    change,
+    home,
+    leaving,
+    paths,
+    peers,
+    realms,
+    registration,
+    routability,
+    tunnels,
+)
 
-__all__ = ["advertising", "change", "leaving", "paths", "peers", "registration", "routability", "tunnels"]
+__all__ = [
+    "advertising",
+    "attack",
+    "change",
+    "home",
+    "leaving",
+    "paths",
+    "peers",
+    "realms",
+    "registration",
+    "routability",
+    "tunnels",
+]

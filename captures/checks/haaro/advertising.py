@@ -21,7 +21,8 @@ class Table:
     """Who is registered and may be told of, as the accepted requests at the home agent say."""
 
     owners: Known
-    realms: dict[IPv4Network, str]
+    realms: dict[tuple[IPv4Address, IPv4Network], str]
+    """Of each owner's networks: others may have the same in another realm."""
     declined: frozenset[IPv4Address]
     """Routers that the home agent does not optimise."""
 
@@ -34,7 +35,7 @@ class Table:
             self.owners.pop(home, None)
             return
         networks = [state.prefix for state in reply.acknowledged if state.code == 0 and state.prefix]
-        realms = tuple((prefix, self.realms.get(prefix, "")) for prefix in networks)
+        realms = tuple((prefix, self.realms.get((home, prefix), "")) for prefix in networks)
         assert request.capability
         self.owners[home] = Advertised(home, int(request.capability.outbound_only), realms)
 
@@ -66,8 +67,9 @@ def _content(operator: Operator, scenario: str) -> Result:
         "owners: routers registered with A then, but the asker; with S that one alone; networks and realms of the "
         "table; info 1 as they set O",
     )
-    realms = {prefix: realm for router in operator.routers.values() for prefix, realm in router.networks}
-    declined = frozenset(one.home_address for one in operator.routers.values() if not one.optimised)
+    routers = operator.routers.values()
+    realms = {(router.home_address, prefix): realm for router in routers for prefix, realm in router.networks}
+    declined = frozenset(one.home_address for one in routers if not one.optimised)
     table = Table({}, realms, declined if operator.optimising else every(operator))
     texts = []
     for request, frame in _answered(operator):

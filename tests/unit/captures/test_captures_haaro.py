@@ -61,6 +61,11 @@ def read(packet: Packet) -> Frame:
     return frame
 
 
+def test_a_message_without_extensions():
+    message = read_message(b"\3\xcb" + bytes(18))
+    assert (message.kind, message.code, message.order, message.faults) == ("RRP", 203, (), ())
+
+
 def test_request_to_a_peer():
     found = read_message(K6 + K7)
     assert (found.kind, found.flags, found.lifetime) == ("RRQ", 0x22, 120)

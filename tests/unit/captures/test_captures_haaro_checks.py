@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import doctored_haaro_intruder as intruder
 import pytest
 from broken_rules import judge, never_broken
 from doctored_haaro import (
@@ -28,8 +29,9 @@ from agents.wire.mip4_extensions import RoReply
 from captures.checks import REGISTRY, call
 
 SOURCES = Path(captures.checks.haaro.__file__).parent
-CHECKS = {entry["check"] for entry in ENTRIES}
-IDS = [entry["check"] for _make, entry in RIGHT]
+CHECKS = {entry["check"] for entry in (*ENTRIES, *intruder.ENTRIES)}
+RUNS = [*RIGHT, *intruder.RIGHT]
+IDS = [entry["check"] for _make, entry in RUNS]
 
 
 def judged(story, entry, **parameters):
@@ -42,7 +44,7 @@ def doctored():
     return judge(DOCTORED, SOURCES)
 
 
-@pytest.mark.parametrize(("make", "entry"), RIGHT, ids=IDS)
+@pytest.mark.parametrize(("make", "entry"), RUNS, ids=IDS)
 def test_a_right_run_passes(make, entry):
     for one in call(make().run(), entry):
         assert one.passed is True, (one.id, one.measured)
@@ -61,7 +63,7 @@ def test_every_rule_was_broken_once(doctored):
     assert not never_broken(SOURCES.glob("*.py"), doctored[1])
 
 
-@pytest.mark.parametrize(("make", "entry"), RIGHT, ids=IDS)
+@pytest.mark.parametrize(("make", "entry"), RUNS, ids=IDS)
 def test_nothing_is_no_success(make, entry):
     """Empty captures, whatever the script says it did; and no script at all."""
     silent = make()

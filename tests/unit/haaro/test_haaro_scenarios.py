@@ -6,7 +6,7 @@ from dataclasses import replace
 from ipaddress import IPv4Network
 
 import pytest
-from haaro_domain import Domain, home_of, host_of, network_of, router
+from haaro_domain import HA, Domain, home_of, host_of, network_of, router
 
 from agents.haaro.config import OwnedPrefix, PeerTiming, StaticKey
 from agents.wire.mip4_codes import Code
@@ -351,6 +351,21 @@ def test_s11_leaving_tells_everyone():
     assert domain.routes("HA").keys() & {"10.10.3.0/24", "203.0.113.13/32"} == set()
     domain.run(11.0)
     assert domain.tunnels("a", "c") == domain.tunnels("b", "c") == []
+
+
+@pytest.mark.requirement("HOV-3")
+def test_who_is_leaving_is_not_registered_with_again():
+    domain = optimised()
+    accepted = len(domain.events("correspondent-accepted", "C"))
+    domain.lose = lambda node, packet: node.name == "C" and packet[20:22] == b"\x01\xb2" and packet[16:20] == HA.packed
+    domain.leave("c")
+    domain.run(0.5)
+    assert not domain["c"].left, "the home agent has not heard of it"
+    domain.ping("a", "c")
+    domain.run(0.5)
+    assert [event.fields["code"] for event in domain.events("request-refused", "C")] == [Code.PROHIBITED]
+    assert len(domain.events("correspondent-accepted", "C")) == accepted
+    assert not domain.direct("a", "c")
 
 
 @pytest.mark.requirement("HOV-3", "RR-9")
