@@ -9,7 +9,7 @@ pytestmark = pytest.mark.netns
 
 
 def test_figures_of_a_small_run(monkeypatch):
-    for name, value in (("ROUTERS", 60), ("RENEWALS", 1), ("OWNERS", 12), ("PREFIXES", 4), ("PINGS", 20)):
+    for name, value in (("ROUTERS", 60), ("ROUNDS", 1), ("OWNERS", 12), ("PREFIXES", 4), ("PINGS", 20)):
         monkeypatch.setattr(haaro, name, value)
     told = []
     figures = haaro.run(told.append)["figures"]
@@ -23,5 +23,5 @@ def test_figures_of_a_small_run(monkeypatch):
     assert figures["reply_compressed"]["value"] < figures["reply_written_out"]["value"]
     assert figures["ha_data_star"]["value"] >= 4 * 20 * 1028, "each ping and its answer, in and out"
     assert figures["ha_data_direct"]["met"]
-    assert "60 routers register" in told
+    assert "60 routers register: plain" in told
     assert "haaro" in benches.names()

@@ -2,8 +2,8 @@
 
 A reply is made of all blocks, that of the asker without the asker.  Blocks refer to nothing outside, so that none
 depends on which others stand before it: a change costs the encoding of one block, whatever the number of routers.
-The price is that every block writes out its first prefix and its realms once.  Neighbouring blocks are kept joined, too,
-so that a reply is put together from few pieces.
+The price is that every block writes out its first prefix and its realms once.  Neighbouring blocks are kept joined,
+too, so that a reply is put together from few pieces.
 """
 
 from __future__ import annotations
@@ -33,7 +33,10 @@ class Directory:
         """By the number of its first shelf divided by BLOCKS."""
 
     def put(self, rank: int, owner: Owner | None) -> None:
-        """This is true of a rank from now on; None: nobody may be told (ValueError for a realm that cannot be written)."""
+        """This is true of a rank from now on; None: nobody may be told.
+
+        ValueError for a realm that cannot be written.
+        """
         if self._owners.get(rank) == owner:
             return
         place = self._place(rank)
