@@ -14,6 +14,8 @@ REALM_OCTETS = 253
 """No network access identifier is longer (RFC 7542 §2.2); the bound keeps an octet from standing for a megabyte."""
 INDEX = 0x80
 END = b"\0"
+KNOWN = tuple(bytes((INDEX | slot,)) + END for slot in range(SLOTS))
+"""A realm that stands in a slot."""
 
 
 class RealmDictionary:
@@ -52,6 +54,10 @@ class RealmDictionary:
                 return slots[front], len(fronts) - shorter
         return None, 1
 
+    def slot(self, string: bytes) -> int | None:
+        """Where the string stands."""
+        return self._slots.get(string)
+
     def string(self, slot: int) -> bytes | None:
         """What stands in a slot."""
         return self._strings[slot]
@@ -60,13 +66,14 @@ class RealmDictionary:
 class Spelling:
     """A realm taken apart once for all the times that it is written."""
 
-    __slots__ = ("_fronts", "labels", "plain")
+    __slots__ = ("_fronts", "labels", "plain", "whole")
 
     def __init__(self, realm: str) -> None:
         """ValueError for an empty or too long label or realm."""
         self.labels = _labels(realm) if realm else []
         self.plain = b"".join([bytes((len(label),)) + label for label in self.labels]) + END
         """Without compression."""
+        self.whole = b".".join(self.labels)
         self._fronts: dict[int, list[bytes]] = {}
 
     def fronts(self, start: int) -> list[bytes]:
@@ -102,6 +109,11 @@ class RealmEncoder:
             octets += realm.plain
             return
         labels = realm.labels
+        whole = self._dictionary.slot(realm.whole)
+        if whole is not None:
+            references.append(len(octets))
+            octets += KNOWN[whole]
+            return
         run: list[bytes] = []
         at = 0
         while at < len(labels):

@@ -15,7 +15,7 @@ from agents.haaro.compression import Block, Owner, Prepared, joined
 
 OWNERS = 8
 """In a block; it is divided at twice as many."""
-BLOCKS = 12
+BLOCKS = 8
 """That are kept joined, too."""
 NOWHERE = -BLOCKS
 """A place in no group of shelves."""
