@@ -6,11 +6,13 @@ live through the whole advertisement.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from bisect import bisect_right
+from collections.abc import Iterable
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
+from typing import Self
 
-from agents.haaro.realms import RealmDecoder, RealmEncoder
+from agents.haaro.realms import SLOTS, RealmDecoder, RealmEncoder, Spelling
 from agents.wire.errors import DecodeError, DecodeErrorKind
 
 DELTA = 0x80
@@ -20,6 +22,8 @@ NUMBER = 0x3F
 OUTBOUND_ONLY = 1
 MAXIMUM_OCTETS = 0xFFFF
 """What the Length of the extension can say; a datagram has less room."""
+MOVED = 16
+"""Copies of a block kept for different slots before it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,21 +53,110 @@ class Advertised:
     """Its offset counts from the first structure."""
 
 
+class Prepared:
+    """An owner in octets, as far as they do not depend on who stands before it."""
+
+    __slots__ = ("head", "networks")
+
+    def __init__(self, owner: Owner) -> None:
+        """ValueError for a realm that cannot be written."""
+        self.head = bytes((OWNER | owner.outbound_only,)) + owner.home_address.packed
+        self.networks = tuple((*_spelled(each.prefix), Spelling(each.realm)) for each in owner.networks)
+
+
+class Block:
+    """Structures of some owners that refer to nothing outside: they mean the same behind any other blocks."""
+
+    __slots__ = ("_ends", "_mask", "_moved", "_parts", "slots")
+
+    def __init__(self, owners: Iterable[Prepared], compress: bool = True) -> None:
+        octets = bytearray()
+        self._parts: tuple[Block, ...] = ()
+        self._ends: list[int] = []
+        """Where it may be cut off: nowhere between an owner and its first network."""
+        references: list[int] = []
+        realms = RealmEncoder(compress)
+        master: int | None = None
+        for owner in owners:
+            octets += owner.head
+            if not owner.networks:
+                self._ends.append(len(octets))
+            for length, value, whole, realm in owner.networks:
+                if compress and master is not None and length >= 8 and not (value ^ master) >> (40 - length):
+                    octets.append(DELTA | length)
+                    octets.append(value >> (32 - length) & 0xFF)
+                else:
+                    octets += whole
+                    master = value
+                realms.write(realm, octets, references)
+                self._ends.append(len(octets))
+        self._moved = {0: bytes(octets)}
+        mask = bytearray(len(octets))
+        for at in references:
+            mask[at] = 1
+        self._mask = int.from_bytes(mask, "big")
+        """1 in every octet that names a slot of the realm dictionary."""
+        self.slots = realms.filled
+        """How many slots of the dictionary it fills, modulo their number."""
+
+    def at(self, slot: int) -> bytes:
+        """The octets where the dictionary's next slot is this one."""
+        return self._moved.get(slot) or self._move(slot)
+
+    @classmethod
+    def together(cls, parts: Iterable[Block]) -> Self:
+        """One block that says the same as these after each other."""
+        found = cls(())
+        found._parts = tuple(parts)
+        octets = bytearray()
+        for part in found._parts:
+            own = part.at(found.slots)
+            octets += own
+            found._mask = found._mask << 8 * len(own) | part._mask
+            found.slots = (found.slots + part.slots) % SLOTS
+        found._moved = {0: bytes(octets)}
+        return found
+
+    def cut(self, slot: int, limit: int) -> bytes:
+        """What of it fits into so many octets."""
+        if self._parts:
+            return joined(self._parts, limit, slot)
+        fitting = bisect_right(self._ends, limit)
+        return self.at(slot)[: self._ends[fitting - 1] if fitting else 0]
+
+    def _move(self, slot: int) -> bytes:
+        """Add to all references at once: octets that may become 254 do not touch their neighbours."""
+        first = self._moved[0]
+        number = int.from_bytes(first, "big")
+        slots = number & self._mask * (SLOTS - 1)
+        moved = number ^ slots ^ (slots + self._mask * slot) & self._mask * (SLOTS - 1)
+        if len(self._moved) > MOVED:
+            self._moved = {0: first}
+        octets = self._moved[slot] = moved.to_bytes(len(first), "big")
+        return octets
+
+
+def joined(blocks: Iterable[Block], limit: int = MAXIMUM_OCTETS, slot: int = 0) -> bytes:
+    """The blocks from this slot on, cut off before the first structure beyond `limit` octets (spec A-44)."""
+    made: list[bytes] = []
+    room = limit
+    for block in blocks:
+        octets = block.at(slot)
+        if len(octets) > room:
+            made.append(block.cut(slot, room))
+            break
+        made.append(octets)
+        room -= len(octets)
+        slot = (slot + block.slots) % SLOTS
+    return b"".join(made)
+
+
 def encode_advertisement(owners: Iterable[Owner], *, limit: int = MAXIMUM_OCTETS, compress: bool = True) -> bytes:
     """The structures, best owner first, cut off before the first that would exceed `limit` octets (spec A-44).
 
     ValueError for a realm that cannot be written.
     """
-    made: list[bytes] = []
-    size = 0
-    for octets in _structures(owners, compress):
-        size += len(octets)
-        if size > limit:
-            if made and not octets[0] & OWNER and made[-1][0] & OWNER:
-                made.pop()  # an owner who would seem to have no networks
-            break
-        made.append(octets)
-    return b"".join(made)
+    return joined([Block(map(Prepared, owners), compress)], limit)
 
 
 def decode_advertisement(data: bytes) -> Advertised:
@@ -76,20 +169,11 @@ def decode_advertisement(data: bytes) -> Advertised:
     return Advertised(reader.owners())
 
 
-def _structures(owners: Iterable[Owner], compress: bool) -> Iterator[bytes]:
-    realms = RealmEncoder(compress)
-    master: int | None = None
-    for owner in owners:
-        yield bytes((OWNER | owner.outbound_only,)) + owner.home_address.packed
-        for network in owner.networks:
-            length = network.prefix.prefixlen
-            value = int(network.prefix.network_address)
-            if compress and master is not None and length >= 8 and not (value ^ master) >> (40 - length):
-                prefix = bytes((DELTA | length, value >> (32 - length) & 0xFF))
-            else:
-                prefix = bytes((length,)) + network.prefix.network_address.packed[: (length + 7) // 8]
-                master = value
-            yield prefix + realms.encode(network.realm)
+def _spelled(prefix: IPv4Network) -> tuple[int, int, bytes]:
+    """Length, value, and the octets in full."""
+    length = prefix.prefixlen
+    address = prefix.network_address
+    return length, int(address), bytes((length,)) + address.packed[: (length + 7) // 8]
 
 
 class _Reader:

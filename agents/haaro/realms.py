@@ -14,6 +14,8 @@ REALM_OCTETS = 253
 """No network access identifier is longer (RFC 7542 §2.2); the bound keeps an octet from standing for a megabyte."""
 INDEX = 0x80
 END = b"\0"
+KNOWN = tuple(bytes((INDEX | slot,)) + END for slot in range(SLOTS))
+"""A realm that stands in a slot."""
 
 
 class RealmDictionary:
@@ -23,6 +25,11 @@ class RealmDictionary:
         self._strings: list[bytes | None] = [None] * SLOTS
         self._slots: dict[bytes, int] = {}
         self._next = 0
+
+    @property
+    def filled(self) -> int:
+        """How many strings have been added, modulo the number of slots."""
+        return self._next
 
     def add(self, string: bytes) -> None:
         """Put a string into the next slot."""
@@ -39,6 +46,14 @@ class RealmDictionary:
         for start in range(len(run) - 1):
             self.add(b".".join(run[start:]))
 
+    def longest(self, fronts: list[bytes]) -> tuple[int | None, int]:
+        """Slot of the first of these that is known, and how many labels it has; one label when none is known."""
+        slots = self._slots
+        for shorter, front in enumerate(fronts):
+            if front in slots:
+                return slots[front], len(fronts) - shorter
+        return None, 1
+
     def slot(self, string: bytes) -> int | None:
         """Where the string stands."""
         return self._slots.get(string)
@@ -48,6 +63,28 @@ class RealmDictionary:
         return self._strings[slot]
 
 
+class Spelling:
+    """A realm taken apart once for all the times that it is written."""
+
+    __slots__ = ("_fronts", "labels", "plain", "whole")
+
+    def __init__(self, realm: str) -> None:
+        """ValueError for an empty or too long label or realm."""
+        self.labels = _labels(realm) if realm else []
+        self.plain = b"".join([bytes((len(label),)) + label for label in self.labels]) + END
+        """Without compression."""
+        self.whole = b".".join(self.labels)
+        self._fronts: dict[int, list[bytes]] = {}
+
+    def fronts(self, start: int) -> list[bytes]:
+        """From this label on: all labels, all but the last one, ..., one."""
+        found = self._fronts.get(start)
+        if found is None:
+            ends = range(len(self.labels), start, -1)
+            found = self._fronts[start] = [b".".join(self.labels[start:end]) for end in ends]
+        return found
+
+
 class RealmEncoder:
     """A sender's dictionary; without `compress` it writes every label out."""
 
@@ -55,36 +92,45 @@ class RealmEncoder:
         self._compress = compress
         self._dictionary = RealmDictionary()
 
+    @property
+    def filled(self) -> int:
+        """How many slots have been filled, modulo their number; a sender that does not compress does not count."""
+        return self._dictionary.filled
+
     def encode(self, realm: str) -> bytes:
         """Octets of a realm with its end mark; ValueError for an empty or too long label or realm."""
-        if not realm:
-            return END
-        labels = _labels(realm)
-        if not self._compress:
-            return b"".join([bytes((len(label),)) + label for label in labels]) + END
-        made: list[bytes] = []
+        octets = bytearray()
+        self.write(Spelling(realm), octets, [])
+        return bytes(octets)
+
+    def write(self, realm: Spelling, octets: bytearray, references: list[int]) -> None:
+        """Append a realm, and to `references` where an octet names a slot."""
+        if not self._compress or not realm.labels:
+            octets += realm.plain
+            return
+        labels = realm.labels
+        whole = self._dictionary.slot(realm.whole)
+        if whole is not None:
+            references.append(len(octets))
+            octets += KNOWN[whole]
+            return
         run: list[bytes] = []
         at = 0
         while at < len(labels):
-            slot, taken = self._longest(labels, at)
+            slot, taken = self._dictionary.longest(realm.fronts(at))
             if slot is not None:
-                made.append(bytes((INDEX | slot,)))
+                references.append(len(octets))
+                octets.append(INDEX | slot)
                 run.clear()
             else:
-                made.append(bytes((len(labels[at]),)) + labels[at])
-                self._dictionary.add(labels[at])
-                run.append(labels[at])
+                label = labels[at]
+                octets.append(len(label))
+                octets += label
+                self._dictionary.add(label)
+                run.append(label)
             at += taken
+        octets += END
         self._dictionary.add_suffixes(run)
-        return b"".join(made) + END
-
-    def _longest(self, labels: list[bytes], start: int) -> tuple[int | None, int]:
-        """Slot of the longest known string at the front of the rest, and its number of labels."""
-        for end in range(len(labels), start, -1):
-            slot = self._dictionary.slot(b".".join(labels[start:end]))
-            if slot is not None:
-                return slot, end - start
-        return None, 1
 
 
 class RealmDecoder:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from ipaddress import IPv4Address
 
 from agents.haaro.compression import Network, Owner, encode_advertisement
 from agents.haaro.config import HaConfig, Router
+from agents.haaro.ha.directory import Directory
 from agents.haaro.ha.state import Binding
 from agents.wire.mip4_extensions import PrefixAdvertisement, RoCapability, RoReply
 
@@ -15,37 +16,44 @@ DECLINED = 16
 _AnyExtension = RoReply | PrefixAdvertisement
 
 
-def answer(
-    capability: RoCapability, requester: Router, nat: bool, bindings: Mapping[IPv4Address, Binding], config: HaConfig
-) -> Iterator[_AnyExtension]:
-    """The extensions that answer a Capability."""
-    solicited = capability.solicited
-    code = 0 if requester.optimise else DECLINED
-    yield RoReply(code, capability.outbound_only, nat, solicited is not None)
-    if code:
-        return
-    if solicited is not None:
-        binding = bindings.get(solicited)
-        owners = owners_of([binding] if binding else [])
-    elif capability.receive:
-        owners = owners_of(_by_priority(bindings, config, without=requester))
-    else:
-        return
-    content = encode_advertisement(owners, limit=config.max_advertisement, compress=config.compress)
-    if content:
-        yield PrefixAdvertisement(content)
+class Advertising:
+    """The owners among a home agent's bindings, and its answers to Capabilities."""
+
+    def __init__(self, config: HaConfig) -> None:
+        self._config = config
+        best_last = reversed(list(enumerate(config.routers)))
+        self._ranks = {router.home_address: rank for rank, router in best_last}
+        self._directory = Directory(config.compress)
+
+    def update(self, home_address: IPv4Address, binding: Binding | None) -> None:
+        """What is true of a router from now on; None: it has left."""
+        self._directory.put(self._ranks[home_address], owner_of(binding) if binding else None)
+
+    def answer(
+        self, capability: RoCapability, requester: Router, nat: bool, bindings: Mapping[IPv4Address, Binding]
+    ) -> Iterator[_AnyExtension]:
+        """The extensions that answer a Capability."""
+        solicited = capability.solicited
+        code = 0 if requester.optimise else DECLINED
+        yield RoReply(code, capability.outbound_only, nat, solicited is not None)
+        if code:
+            return
+        limit = self._config.max_advertisement
+        if solicited is not None:
+            binding = bindings.get(solicited)
+            owner = owner_of(binding) if binding else None
+            content = encode_advertisement([owner], limit=limit, compress=self._config.compress) if owner else b""
+        elif capability.receive:
+            content = self._directory.encoded(self._ranks[requester.home_address], limit)
+        else:
+            return
+        if content:
+            yield PrefixAdvertisement(content)
 
 
-def _by_priority(bindings: Mapping[IPv4Address, Binding], config: HaConfig, without: Router) -> Iterator[Binding]:
-    for router in config.routers:
-        binding = bindings.get(router.home_address)
-        if binding and router is not without:
-            yield binding
-
-
-def owners_of(bindings: Iterable[Binding]) -> Iterator[Owner]:
-    """Those who allow it, with what they registered (spec HA-12); info says only what they said (spec HA-13)."""
-    for binding in bindings:
-        if binding.advertise and binding.router.optimise:
-            networks = tuple(Network(each.prefix, each.realm) for each in binding.networks if each.advertised)
-            yield Owner(binding.home_address, networks, binding.outbound_only)
+def owner_of(binding: Binding) -> Owner | None:
+    """What it registered, if it may be told (spec HA-12); info says only what the router said (spec HA-13)."""
+    if not binding.advertise or not binding.router.optimise:
+        return None
+    networks = tuple(Network(each.prefix, each.realm) for each in binding.networks if each.advertised)
+    return Owner(binding.home_address, networks, binding.outbound_only)

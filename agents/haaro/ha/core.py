@@ -9,7 +9,7 @@ from typing import Any
 
 from agents.core import Event, Outbox
 from agents.haaro.config import HaConfig, Router
-from agents.haaro.ha import advertising
+from agents.haaro.ha.advertising import Advertising
 from agents.haaro.ha.plan import binding_items, tunnel_of
 from agents.haaro.ha.registration import Granted, Refused, ends, judge
 from agents.haaro.ha.state import Binding, in_several_realms, overlapping
@@ -42,6 +42,7 @@ class HaCore:
         """Whether a prefix can be forwarded at all (MNA 3)."""
         self._associations = {(router.spi, router.home_address): router for router in config.routers}
         self._ambiguous = in_several_realms(config.routers)
+        self._advertising = Advertising(config)
         self._guard = ReplayGuard(config.tolerance)
         self._plans: dict[IPv4Address, Plan] = {}
         self._timers: Timers[tuple[str, IPv4Address]] = Timers()
@@ -154,12 +155,11 @@ class HaCore:
         )
         before = self.bindings.get(home_address)
         self.bindings[home_address] = binding
+        self._advertising.update(home_address, binding)
         if binding.expires is None:
             self._timers.cancel(("binding", home_address))
         else:
             self._timers.set(("binding", home_address), binding.expires)
-        if before:
-            self._remember_former(before, binding, now)
         self._outbox.say(
             "binding-updated" if before else "binding-accepted",
             home_address=home_address,
@@ -171,7 +171,10 @@ class HaCore:
             networks=[each.prefix for each in binding.networks],
             advertise=binding.advertise,
         )
-        self._reconcile(home_address)
+        if before is None or before.way != binding.way:
+            if before:
+                self._remember_former(before, binding, now)
+            self._reconcile(home_address)
 
     def _remember_former(self, before: Binding, binding: Binding, now: float) -> None:
         """Packets that the router sent from its last address before it heard of our consent are its packets still."""
@@ -189,6 +192,7 @@ class HaCore:
 
     def _forget(self, home_address: IPv4Address) -> None:
         self.bindings.pop(home_address, None)
+        self._advertising.update(home_address, None)
         self._former.pop(home_address, None)
         for what in ("binding", "former"):
             self._timers.cancel((what, home_address))
@@ -219,7 +223,7 @@ class HaCore:
             extensions.append(granted.udp_reply)
         if granted.capability:
             nat = datagram.source != request.careof_address
-            extensions += advertising.answer(granted.capability, router, nat, self.bindings, self.config)
+            extensions += self._advertising.answer(granted.capability, router, nat, self.bindings)
         self._reply(request, datagram, router, granted.code, granted.lifetime, extensions)
 
     def _deny(

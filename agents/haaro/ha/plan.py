@@ -21,15 +21,16 @@ def tunnel_of(binding: Binding, config: HaConfig) -> Tunnel:
         encapsulation=binding.encapsulation,
         port=binding.port if udp else TUNNEL_PORT,
         realm=realms.pop() if len(realms) == 1 else "",
-        sources=(IPv4Network(binding.home_address), *(owned.prefix for owned in binding.networks)),
+        sources=(IPv4Network((int(binding.home_address), 32)), *(owned.prefix for owned in binding.networks)),
     )
 
 
 def binding_items(binding: Binding, config: HaConfig, ambiguous: frozenset[IPv4Network]) -> Iterator[Item]:
     """One tunnel, the home address and every network of the router through it; `ambiguous` are in several realms."""
     tunnel = tunnel_of(binding, config)
+    name = tunnel.name
     yield tunnel
-    yield TunnelRoute(IPv4Network(binding.home_address), tunnel.name)
+    yield TunnelRoute(tunnel.sources[0], name)
     for owned in binding.networks:
         if owned.prefix.prefixlen:  # a way to everywhere is told to others, whose policy decides (spec S26)
-            yield TunnelRoute(owned.prefix, tunnel.name, owned.realm, owned.prefix in ambiguous)
+            yield TunnelRoute(owned.prefix, name, owned.realm, owned.prefix in ambiguous)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 
@@ -34,6 +35,11 @@ class Binding:
     def home_address(self) -> IPv4Address:
         """The key."""
         return self.router.home_address
+
+    @property
+    def way(self) -> tuple[Hashable, ...]:
+        """All that forwarding depends on."""
+        return self.careof, self.source, self.port, self.encapsulation, self.networks
 
     @property
     def nat(self) -> bool:

@@ -1,0 +1,27 @@
+"""The bench of HAARO measures what it says, against goals."""
+
+import pytest
+
+from topologies.bench import haaro
+from topologies.cli import benches
+
+pytestmark = pytest.mark.netns
+
+
+def test_figures_of_a_small_run(monkeypatch):
+    for name, value in (("ROUTERS", 60), ("ROUNDS", 1), ("OWNERS", 12), ("PREFIXES", 4), ("PINGS", 20)):
+        monkeypatch.setattr(haaro, name, value)
+    told = []
+    figures = haaro.run(told.append)["figures"]
+    goals = {name: figure["goal"] for name, figure in figures.items() if figure["goal"] is not None}
+    rates = {f"{what}_{who}": 2000 for what in ("register", "renew") for who in ("plain", "optimised")}
+    kinds = ("compressed", "written_out")
+    sizes = {f"prefixes_{kind}": 1000 for kind in kinds} | {f"reply_{kind}": 65507 for kind in kinds}
+    assert goals == rates | sizes | {"ha_data_direct": 0}
+    assert figures["prefixes_compressed"]["value"] == figures["prefixes_written_out"]["value"] == 48
+    assert not figures["prefixes_compressed"]["met"]
+    assert figures["reply_compressed"]["value"] < figures["reply_written_out"]["value"]
+    assert figures["ha_data_star"]["value"] >= 4 * 20 * 1028, "each ping and its answer, in and out"
+    assert figures["ha_data_direct"]["met"]
+    assert "60 routers register: plain" in told
+    assert "haaro" in benches.names()
