@@ -16,8 +16,6 @@ from captures.aero.ways import SETTLING, Travel, travels
 from captures.checks.base import Result, Tally, check, milliseconds, plural
 from captures.run import Run
 
-IN_FLIGHT = 0.05
-"""Seconds that packets sent before a switch may still be under way."""
 WORDS = {"moving": "gets another address", "changing": "goes to another Server"}
 SILENT = "no segment of it in the hosts' captures"
 
@@ -49,7 +47,7 @@ def aero_transfer(run: Run, moves: dict[str, list[str]], lost_ms: float, bound_m
         seen = Seen(one, here, stream(here, one), stream(segments(link, one.peer, one), one))
         wanted = [(name, event) for name, events in moves.items() for event in events]
         moments = [(name, event, _moment(link, one, name, event)) for name, event in wanted]
-        found += [_content(seen), _connection(seen), _way(link, seen)]
+        found += [_content(seen), _connection(seen), _way(link, seen, lost_ms / 1000)]
         found += [_cost(seen, *move, _until(move[2], moments), lost_ms, bound_ms) for move in moments]
     return found
 
@@ -106,7 +104,8 @@ def _connection(seen: Seen) -> Result:
     return tally.result(f"ports {numbers}, {plural(len(seen.here), 'segment')}", SILENT)
 
 
-def _way(link: AeroLink, seen: Seen) -> Result:
+def _way(link: AeroLink, seen: Seen, in_flight: float) -> Result:
+    """`in_flight`: seconds that packets sent before the switch may still be under way."""
     one = seen.one
     tally = Tally(
         f"aero-transfer.{one.name}.way",
@@ -122,7 +121,7 @@ def _way(link: AeroLink, seen: Seen) -> Result:
         tally.wrong("never directly", data.arrivals[-1][2])
         return tally.result()
     tally.see(data.arrivals[0][2], first[2], data.arrivals[-1][2])
-    back = [frame for time, way, frame in data.arrivals if way and time > first[0] + IN_FLIGHT]
+    back = [frame for time, way, frame in data.arrivals if way and time > first[0] + in_flight]
     tally.demand(bool(data.arrivals[0][1]), "directly from the beginning, though nobody can know where", first[2])
     tally.demand(not back, f"{plural(len(back), 'packet')} by Servers again", *back)
     ways = Counter(" ".join(way) for _time, way, _frame in data.arrivals if way)
