@@ -33,7 +33,7 @@ def aero_attach(run: Run, bound_ms: float = 1000.0) -> list[Result]:
         _relayed(link, found),
         _unchanged(link, found),
         _echoed(found),
-        _order(link, found),
+        _order(link, found, SAME * run.slowness),
         _whole(link),
         _private(link),
     ]
@@ -174,7 +174,7 @@ def _echoed(found: list[Exchange]) -> Result:
     return tally.result(", ".join(texts.values()), "no Reply at any Client's interface")
 
 
-def _order(link: AeroLink, found: list[Exchange]) -> Result:
+def _order(link: AeroLink, found: list[Exchange], same: float) -> Result:
     tally = Tally(
         "aero-attach.order",
         "SRV-2",
@@ -188,13 +188,13 @@ def _order(link: AeroLink, found: list[Exchange]) -> Result:
         for entry in entries:
             client = link.client_of(bytes.fromhex(str(entry["duid"])))
             mine = [one for one in found if one.server is server and one.client is client]
-            made = [one for one in mine if one.answered and one.answered.time <= entry["t"] + SAME]
+            made = [one for one in mine if one.answered and one.answered.time <= entry["t"] + same]
             reply = made[-1].delivered if made else None  # the entry is made of the latest answer of Kea
             if reply is None:
                 tally.wrong(f"no Reply after the entry of {client.name if client else entry['duid']}")
             else:
                 tally.see(reply)
-                tally.demand(entry["t"] <= reply.time + SAME, "entry after the Reply", reply)
+                tally.demand(entry["t"] <= reply.time + same, "entry after the Reply", reply)
     return tally.result(nothing="no Server said that a Client attached")
 
 

@@ -7,7 +7,7 @@ from ipaddress import IPv6Address
 
 from captures.checks.base import Result, Tally, plural
 from captures.checks.local_access.facts import between, ended, sent_to, sessions
-from captures.records import Packet
+from captures.records import ECHO_REQUEST, ICMPV6, Packet
 from captures.run import Run
 from captures.walk import Attachment
 
@@ -92,7 +92,7 @@ def source_chosen(run: Run, event: dict[str, object]) -> Result:
     fresh = [
         packet
         for packet in sent_to(capture.packets if capture else [], destination, when)
-        if packet.source_port not in known and packet.time < ended_at
+        if packet.source_port not in known and packet.time < ended_at and not _reports_an_error(packet)
     ]
     for packet in fresh:
         tally.see(packet)
@@ -101,3 +101,8 @@ def source_chosen(run: Run, event: dict[str, object]) -> Result:
         tally.demand(right, f"source {packet.inner.source} of {anchor}", packet)
     sources = ", ".join(sorted({str(packet.inner.source) for packet in fresh}))
     return tally.result(f"source {sources}", f"no new session to {destination}")
+
+
+def _reports_an_error(packet: Packet) -> bool:
+    """An ICMPv6 error, say about a reply that came when its program had ended: not a session."""
+    return packet.protocol == ICMPV6 and 0 <= packet.icmp_type < ECHO_REQUEST

@@ -133,7 +133,7 @@ class ModelsWorld:
             file = f"pcap/{capture}.pcapng"
             frames.append(read_frame(octets, file, len(frames) + 1, T0 + time, *capture.split("-")))
         link.__dict__["captures"] = captures
-        return SimpleNamespace(aero=link)
+        return SimpleNamespace(slowness=1.0, aero=link)
 
     # -- the run
 

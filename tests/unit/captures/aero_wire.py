@@ -105,4 +105,4 @@ class Wire:
         """What a check is given."""
         link = AeroLink(json.loads(json.dumps(LAB)), [PINGS, *events], None)
         link.__dict__["captures"] = {("c1", "wan"): self._frames}
-        return SimpleNamespace(aero=link)
+        return SimpleNamespace(slowness=1.0, aero=link)

@@ -105,7 +105,7 @@ class World:
             file = f"pcap/{capture}.pcapng"
             frames.append(read_frame(octets, file, len(frames) + 1, T0 + time, node, interface))
         found.__dict__["captures"] = captures
-        return SimpleNamespace(aero=found)
+        return SimpleNamespace(slowness=1.0, aero=found)
 
 
 OUTER = {

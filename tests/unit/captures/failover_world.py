@@ -61,7 +61,7 @@ class FailoverWorld(World):
 
     def run(self):
         """What a check is given."""
-        return SimpleNamespace(aero=self.link(), logged=lambda _event: self.log)
+        return SimpleNamespace(slowness=1.0, aero=self.link(), logged=lambda _event: self.log)
 
 
 def crashed():
@@ -153,4 +153,4 @@ class FlowWorld:
         prefix = ip_network("2001:db8:1000:b000::/56")
         link.clients["c1"] = one
         link.clients["c2"] = replace(one, name="c2", underlay=(ip_address(C2),), prefixes=(prefix,))
-        return SimpleNamespace(aero=link)
+        return SimpleNamespace(slowness=1.0, aero=link)

@@ -153,7 +153,7 @@ class World:
 
     def run(self) -> SimpleNamespace:
         """What a check is given."""
-        return SimpleNamespace(aero=self.link())
+        return SimpleNamespace(slowness=1.0, aero=self.link())
 
 
 def _frame(time, dhcp, number=1) -> Frame:
