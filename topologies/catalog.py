@@ -44,6 +44,7 @@ FAMILIES = {
         "aero-ro-relay",
         "aero-move-source",
         "aero-move-target",
+        "aero-transfer",
         "aero-failover",
         "aero-dmm",
         "aero-attack",

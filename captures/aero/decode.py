@@ -24,9 +24,11 @@ from captures.aero.records import (
     REDIRECT,
     ROUTER_ADVERTISEMENT,
     SOLICITATION,
+    TCP,
     UDP,
     FragmentHeader,
     Frame,
+    Segment,
 )
 from captures.ip import Ip, ones_complement_sum, read_ip
 from captures.pcapng import CaptureError, Frames
@@ -35,6 +37,7 @@ ETHERNET = 14
 ETHERTYPES = {0x0800: 4, 0x86DD: 6}
 ICMP_ERRORS = {4: (3, 4, 5, 11, 12), 6: (1, 2, 3, 4)}
 HEAD = 32
+TCP_HEADER = 20
 
 
 def decode_all(directory: Path, captures: Iterable[tuple[str, str, str]]) -> dict[tuple[str, str], list[Frame]]:
@@ -143,7 +146,14 @@ def _upper(ip: Ip, content: bytes) -> dict[str, Any]:
             return {"mediation": read_mediation(content[8:], "rfc6706", good)}
     elif ip.protocol == (ICMP if ip.version == 4 else ICMPV6) and len(content) >= 8:
         return _icmp(ip, content)
+    elif ip.protocol == TCP and len(content) >= TCP_HEADER:
+        return {"segment": _segment(ip, content)}
     return {}
+
+
+def _segment(ip: Ip, content: bytes) -> Segment:
+    near, far, sequence, acknowledgement, place, flags = struct.unpack_from("!HHIIBB", content)
+    return Segment((near, far), sequence, acknowledgement, flags, ip.size - ip.header - (place >> 4) * 4)
 
 
 def _icmp(ip: Ip, content: bytes) -> dict[str, Any]:

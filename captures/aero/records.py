@@ -7,7 +7,7 @@ from ipaddress import IPv4Network, IPv6Address, IPv6Network
 
 from captures.ip import Address, Ip
 
-ICMP, IPIP, UDP, IPV6, FRAGMENT, ICMPV6 = 1, 4, 17, 41, 44, 58
+ICMP, IPIP, TCP, UDP, IPV6, FRAGMENT, ICMPV6 = 1, 4, 6, 17, 41, 44, 58
 AERO_PORT, GUE_PORT, DHCP_CLIENT, DHCP_SERVER = 8060, 6080, 546, 547
 ROUTER_ADVERTISEMENT, SOLICITATION, ADVERTISEMENT, REDIRECT = 134, 135, 136, 137
 SERVER_ADDRESSES = 1 << 32
@@ -186,6 +186,19 @@ class Dhcp:
 
 
 @dataclass(frozen=True, slots=True)
+class Segment:
+    """A TCP segment (RFC 9293 §3.1)."""
+
+    ports: tuple[int, int]
+    """Source and destination."""
+    sequence: int
+    acknowledgement: int
+    flags: int
+    octets: int
+    """Of data."""
+
+
+@dataclass(frozen=True, slots=True)
 class Frame:
     """One captured frame with an IP packet."""
 
@@ -212,6 +225,8 @@ class Frame:
     mediation: Mediation | None = None
     echo: tuple[str, int, int] | None = None
     """("request" or "reply", identifier, sequence) of the innermost packet."""
+    segment: Segment | None = None
+    """Of the innermost packet."""
     icmp: tuple[int, int, int] | None = None
     """(type, code, MTU or rest) of an ICMP error, innermost packet."""
     quoted: Ip | None = None

@@ -103,10 +103,9 @@ def required(run: Run, *requirements: str) -> str:
 
 def evidence(frames: Iterable[Framed], shown: int = FRAMES_SHOWN) -> list[dict[str, Any]]:
     """Group frames by capture: [{"pcap": file, "frames": [...], "more": n left out}]; lines of the event log: "log"."""
-    grouped: dict[str, list[int]] = defaultdict(list)
+    grouped: dict[str, set[int]] = defaultdict(set)
     for frame in frames:
-        if frame.number not in grouped[frame.file]:
-            grouped[frame.file].append(frame.number)
+        grouped[frame.file].add(frame.number)
     found = []
     for file, numbers in grouped.items():
         first = sorted(numbers)[:shown]

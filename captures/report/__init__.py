@@ -17,6 +17,7 @@ from captures.report import aero, haaro
 from captures.report.sequence import HOW, Chart
 from captures.report.timeline import Timeline
 from captures.report.topology import Topology
+from captures.report.ways import Ways
 from captures.run import Run
 from captures.verdict import judge
 
@@ -52,6 +53,8 @@ GROUPS = {
     "aero-mediation": "Predirects and Redirects",
     "aero-path-switch": "The switch to the direct path",
     "aero-move": "A Client moves",
+    "aero-transfer": "A file transfer",
+    "aero-flows": "Ways and gaps of all flows",
     "aero-path-loss": "The loss of the direct path",
     "aero-addresses": "Addresses of the AERO interface",
     "aero-unused": "Unused addresses",
@@ -147,12 +150,19 @@ def render(run: Run, verdict: dict[str, Any]) -> str:
         started=datetime.fromtimestamp(run.lab.get("started", 0), UTC).strftime("%Y-%m-%d %H:%M:%S UTC"),
         topology=Markup(Topology(run, colours, metrics["tunnelled_bytes"] if family == "dgw" else {}).draw()),
         timeline=Markup(Timeline(run, drawn, colours).draw()) if drawn else "",
+        ways=_ways(run),
         sequence=Markup(chart.draw()) if chart.rows else "",
         cut=chart.cut,
         how=HOW.get(run.mode, "") if run.mobiles and run.gateways else "",
         colours=colours,
         style=Markup((folder / "style.css").read_text()),
     )
+
+
+def _ways(run: Run) -> dict[str, Any] | None:
+    """The drawing of AERO's flows with its legend; None where no two Clients talk."""
+    ways = Ways(run.aero, BRIEF) if run.aero else None
+    return {"figure": Markup(ways.draw()), "legend": ways.legend} if ways and ways.travels else None
 
 
 def _facts(run: Run) -> dict[str, str]:

@@ -152,13 +152,12 @@ class ServerPolicy:
             return drop("origin_fail")
         if self._own(destination):
             return DELIVER
-        target = self._cache.owner(destination)
+        target, default = self._cache.owner(destination), self._cache.default
         if target is origin:
             return drop("hairpin", Problem.ADDRESS_UNREACHABLE)
-        if target:
+        if target and not (client and self._is_lost(target)):
             use = self._watch(origin, source, destination, target) if client else None
             return Verdict(Action.FORWARD, target, use=use)
-        default = self._cache.default
         if not client:
             if default and self._departed(destination):
                 return Verdict(Action.FORWARD, default)
@@ -170,7 +169,17 @@ class ServerPolicy:
     def from_kernel(self, source: Inner, destination: Inner) -> Verdict:
         """Packets of this node, or of the native network behind it, to its Clients."""
         neighbor = self._cache.route(destination)
+        if neighbor and self._is_lost(neighbor):
+            neighbor = self._cache.default
         return Verdict(Action.SEND, neighbor) if neighbor else drop("no_client", Problem.NO_ROUTE)
+
+    def _is_lost(self, target: Neighbor) -> bool:
+        """Whether a Client is silent while a Relay may know better: one that went to another Server, and could not
+        tell this one, has an entry here as long as its lease (spec MOB-10).
+
+        The Relay drops what it would send back here; what comes from a Relay is not asked about.
+        """
+        return target.type is NeighborType.STATIC and target.path is None and self._cache.default is not None
 
 
 class RelayPolicy:

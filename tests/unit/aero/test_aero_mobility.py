@@ -303,6 +303,54 @@ def test_packets_for_a_departed_client_go_to_the_relay_for_ten_seconds():
     assert one.core.cache.get(second.core.address)
 
 
+@pytest.mark.requirement("MOB-10", "MOB-6")
+def test_a_client_that_left_unheard_is_reached_by_the_relay():
+    """Its entry at the Server that it left lives on with the lease; what other Clients there send must not die there"""
+    link = Link()
+    off = {"optimisation": OptimisationConfig(originate=False)}
+    one, two = with_relay(link, 2, **off)
+    first, second = (link.add_client(number, [one, two]) for number in (1, 2))
+    link.attach(first, second)
+    link.flow(first, forth, seconds=1)
+    assert hops(second.delivered[-1][1]) == 63
+    link.passes = lambda a, b, _lladdr: {a, b} != {one, second}
+    link.feed(second, ChangeServer(1))
+    link.flow(first, forth, seconds=8)
+    entry, before = one.core.cache.get(second.core.address), len(second.delivered)
+    assert entry.path is None
+    assert entry.prefixes
+    sent = link.flow(first, forth, seconds=2)
+    assert len(second.delivered) - before >= sent - 2
+    assert hops(second.delivered[-1][1]) == 61
+    source, destination = IPv6Address(ONE), IPv6Address(TWO)
+    relay, policy = one.core.cache.default, one.plane._policy
+    assert policy.from_neighbor(relay, source, destination).neighbor is entry  # never back to where it came from
+    assert policy.from_kernel(source, destination).neighbor is relay
+
+
+@pytest.mark.requirement("MOB-10", "SRV-10")
+def test_a_client_that_is_silent_everywhere_is_no_circle():
+    """Relay and Server do not send its packets to and fro; once it is heard again, they reach it"""
+    link = Link()
+    off = {"optimisation": OptimisationConfig(originate=False)}
+    one, two = with_relay(link, 2, **off)
+    first, second = (link.add_client(number, [one, two]) for number in (1, 2))
+    link.attach(first, second)
+    link.passes = lambda a, b, _lladdr: second not in (a, b)
+    link.flow(first, forth, seconds=8)
+    assert one.core.cache.get(second.core.address).path is None
+    forwarded, relayed = one.forwarded, link.relay.forwarded
+    sent = link.flow(first, forth, seconds=1)
+    assert one.forwarded - forwarded <= 2 * sent  # to the Relay, and its error to the Client
+    assert link.relay.forwarded - relayed <= sent
+    assert link.relay.plane.counters["hairpin"] >= sent
+    link.passes = lambda *_any: True
+    link.run(link.now - START + 60)
+    before = len(second.delivered)
+    sent = link.flow(first, forth, seconds=1)
+    assert len(second.delivered) - before >= sent - 1
+
+
 @pytest.mark.parametrize("seed", range(8))
 def test_clients_on_the_move_over_a_lossy_link_are_found_again(seed):
     """Whatever was lost, once the link is good again everybody reaches everybody, directly.

@@ -6,16 +6,19 @@ import aero_direct_world
 import aero_move_world
 import aero_nat_world
 import aero_path_world
+import aero_transfer_world
 import doctored_aero_attach
 import doctored_aero_direct
 import doctored_aero_moves
 import doctored_aero_paths
+import doctored_aero_transfers
 import pytest
 from aero_direct_world import DirectWorld, PublishedWorld
 from aero_doctored import DOCTORED
 from aero_move_world import LostMoveWorld, MoveWorld
 from aero_nat_world import NatWorld
 from aero_path_world import PathWorld
+from aero_transfer_world import TransferWorld
 from broken_rules import judge, never_broken
 from test_captures_aero_models import ENTRIES, MODULES
 from test_captures_attacks import CHECKS as OF_ATTACKS
@@ -35,6 +38,7 @@ RIGHT = [
     *((PublishedWorld, entry) for entry in aero_direct_world.PUBLISHED_CHECKS),
     *((MoveWorld, entry) for entry in aero_move_world.CHECKS),
     *((LostMoveWorld, entry) for entry in aero_move_world.LOST_CHECKS),
+    *((TransferWorld, entry) for entry in aero_transfer_world.CHECKS),
 ]
 CHECKS = {entry["check"] for _world, entry in RIGHT}
 """Checks that pass on a right run here."""
@@ -78,7 +82,13 @@ def test_nothing_is_no_success(world, entry):
 
 def test_each_module_doctors():
     modules = {make.__module__ for make, *_ in DOCTORED.values()}
-    homes = doctored_aero_attach, doctored_aero_direct, doctored_aero_moves, doctored_aero_paths
+    homes = (
+        doctored_aero_attach,
+        doctored_aero_direct,
+        doctored_aero_moves,
+        doctored_aero_paths,
+        doctored_aero_transfers,
+    )
     assert modules == {one.__name__ for one in homes}
 
 
