@@ -1,4 +1,6 @@
-"""How many examples hypothesis tries: enough to notice, and with --thorough as many as one has patience for."""
+"""How many examples hypothesis tries: the same ones every time, and with --thorough as many new ones as one has
+patience for.
+"""
 
 from __future__ import annotations
 
@@ -10,5 +12,5 @@ EXAMPLES = {"usual": 50, "thorough": 400}
 
 def pytest_configure(config: pytest.Config) -> None:
     for name, count in EXAMPLES.items():
-        settings.register_profile(name, max_examples=count, deadline=None)
+        settings.register_profile(name, max_examples=count, deadline=None, derandomize=name == "usual")
     settings.load_profile("thorough" if config.getoption("--thorough") else "usual")
