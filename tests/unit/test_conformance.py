@@ -6,7 +6,7 @@ import pytest
 from conformance import page, requirements, results
 from conformance.__main__ import main as merge
 
-CLOSED = ("dgw",)
+CLOSED = ("dgw", "aero", "haaro")
 """Families that are complete: their pages may leave nothing open that is a MUST."""
 
 
