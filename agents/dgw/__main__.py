@@ -5,22 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from agents.dgw.config import CmdConfig, GatewayConfig
-from agents.kernel.netlink import KernelError
 from agents.plain import PlainError, build
-from agents.runtime import fail, read_configuration
+from agents.program import main
 
 PROGRAM = "dgw"
-
-
-def main() -> None:
-    """Read the configuration and run the role it names."""
-    data = read_configuration(PROGRAM)
-    try:
-        run(data)
-    except PlainError as error:
-        fail(PROGRAM, str(error))
-    except KernelError as error:
-        fail(PROGRAM, str(error), 1)
 
 
 def run(data: dict[str, Any]) -> None:
@@ -44,4 +32,4 @@ def run(data: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(PROGRAM, run)

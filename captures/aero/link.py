@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from captures.aero.bgp import End, Message, read_bgp
-from captures.aero.decode import decode_all
+from captures.aero.decode import read_frame
 from captures.aero.records import SERVER_ADDRESSES, Frame
+from captures.frames import decode_all
 from captures.ip import Address
 
 Object = dict[str, Any]
@@ -107,7 +108,7 @@ class AeroLink:
     def captures(self) -> dict[tuple[str, str], list[Frame]]:
         """Decoded captures by (node, interface)."""
         listed = [(one["file"], one["node"], one["interface"]) for one in self._lab.get("captures", [])]
-        return decode_all(self._directory, listed)
+        return decode_all(read_frame, self._directory, listed)
 
     def frames(self, node: str, interface: str) -> list[Frame]:
         """Frames of one capture; none when the lab did not record it."""

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import struct
-from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 from captures.aero.records import ICMP, IPIP, UDP
@@ -14,7 +10,6 @@ from captures.haaro.layers import TUNNEL
 from captures.haaro.messages import read_message
 from captures.haaro.records import PORT, Frame
 from captures.ip import Ip, read_ip
-from captures.pcapng import CaptureError, Frames
 
 ETHERNET = 14
 IPV4 = 0x0800
@@ -23,31 +18,6 @@ DEPTH = 4
 """Tunnels in each other that are followed."""
 ECHOES = {8: "request", 0: "reply"}
 ICMP_ERRORS = (3, 4, 5, 11, 12)
-
-
-def decode_all(directory: Path, captures: Iterable[tuple[str, str, str]]) -> dict[tuple[str, str], list[Frame]]:
-    """Decode (file, node, interface) captures of a run directory."""
-    listed = list(captures)
-    with ThreadPoolExecutor(max_workers=os.cpu_count() or 2) as pool:
-        read = [pool.submit(decode_file, directory / file, file, node, name) for file, node, name in listed]
-        return {(node, name): one.result() for (_file, node, name), one in zip(listed, read, strict=True)}
-
-
-def decode_file(path: Path, file: str, node: str, interface: str) -> list[Frame]:
-    """Every frame with an IPv4 packet, in order. CaptureError when the file cannot be read."""
-    try:
-        raw = Frames(path)
-    except OSError as error:
-        raise CaptureError(f"cannot read capture {path}: {error.strerror}") from error
-    try:
-        found = []
-        for number in range(1, len(raw) + 1):
-            frame = read_frame(raw[number], file, number, raw.time(number), node, interface)
-            if frame:
-                found.append(frame)
-        return found
-    finally:
-        raw.close()
 
 
 def read_frame(octets: bytes, file: str, number: int, time: float, node: str, interface: str) -> Frame | None:

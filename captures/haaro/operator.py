@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from captures.aero.link import Ping
-from captures.haaro.decode import decode_all
+from captures.frames import decode_all
+from captures.haaro.decode import read_frame
 from captures.haaro.records import Frame
 from captures.ip import Address
 
@@ -90,7 +91,7 @@ class Operator:
     def captures(self) -> dict[tuple[str, str], list[Frame]]:
         """Decoded captures by (node, interface)."""
         listed = [(one["file"], one["node"], one["interface"]) for one in self._lab.get("captures", [])]
-        return decode_all(self._directory, listed)
+        return decode_all(read_frame, self._directory, listed)
 
     @property
     def optimising(self) -> bool:

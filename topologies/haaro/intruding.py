@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 from agents.haaro.inner import push_ipv4, push_udp
 from agents.haaro.items import TUNNEL_PORT
 from agents.haaro.keys import correspondent_key
-from captures.haaro.decode import decode_file
+from captures.frames import decode_file
+from captures.haaro.decode import read_frame
 from testbed.waiting import NotYet, wait_until
 from topologies.haaro import waiting
 from topologies.haaro.hostile_messages import Account, Attack
@@ -120,7 +121,9 @@ class Intruder:
         path = self._run.directory.capture(self._node, self._interface)
 
         def look() -> Frame:
-            found = [one for one in decode_file(path, path.stem, self._node, self._interface) if wanted(one)]
+            found = [
+                one for one in decode_file(read_frame, path, path.stem, self._node, self._interface) if wanted(one)
+            ]
             if not found:
                 raise NotYet(f"not in {path.name}")
             return found[-1]

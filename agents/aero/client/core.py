@@ -8,11 +8,12 @@ from dataclasses import dataclass, replace
 from ipaddress import IPv6Address, ip_network
 from typing import Any
 
-from agents.aero.addresses import PRE_ATTACH, Prefix, aero_address, in_use_elsewhere
+from agents.aero.addresses import PRE_ATTACH, Prefix, in_use_elsewhere
 from agents.aero.client.delegation import IPV4_IAID, IPV6_IAID, Delegation, Phase
 from agents.aero.client.farewell import Farewell
+from agents.aero.client.identity import Identity
 from agents.aero.client.models import plan
-from agents.aero.config import ClientConfig, Model, OptimisationConfig
+from agents.aero.config import ClientConfig, Model
 from agents.aero.constants import (
     ALL_DHCP_SERVERS,
     DHCP_CLIENT_PORT,
@@ -33,25 +34,19 @@ from agents.aero.notices import (
     ChangeServer,
     Controlled,
     Install,
-    LinkChanged,
     Notice,
-    PathWanted,
     Remove,
     SendControl,
-    TooBig,
-    Unreachable,
 )
 from agents.aero.optimisation.client import Correspondence
 from agents.aero.optimisation.messages import read_mediation
 from agents.aero.optimisation.pairs import Correspondent
-from agents.aero.underlay_links import UnderlayLinks
-from agents.core import Event, Outbox
+from agents.core import Event
 from agents.plain import PlainError, plain
 from agents.wire.dhcpv6 import Message, pull_dhcpv6, push_dhcpv6
-from agents.wire.dhcpv6_options import ClientLinkLayer
 from agents.wire.errors import DecodeError
 from agents.wire.nd import ICMPV6, NdMessage
-from agents.wire.nd_options import LinkLayerOption, Observed
+from agents.wire.nd_options import Observed
 
 PATIENCE = 3
 """Solicits without an answer after which the next Server of the list is tried."""
@@ -67,18 +62,13 @@ class _Choice:
     neighbor: Neighbor | None = None
 
 
-class ClientCore:
+class ClientCore(Identity):
     """An AERO Client without sockets, kernel or clock."""
 
     def __init__(self, config: ClientConfig) -> None:
-        self.config = config
+        super().__init__(config)
         self.cache = NeighborCache()
         self.counters: Counter[str] = Counter()
-        self.links = UnderlayLinks(config.links)
-        self.seen: LinkLayerAddress | None = None
-        """Our link-layer address as the Server sees it (spec CLI-6)."""
-        self.nat = False
-        self._outbox = Outbox()
         wanted = Encapsulation[config.dataplane.encapsulation.upper()]
         self._discovery = Discovery(self.cache, self._outbox, self, wanted)
         self._discovery.when_failed = self._neighbor_failed
@@ -110,66 +100,6 @@ class ClientCore:
             found += [lladdr for lladdr in lladdrs if self.links.toward(lladdr)][:1]
         return found
 
-    # --- who we are, for Neighbor Discovery
-
-    @property
-    def prefixes(self) -> dict[Prefix, float]:
-        """Delegated prefixes and the end of their leases, Unix time."""
-        return {prefix: ends for each in self._delegations for prefix, ends in each.lease.prefixes.items()}
-
-    @property
-    def address(self) -> IPv6Address | None:
-        """Our AERO address, of the IPv6 prefix if there is one."""
-        prefixes = sorted(self.prefixes, key=lambda prefix: -prefix.version)
-        return aero_address(prefixes[0]) if prefixes else None
-
-    @property
-    def router(self) -> bool:
-        """Whether advertisements say so."""
-        return self.config.model != "host"
-
-    def lladdrs(self, toward: LinkLayerAddress, *, target: bool) -> tuple[LinkLayerOption, ...]:
-        """Our link-layer addresses, as S/TLLAO."""
-        return tuple(replace(each, nat=self.nat) for each in self.links.options(toward, target=target))
-
-    # --- who we are, for other Clients
-
-    @property
-    def addresses(self) -> set[IPv6Address]:
-        """Our AERO addresses: one for each prefix (spec §4)."""
-        return {aero_address(prefix) for prefix in self.prefixes}
-
-    @property
-    def settings(self) -> OptimisationConfig:
-        """How we take part in route optimisation."""
-        return self.config.optimisation
-
-    @property
-    def behind_nat(self) -> bool:
-        """Whether our Server sees us elsewhere than we are."""
-        return self.nat
-
-    def reaches(self, lladdr: LinkLayerAddress) -> bool:
-        """Whether we have an underlay link of this address's IP version."""
-        return self.links.toward(lladdr) is not None
-
-    def path_mtu(self, lladdr: LinkLayerAddress) -> int:
-        """MTU of the interface that a path to this address begins at."""
-        return self.links.mtu(lladdr)
-
-    def own_lladdrs(self) -> set[LinkLayerAddress]:
-        """Our link-layer addresses, in our view and in our Server's."""
-        return self.links.lladdrs | ({self.seen} if self.seen else set())
-
-    def told_lladdrs(self) -> tuple[LinkLayerOption, ...]:
-        """As learnt from our Server (spec §6.6)."""
-        if self.seen is None:
-            return ()
-        return tuple(
-            replace(each, ip=self.seen.ipv6_form, port=self.seen.port, nat=self.nat)
-            for each in self.links.options(self.seen, target=True)
-        )
-
     # --- doors
 
     def start(self, now: float) -> None:
@@ -194,21 +124,12 @@ class ClientCore:
         match message:
             case Controlled():
                 self._receive_control(message.control, now)
-            case PathWanted():
-                self._discovery.sizes.wanted(message.neighbor, message.path, now)
-            case TooBig():
-                self._discovery.too_big(message.ip, message.mtu, now)
-            case LinkChanged():
-                self.links.learn_mtu(message.interface, message.mtu)
-                self._discovery.egress_changed(self.links, now)
-            case Unreachable():
-                self._discovery.unusable(message.lladdr, now, protocol=message.protocol)
             case ChangeServer():
                 self._change_server(message.number, now)
             case AddressesChanged():
                 self._addresses_changed(message, now)
             case _:
-                pass
+                self._discovery.hear(message, self.links, now)
 
     def handle_timer(self, now: float) -> None:
         """Leases, solicitations, probes."""
@@ -435,7 +356,7 @@ class ClientCore:
         if delegation.phase is Phase.BOUND and self._choice:
             new = self._choice.neighbor is None
             self._take_server(self._answering, now)
-            elsewhere = self._learn_lladdr(delegation)
+            elsewhere = self._learn_lladdr(delegation.lease.seen, self._choice.lladdr)
             if elsewhere and not self._moving:  # the NAT in front of us changed its mind: peers see us there, too
                 self.correspondence.moved(now)
             if new or self._moving:
@@ -447,21 +368,6 @@ class ClientCore:
         self.correspondence.prune(self.prefixes)
         self.cache.changed()
         self._reconcile(now)
-
-    def _learn_lladdr(self, delegation: Delegation) -> bool:
-        """What the Server sees of us, and whether it is news; behind a NAT it is not what we have (spec CLI-6)."""
-        assert self._choice
-        own = self.links.own(self._choice.lladdr)
-        told = delegation.lease.seen
-        if told is None or own is None or not _addressable(told):
-            self._outbox.say("lladdr-unknown", reason="the Reply holds no usable option 79")
-            self.seen = self.seen or own
-            return False
-        seen = LinkLayerAddress(Encapsulation.UDP, underlay_of(told.ip), told.port)
-        if seen != self.seen:
-            self._outbox.say("lladdr", seen=str(seen), own=str(own), nat=seen != own)
-        before, self.seen, self.nat = self.seen, seen, seen != own
-        return before not in (None, seen)
 
     def _observed(self, neighbor: Neighbor, observed: Observed, now: float) -> None:
         """The Server sees us elsewhere than it was told: tell it, by Renew (spec CLI-10)."""
@@ -506,9 +412,3 @@ class ClientCore:
             self._outbox.do(Remove(tuple(remove)))
         if install:
             self._outbox.do(Install(tuple(install)))
-
-
-def _addressable(told: ClientLinkLayer) -> bool:
-    """Whether option 79 names a place that packets can come from (spec §11)."""
-    ip = underlay_of(told.ip)
-    return bool(told.port) and not (ip.is_multicast or ip.is_unspecified or ip.is_loopback)

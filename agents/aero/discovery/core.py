@@ -17,7 +17,7 @@ from agents.aero.discovery.sizes import Sizes
 from agents.aero.inner_packets import Inner, push_discovery
 from agents.aero.lladdr import Encapsulation, LinkLayerAddress, Underlay
 from agents.aero.neighbors import Neighbor, NeighborCache, NeighborType, Path, Reachability
-from agents.aero.notices import SendControl
+from agents.aero.notices import LinkChanged, Notice, PathWanted, SendControl, TooBig, Unreachable
 from agents.aero.underlay_links import UnderlayLinks
 from agents.core import Outbox
 from agents.timers import Timers
@@ -169,6 +169,21 @@ class Discovery:
         for neighbor in self.cache.at_ip(ip):
             for path in [each for each in neighbor.paths if each.lladdr.ip == ip]:
                 self.sizes.too_big(neighbor, path, mtu, now)
+
+    def hear(self, word: Notice, links: UnderlayLinks, now: float) -> None:
+        """What the underlay, or the packet path, says of paths; anything else is nothing to us."""
+        match word:
+            case PathWanted():
+                self.sizes.wanted(word.neighbor, word.path, now)
+            case TooBig():
+                self.too_big(word.ip, word.mtu, now)
+            case LinkChanged():
+                links.learn_mtu(word.interface, word.mtu)
+                self.egress_changed(links, now)
+            case Unreachable():
+                self.unusable(word.lladdr, now, protocol=word.protocol)
+            case _:
+                pass
 
     def egress_changed(self, links: UnderlayLinks, now: float) -> None:
         """An underlay interface has another MTU: paths that begin there may take more, or less."""

@@ -20,7 +20,7 @@ from agents.aero.discovery.core import Discovery
 from agents.aero.inner_packets import pull_discovery, pull_inner
 from agents.aero.lladdr import Encapsulation, LinkLayerAddress
 from agents.aero.neighbors import Neighbor, NeighborCache
-from agents.aero.notices import Controlled, Notice, PathWanted, SendControl, TooBig, Unreachable
+from agents.aero.notices import Controlled, Notice, SendControl
 from agents.aero.permanent import source_of, take_up
 from agents.aero.relay.passing import Refused, pass_on
 from agents.aero.underlay_links import UnderlayLinks
@@ -85,18 +85,12 @@ class RelayCore:
         match message:
             case Controlled():
                 self._receive_control(message.control, now)
-            case PathWanted():
-                self._discovery.sizes.wanted(message.neighbor, message.path, now)
-            case TooBig():
-                self._discovery.too_big(message.ip, message.mtu, now)
-            case Unreachable():
-                self._discovery.unusable(message.lladdr, now, protocol=message.protocol)
             case BgpConnected() | BgpGone() | BgpNews():
                 self._speaker.receive(message, now)
                 if isinstance(message, BgpGone):  # with the program its sessions are gone, and all they said
                     self._routed([(prefix, []) for prefix in list(self._routes)], now)
             case _:
-                pass
+                self._discovery.hear(message, self.links, now)
 
     def handle_timer(self, now: float) -> None:
         """Solicitations, probes."""

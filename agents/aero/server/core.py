@@ -26,14 +26,10 @@ from agents.aero.notices import (
     Controlled,
     DhcpAnswer,
     FlowUsed,
-    LinkChanged,
     Notice,
-    PathWanted,
     SendControl,
     Stranger,
     ToDhcpServer,
-    TooBig,
-    Unreachable,
 )
 from agents.aero.optimisation.messages import read_mediation
 from agents.aero.optimisation.server import Mediator
@@ -132,20 +128,13 @@ class ServerCore:
                 self._hint(message.lladdr, self.cache.owner(message.source), message.size, now)
             case FlowUsed():
                 self.mediator.origination.used(message.use, message.packet, message.idle, now)
-            case PathWanted():
-                self._discovery.sizes.wanted(message.neighbor, message.path, now)
-            case TooBig():
-                self._discovery.too_big(message.ip, message.mtu, now)
-            case LinkChanged():
-                self.links.learn_mtu(message.interface, message.mtu)
-                self._discovery.egress_changed(self.links, now)
-            case Unreachable():
-                self._discovery.unusable(message.lladdr, now, protocol=message.protocol)
             case BgpConnected() | BgpGone() | BgpNews():
                 if isinstance(message, BgpGone):
                     self._relays.forget()
                 self._speaker.receive(message, now)
                 self._relays.choose()
+            case _:
+                self._discovery.hear(message, self.links, now)
 
     def handle_timer(self, now: float) -> None:
         """Leases, Replies that wait, solicitations, probes."""

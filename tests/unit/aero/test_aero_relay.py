@@ -14,7 +14,7 @@ from agents.aero.dataplane.policy import Action, RelayPolicy, ServerPolicy
 from agents.aero.dataplane.sink import Control
 from agents.aero.inner_packets import pull_inner, push_inner
 from agents.aero.neighbors import Neighbor, NeighborType, Reachability
-from agents.aero.notices import Controlled, SendControl
+from agents.aero.notices import Controlled, LinkChanged, SendControl
 from agents.wire.nd import Redirect
 from agents.wire.nd_options import RedirectedHeader, RouteInformation, Token
 from agents.wire.redirects import Framing, pull_redirect, push_redirect
@@ -384,3 +384,17 @@ def test_malformed_control_is_counted():
     relay.receive(Controlled(Control(packet, origin.paths[0].lladdr, origin, len(packet))), None, link.now)
     assert relay.counters["control_malformed"] == 1
     assert origin.path.reachability is not Reachability.FAILED
+
+
+# --- the underlay
+
+
+@pytest.mark.parametrize("name", ["r1", "s1"])
+def test_a_narrower_link_of_ones_own_is_heard_of(name):
+    link, nodes, _client = with_client()
+    core = nodes[name].core
+    paths = [path for neighbor in core.cache for path in neighbor.paths]
+    assert paths
+    link.feed(nodes[name], LinkChanged(core.config.links[0].interface, 1400))
+    assert {core.links.mtu(path.lladdr) for path in paths} == {1400}
+    assert all(path.size.mtu <= 1400 for path in paths)
