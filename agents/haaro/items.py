@@ -6,6 +6,7 @@ Each item has a `key`: two items with one key are two versions of one object.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from ipaddress import IPv4Address, IPv4Network
 
 from agents.haaro.config import AccessLine, Encapsulation
@@ -31,7 +32,7 @@ class Tunnel:
     realm: str = ""
     """Where its inner addresses have their meaning, if prefixes overlap."""
 
-    @property
+    @cached_property
     def name(self) -> str:
         """One for each pair of outer addresses toward a peer."""
         return f"{self.peer} {self.local}>{self.remote}"
