@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 
 from captures.checks.base import Result, Tally, check, plural
-from captures.checks.haaro.paths import of
+from captures.haaro.series import of
 from captures.checks.haaro.tunnels import direct
 from captures.haaro.operator import MobileRouter, Operator
 from captures.ip import Address
