@@ -152,7 +152,7 @@ class Operator:
         """Whether the script let nothing through this line at a time."""
         known = ("line-silenced", "line-healed")
         last = [one for name in known for one in self.said(router.name, name) if one["interface"] == interface]
-        before = max((one for one in last if one["t"] <= at), key=lambda one: float(one["t"]), default=None)
+        before = max((one for one in last if one["t"] < at), key=lambda one: float(one["t"]), default=None)
         return before is not None and before["event"] == "line-silenced"
 
 

@@ -137,9 +137,9 @@ def _failover(
     failed = failures[0]["t"]
     back = resumed(operator, ping, router, interface, failed)
     if back is None:
-        tally.see(*of(operator.frames(ping.node, "eth0"), ping, "request")[:1])
-        tally.wrong(f"no ping sent after it was answered by {interface}")
-        return tally.result()
+        sent = [one for one in of(operator.frames(ping.node, "eth0"), ping, "request") if one.time > failed]
+        tally.demand(not sent, f"no ping sent after it was answered by {interface}", *sent[:1])
+        return tally.result(nothing="no ping was sent after it")
     tally.see(back)
     took = back.time - failed
     tally.demand(took * 1000 <= bound_ms, f"after {milliseconds(took)}", back)

@@ -147,8 +147,12 @@ class Story:
         fixed = {"home_address": IPv4Address(one.home_address), "home_agent": HA, "lifetime": 120}
         return fixed | {"identification": next(self._ids)} | more
 
-    def register(self, x, solicited=None, **reply_changes):
-        """A request to the home agent and its answer."""
+    def fails(self, router, interface, how):
+        """What the script logs of a line that is "cut" or "silenced", or "healed" again."""
+        self.events.append({"t": self.time, "node": router, "event": f"line-{how}", "interface": interface})
+
+    def register(self, x, solicited=None, *, lost=False, **reply_changes):
+        """A request to the home agent and its answer; or, `lost`, a request that comes nowhere."""
         one, careof = self.sites[x], self.line(x).address
         base = self.base(x)
         wanted = IPv4Address(self.sites[solicited].home_address) if solicited else None
@@ -163,6 +167,8 @@ class Story:
             return
         packet = message(careof, HOME_AGENT, octets)
         self.put(self.at(x), packet)
+        if lost:
+            return
         self.put(("ha", "wan"), packet)
         self.answer(x, base, solicited, **reply_changes)
 
