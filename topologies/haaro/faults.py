@@ -30,7 +30,7 @@ def silence(run: Run, router: str, interface: str) -> None:
     run.net[interface].run(["nft", " ; ".join([f"add table {TABLE}", chain, *rules])], check=True)
 
 
-def heal(run: Run, interface: str) -> None:
+def heal(run: Run, router: str, interface: str) -> None:
     """The ISP carries everything again."""
     run.net[interface].run(["nft", f"delete table {TABLE}"], check=True)
-    run.log("line-healed", interface=interface)
+    run.log("line-healed", node=router, interface=interface)

@@ -7,22 +7,32 @@ c --- mrc --'
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 from topologies.aero.traffic import pings
 from topologies.haaro import waiting
-from topologies.haaro.lab import HaaroLab
+from topologies.haaro.lab import HaaroLab, HaaroOptions
 from topologies.haaro.plan import CORRESPONDENT, HaaroPlan, site
+from topologies.lab import option
 from topologies.runner import Run
 
 SWITCH_MS = 100.0
-"""First packet to first direct one, beside six round trips to the home agent, which here take no time."""
+"""First packet to first direct one, beside six round trips to the home agent."""
 
-
+DELAY = 20.0
+"""ms between home agent and core, one way, where the kernel can delay."""
 UNPROBED = {"a-c": 2, "b-c": 2}
 """IP in IP has no keepalives: what leaves before the other end knows of the tunnel is lost."""
 SHOWN = {"a-c": "SC-S2", "a-c-direct": "SC-S2", "b-c": "SC-S4"}
 """Series -> scenario of the sheet."""
+
+
+@dataclass(frozen=True)
+class TriangleOptions(HaaroOptions):
+    """Options of the triangle."""
+
+    delay: float = option(0.0, "between the home agent and the core, ms one way, where the kernel can delay")
 
 
 class TriangleLab(HaaroLab):
@@ -30,12 +40,14 @@ class TriangleLab(HaaroLab):
 
     name = "haaro-triangle"
     title = "HAARO: three sites, from the star to direct tunnels"
+    options: ClassVar[type] = TriangleOptions
     variants = ({"encapsulation": "udp"}, {"encapsulation": "ipip"})
+    stock_variants = ({"encapsulation": "udp", "delay": DELAY},)
 
     def plan(self, options: Any) -> HaaroPlan:
         """Sites A, B, C, each with one line."""
         agent = {"encapsulation": options.encapsulation}
-        return HaaroPlan(tuple(site(letter, **agent) for letter in "abc"))
+        return HaaroPlan(tuple(site(letter, **agent) for letter in "abc"), delay=options.delay)
 
     def steps(self, options: Any) -> list[str]:
         """The script in words."""
@@ -75,7 +87,7 @@ class TriangleLab(HaaroLab):
         pairs = [["mrc", "mra"], ["mra", "mrc"], ["mrc", "mrb"], ["mrb", "mrc"]]
         bound = SWITCH_MS * slowness
         return [
-            {"check": "haaro-registration", "bound_ms": 500 * slowness},
+            {"check": "haaro-registration", "bound_ms": 500 * slowness + 2 * options.delay},
             {"check": "haaro-advertising", "scenario": "SC-S1"},
             {"check": "haaro-routability"},
             {"check": "haaro-peers", "expected": pairs},

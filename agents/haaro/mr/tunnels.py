@@ -16,7 +16,7 @@ from agents.haaro.notices import Echo, SendEcho
 from agents.haaro.plane import KEEPALIVE
 
 DOUBT = 2
-"""Keepalives without an answer, the one that leaves included, that cast a doubt on the line, if one more is to follow."""
+"""Keepalives without an answer, the one that leaves included, that cast a doubt on the line."""
 
 Pair = tuple[IPv4Address, IPv4Address]
 

@@ -29,7 +29,8 @@ def haaro_paths(
     """Judge every series by its `via`: "direct", "ha", or "mixed": through the home agent first, then directly.
 
     `max_lost`: name -> how many may be missing; `switch_ms`: name of a mixed one -> how much longer than SWITCH_TRIPS
-    round trips its first packet may be ahead of the first direct one, both ways; `scenarios`: name -> what of the sheet it shows.
+    round trips its first packet may be ahead of the first direct one, both ways; `scenarios`: name -> what of the sheet
+    it shows.
     """
     operator = run.haaro
     assert operator
