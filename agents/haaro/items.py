@@ -14,6 +14,8 @@ from agents.haaro.config import AccessLine, Encapsulation
 Key = tuple[str, str]
 EVERYTHING = IPv4Network("0.0.0.0/0")
 TUNNEL_PORT = 434
+TUNNEL_MTU = 1468
+"""1500 octets less the 32 of outer IP, UDP and tunnel header (spec TUN-3); the same in IP, so that no path shrinks."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,21 @@ class TunnelRoute:
 
 
 @dataclass(frozen=True)
+class Watched:
+    """A prefix whose packets are to be seen: they go over the home agent, and may go directly (spec MR-7).
+
+    Without it the kernel would lead them past us, where it takes care of the home agent's tunnel.
+    """
+
+    prefix: IPv4Network
+
+    @property
+    def key(self) -> Key:
+        """One for each prefix."""
+        return ("watched", str(self.prefix))
+
+
+@dataclass(frozen=True)
 class HomeAddress:
     """The router's home address, an address of the node itself (spec §13)."""
 
@@ -97,10 +114,10 @@ class Routing:
         return ("routing", "")
 
 
-Item = Tunnel | TunnelRoute | HomeAddress | Line | Routing
+Item = Tunnel | TunnelRoute | Watched | HomeAddress | Line | Routing
 Plan = dict[Key, Item]
 
-INSTALL_ORDER: tuple[type[Item], ...] = (Routing, HomeAddress, Line, Tunnel, TunnelRoute)
+INSTALL_ORDER: tuple[type[Item], ...] = (Routing, HomeAddress, Line, Tunnel, Watched, TunnelRoute)
 """A route needs its tunnel; removal runs the other way."""
 
 

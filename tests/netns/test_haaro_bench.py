@@ -2,7 +2,7 @@
 
 import pytest
 
-from topologies.bench import failing, haaro, optimising
+from topologies.bench import aero, blasting, failing, forwarding, haaro, optimising, relaying
 from topologies.cli import benches
 
 pytestmark = pytest.mark.netns
@@ -13,8 +13,13 @@ def test_figures_of_a_small_run(monkeypatch):
         monkeypatch.setattr(haaro, name, value)
     monkeypatch.setattr(optimising, "PINGS", 20)
     monkeypatch.setattr(optimising, "LETTERS", "ac")
-    monkeypatch.setattr(failing, "SILENCES", 1)
-    monkeypatch.setattr(failing, "CUTS", 2)
+    monkeypatch.setattr(failing, "SILENCES", 2)
+    monkeypatch.setattr(failing, "CUTS", 1)
+    monkeypatch.setattr(relaying, "SIZES", (64,))
+    monkeypatch.setattr(aero, "SIZES", (64,))
+    monkeypatch.setattr(forwarding, "SIZES", (64,))
+    for name, value in (("ROUNDS", 1), ("SECONDS", 0.3), ("TCP_SECONDS", 1)):
+        monkeypatch.setattr(blasting, name, value)
     told = []
     figures = haaro.run(told.append)["figures"]
     goals = {name: figure["goal"] for name, figure in figures.items() if figure["goal"] is not None}
@@ -31,5 +36,8 @@ def test_figures_of_a_small_run(monkeypatch):
     assert figures["reply_compressed"]["value"] < figures["reply_written_out"]["value"]
     assert figures["ha_data_star"]["value"] >= 4 * 20 * 1028, "each ping and its answer, in and out"
     assert figures["ha_data_direct"]["met"]
+    moved = {f"ha_{way}_{what}" for way in ("udp", "ipip") for what in ("64", "64_core", "tcp")}
+    assert moved | {"vxlan_64", "aero_64", "direct_udp_tcp", "direct_ipip_tcp"} <= set(figures)
+    assert all(figures[name]["value"] and figures[name]["ratio"] for name in moved)
     assert "60 routers register: plain" in told
     assert "haaro" in benches.names()

@@ -19,6 +19,7 @@ from topologies.bench.failing import failing
 from topologies.bench.figures import Figure, at_least, at_most, result
 from topologies.bench.optimising import load, optimising
 from topologies.bench.registering import HEADER_ROOM, OPTIMISE, Crowd, Site, advertised, owner_of, sites
+from topologies.bench.relaying import relaying
 
 ROUTERS, ROUNDS = 2000, 3
 CUSTOMER = 8
@@ -39,7 +40,7 @@ def run(progress: Callable[[str], None] = lambda _text: None, *, delay: float = 
     progress(f"{OWNERS * PREFIXES} prefixes in one reply")
     for name, compress in (("compressed", True), ("written_out", False)):
         figures |= _advertising(name, sites(OWNERS + 1, PREFIXES), compress=compress)
-    figures |= load(progress) | optimising(delay, progress) | failing(progress)
+    figures |= load(progress) | optimising(delay, progress) | failing(progress) | relaying(progress)
     return result("haaro", figures)
 
 

@@ -42,7 +42,7 @@ class TriangleLab(HaaroLab):
     title = "HAARO: three sites, from the star to direct tunnels"
     options: ClassVar[type] = TriangleOptions
     variants = ({"encapsulation": "udp"}, {"encapsulation": "ipip"})
-    stock_variants = ({"encapsulation": "udp", "delay": DELAY},)
+    stock_variants = ({"encapsulation": "ipip", "tunnel": "ipip", "delay": DELAY},)
 
     def plan(self, options: Any) -> HaaroPlan:
         """Sites A, B, C, each with one line."""
