@@ -22,6 +22,8 @@ SWITCH_MS = 100.0
 
 DELAY = 20.0
 """ms between home agent and core, one way, where the kernel can delay."""
+PREFERRED = 0x28
+"""Type of service of a series that may be divided on its way."""
 UNPROBED = {"a-c": 2, "b-c": 2}
 """IP in IP has no keepalives: what leaves before the other end knows of the tunnel is lost."""
 SHOWN = {"a-c": "SC-S2", "a-c-direct": "SC-S2", "b-c": "SC-S4"}
@@ -75,7 +77,7 @@ class TriangleLab(HaaroLab):
         run.step("b pings c, c pings b, cn pings a")
         pings(run, "b-c", "b", b, "c", c, count=50, interval=0.01, via="mixed")
         waiting.direct(run, [("mrb", "mrc"), ("mrc", "mrb")])
-        pings(run, "c-b-direct", "c", c, "b", b, via="direct")
+        pings(run, "c-b-direct", "c", c, "b", b, via="direct", fragment=True, tos=PREFERRED)
         pings(run, "cn-a", "cn", CORRESPONDENT, "a", a, via="ha")
         run.step("all leave")
         for name in ("mra", "mrb", "mrc"):
@@ -91,7 +93,12 @@ class TriangleLab(HaaroLab):
             {"check": "haaro-advertising", "scenario": "SC-S1"},
             {"check": "haaro-routability"},
             {"check": "haaro-peers", "expected": pairs},
-            {"check": "haaro-tunnels", "probed": options.encapsulation == "udp"},
+            {
+                "check": "haaro-tunnels",
+                "probed": options.encapsulation == "udp",
+                "carrier": options.encapsulation,
+                "whole": options.tunnel == "ipip",
+            },
             {"check": "haaro-leaving", "routers": ["mra", "mrb", "mrc"]},
             {
                 "check": "haaro-paths",

@@ -19,7 +19,7 @@ REGISTRATION, ADVERTISING, ROUTABILITY, TUNNELS, PATHS, PEERS, LEAVING, CHANGE =
     {"check": "haaro-registration"},
     {"check": "haaro-advertising"},
     {"check": "haaro-routability"},
-    {"check": "haaro-tunnels"},
+    {"check": "haaro-tunnels", "carrier": "udp", "whole": True},
     {"check": "haaro-paths", "switch_ms": {"x-y": 100.0}},
     {"check": "haaro-peers", "expected": PAIRS},
     {"check": "haaro-leaving", "routers": ["mrc"]},
@@ -450,3 +450,30 @@ FAILOVER("no ping sent after it was answered by isp2", then(unanswered, changing
 FAILOVER("after ", changing, failover_ms=0.1)
 FAILOVER("no line failed", then(forgotten, changing), outcome=None)
 FAILOVER("no pings", changing, outcome=None, stream="other")
+
+# -- what a tunnel puts in front -----------------------------------------------------------------------
+
+OUTER = partial(wrong, TUNNELS, "outer")
+
+
+def headed(layer, **fields):
+    """The first packet in the direct tunnel, with another header."""
+
+    def run():
+        story = triangle()
+        frames = story.captures[story.at("c")]
+        ends = [IPv4Address(story.line(letter).address) for letter in "ca"]
+        at = next(n for n, one in enumerate(frames) if [one.outer.source, one.outer.destination] == ends)
+        layers = list(frames[at].layers)
+        layers[layer] = replace(layers[layer], **fields)
+        frames[at] = replace(frames[at], layers=tuple(layers))
+        return story
+
+    return run
+
+
+OUTER("protocol 17", triangle, carrier="ipip")
+OUTER("TOS 0x04", headed(0, traffic_class=4))
+OUTER("outer TTL 63", headed(0, ttl=63))
+OUTER("inner TTL 62", headed(-1, ttl=62))
+OUTER("DF is 1", headed(0, dont_fragment=True))

@@ -264,8 +264,8 @@ class Story:
         """A host's echo request and its reply."""
         for one, other in ((x, y), (y, x)) if answered else ((x, y),):
             ends = self.sites[one].host, self.sites[other].host
-            inner = echo(*ends, identifier, sequence, 28, reply=one == y)
-            self.put((one, "eth0"), inner)
+            self.put((one, "eth0"), echo(*ends, identifier, sequence, 28, reply=one == y))
+            inner = echo(*ends, identifier, sequence, 28, reply=one == y, ttl=63)
             if direct:
                 self.straight(one, other, inner)
             else:
