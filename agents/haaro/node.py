@@ -70,11 +70,9 @@ class Node:
 
     def inspect(self) -> dict[str, Any]:
         """The core's state and the packet path's counters."""
-        plane = {
-            **(self.plane.counters + Counter(self.kernel.dropped())),
-            "send_failures": self._underlay.send_failures,
-        }
-        return {**self._core.inspect(), "dataplane": plane}
+        dropped = self.plane.counters + Counter(self.kernel.dropped())
+        plane = {**dropped, "relayed": self.plane.relayed, "send_failures": self._underlay.send_failures}
+        return {**self._core.inspect(), "tunnel": self._choice.kind, "dataplane": plane}
 
     # --- what the packet path wants
 
