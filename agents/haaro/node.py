@@ -13,7 +13,8 @@ from agents.haaro.gate import Gate
 from agents.haaro.interface import Kernel
 from agents.haaro.items import TUNNEL_MTU, Item
 from agents.haaro.notices import Datagram, Echo, Install, Remove, Send, SendEcho, TrafficSeen
-from agents.haaro.plane import Ends, Plane
+from agents.haaro.plane import Plane
+from agents.haaro.sink import Ends
 from agents.haaro.underlay import Underlay
 from agents.kernel.netlink import KernelError
 from agents.kernel.tun import Tun

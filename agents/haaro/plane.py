@@ -7,15 +7,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Network
-from typing import Protocol, TypeVar
+from ipaddress import IPv4Address
+from typing import TypeVar
 
 from agents.haaro import inner
 from agents.haaro.config import Encapsulation
 from agents.haaro.inner import EchoMessage
 from agents.haaro.items import TUNNEL_MTU, TUNNEL_PORT, Item, Tunnel, TunnelRoute
 from agents.haaro.notices import Datagram, Echo, Send, SendEcho, TrafficSeen
+from agents.haaro.sink import Ends, Sink
 from agents.wire.mip4 import TUNNEL_IP
 from agents.wire.mip4_codes import MessageType, NextHeader
 
@@ -33,31 +33,6 @@ _UNKNOWN = Tunnel(_NOWHERE, _NOWHERE, _NOWHERE, "udp")
 """Stands for flows not seen yet."""
 K = TypeVar("K")
 V = TypeVar("V")
-
-
-class Sink(Protocol):
-    """Where packets and news go."""
-
-    def send_udp(self, local: IPv4Address, remote: IPv4Address, port: int, data: bytes, tos: int) -> None:
-        """Send a datagram from UDP 434 of one of our addresses."""
-
-    def send_ip(self, local: IPv4Address, remote: IPv4Address, packet: bytes, tos: int) -> None:
-        """Send a packet in IP (protocol 4)."""
-
-    def deliver(self, packet: bytes) -> None:
-        """Hand a packet that came out of a tunnel to the kernel."""
-
-    def notice(self, notice: Datagram | Echo | TrafficSeen) -> None:
-        """Tell the core."""
-
-
-@dataclass(frozen=True)
-class Ends:
-    """Who a router's own packets are: None and nothing for a home agent."""
-
-    home_address: IPv4Address | None = None
-    networks: tuple[IPv4Network, ...] = ()
-    home_agent: IPv4Address | None = None
 
 
 class Plane:

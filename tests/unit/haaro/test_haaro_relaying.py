@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from agents.haaro import inner
 from agents.haaro.items import EVERYTHING, TUNNEL_MTU, Tunnel, TunnelRoute
-from agents.haaro.plane import Ends, Plane
+from agents.haaro.plane import Plane
+from agents.haaro.sink import Ends
 from agents.wire.buffer import internet_checksum
 from agents.wire.mip4 import TUNNEL_IP
 
