@@ -7,11 +7,18 @@ import time
 
 from agents.haaro.gate import Gate
 from agents.haaro.items import TUNNEL_MTU, Tunnel
+from agents.kernel import links
 from agents.kernel.netlink import KernelError, Netlink
 from agents.kernel.reaper import Reaper
 from agents.kernel.routing import Hop
 from agents.kernel.tunnels.ipip import Ipip
 from agents.runtime import announce
+
+
+def left_behind(netlink: Netlink) -> bool:
+    """Whether a node that could not say goodbye left devices here."""
+    ours = (links.OWNED, links.RETIRED)
+    return any(each.kind == Ipip.kind and each.group in ours for each in links.links(netlink).values())
 
 
 class Devices:

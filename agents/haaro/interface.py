@@ -18,7 +18,7 @@ import contextlib
 from collections.abc import Iterable, Iterator
 from ipaddress import IPv4Interface, ip_network
 
-from agents.haaro.devices import Devices
+from agents.haaro.devices import Devices, left_behind
 from agents.haaro.gate import Gate
 from agents.haaro.items import EVERYTHING, HomeAddress, Item, Key, Line, Routing, Tunnel, TunnelRoute, Watched
 from agents.kernel import links, routing, sysctl
@@ -51,6 +51,10 @@ class Kernel:
         )
         if self._devices:
             self._devices.prepare()
+        elif left_behind(self._netlink):
+            devices = Devices(self._netlink, Gate())
+            devices.prepare()
+            devices.end()
 
     def install(self, item: Item) -> None:
         """Make an item true; another of its key is replaced, the same changes nothing."""

@@ -95,6 +95,20 @@ def _gate(sites):
     assert counted(sites, "a", "foreign_source") == 1
 
 
+@pytest.mark.parametrize("again", ["ipip", "tun"])
+def test_what_a_killed_node_left_does_not_stay(sites, again):
+    before = kernel(sites.net["a"])
+    optimised(sites)
+    sites.agents["a"].kill()
+    assert "i-" in sites.net["a"].run(["ip", "link"]).out
+    sites.start_mr("a", lines=1, encapsulation="ipip", tunnel=again)
+    wait_until("the registration", lambda: sites.state("a")["registered"])
+    assert sites.ping("a", "b") == 1
+    assert sites.agents["a"].stop() == 0
+    assert kernel(sites.net["a"]) == before
+    assert not sites.net["a"].run(["nft", "list", "ruleset"]).out.strip()
+
+
 @pytest.mark.requirement("SC-S19", "HOV-1", "MR-22")
 def test_another_line(sites):
     sites.start_ha(tunnel="ipip")
