@@ -103,7 +103,7 @@ def test_what_a_killed_node_left_does_not_stay(sites, again):
     assert "i-" in sites.net["a"].run(["ip", "link"]).out
     sites.start_mr("a", lines=1, encapsulation="ipip", tunnel=again)
     wait_until("the registration", lambda: sites.state("a")["registered"])
-    assert sites.ping("a", "b") == 1
+    wait_until("a to reach b", lambda: sites.ping("a", "b"), timeout=30)
     assert sites.agents["a"].stop() == 0
     assert kernel(sites.net["a"]) == before
     assert not sites.net["a"].run(["nft", "list", "ruleset"]).out.strip()
