@@ -1,6 +1,7 @@
 """IPv4 tunnels by the ipip driver: one device per pair of addresses (RFC 2003).
 
-Outer TTL is our own, TOS and Don't Fragment are the inner packet's (RFC 2003 §3.1).
+Outer TTL is our own, TOS the inner packet's. With a TTL of its own the driver always sets Don't Fragment, which RFC 2003
+§3.1 allows: it finds out the path's MTU, and divides or answers inner packets that do not fit.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ class Ipip(Devices[Pair]):
             ("IFLA_IPIP_REMOTE", str(peer[1])),
             ("IFLA_IPIP_TTL", TTL),
             ("IFLA_IPIP_TOS", INHERIT),
-            ("IFLA_IPIP_PMTUDISC", 0),
+            ("IFLA_IPIP_PMTUDISC", 1),
             ("IFLA_IPIP_PROTO", socket.IPPROTO_IPIP),
         )
 

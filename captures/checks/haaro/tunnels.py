@@ -24,12 +24,11 @@ MOST_KEEPALIVES = 5
 
 @check("haaro-tunnels")
 def haaro_tunnels(
-    run: Run, first: dict[str, str] | None = None, probed: bool = True, carrier: str = "", whole: bool = False
+    run: Run, first: dict[str, str] | None = None, probed: bool = True, carrier: str = ""
 ) -> list[Result]:
     """Judge every direct tunnel; `first`: "mra-mrc" -> the router whose keepalive comes first, else who registered.
 
-    Not `probed`: tunnels in IP, which have no keepalives (spec §4.5).  `carrier`: "udp" or "ipip", what all must be;
-    `whole`: packets that must not be divided are in packets that must not, either, and no others.
+    Not `probed`: tunnels in IP, which have no keepalives (spec §4.5).  `carrier`: "udp" or "ipip", what all must be.
     """
     operator = run.haaro
     assert operator
@@ -38,7 +37,7 @@ def haaro_tunnels(
         _ends(operator, found),
         _signalling(found),
         *([_opened(operator, found, first or {}), _pace(found)] if probed else []),
-        *([_outer(operator, found, carrier, whole)] if carrier else []),
+        *([_outer(operator, found, carrier)] if carrier else []),
     ]
 
 
@@ -78,15 +77,12 @@ def _ends(operator: Operator, found: dict[Pair, list[tuple[MobileRouter, Frame]]
     return tally.result(f"{plural(len(tally.seen), 'frame')} between {pairs}", "nothing went directly")
 
 
-def _outer(
-    operator: Operator, found: dict[Pair, list[tuple[MobileRouter, Frame]]], carrier: str, whole: bool
-) -> Result:
+def _outer(operator: Operator, found: dict[Pair, list[tuple[MobileRouter, Frame]]], carrier: str) -> Result:
     tally = Tally(
         "haaro-tunnels.outer",
         "TUN-2, TUN-12",
         "What a tunnel puts in front of a packet, and what it leaves as it was",
-        f"{carrier}; TOS copied, outer TTL {TTL} whatever the inner one is, which is one less than a host sent"
-        + (", Don't Fragment copied" if whole else ""),
+        f"{carrier}; TOS copied, outer TTL {TTL} whatever the inner one is, which is one less than a host sent",
     )
     services: set[int] = set()
     for frames in found.values():
@@ -100,8 +96,6 @@ def _outer(
             tally.demand(outer.ttl == TTL, f"outer TTL {outer.ttl}", frame)
             hops = 0 if _keepalive(operator, frame) else 1
             tally.demand(inner.ttl == TTL - hops, f"inner TTL {inner.ttl}", frame)
-            if whole:
-                tally.demand(outer.dont_fragment == inner.dont_fragment, f"DF is {outer.dont_fragment:d}", frame)
     texts = ", ".join(f"{each:#04x}" for each in sorted(services))
     return tally.result(f"{plural(len(tally.seen), 'frame')} of TOS {texts}", "nothing went directly")
 

@@ -19,7 +19,7 @@ REGISTRATION, ADVERTISING, ROUTABILITY, TUNNELS, PATHS, PEERS, LEAVING, CHANGE =
     {"check": "haaro-registration"},
     {"check": "haaro-advertising"},
     {"check": "haaro-routability"},
-    {"check": "haaro-tunnels", "carrier": "udp", "whole": True},
+    {"check": "haaro-tunnels", "carrier": "udp"},
     {"check": "haaro-paths", "switch_ms": {"x-y": 100.0}},
     {"check": "haaro-peers", "expected": PAIRS},
     {"check": "haaro-leaving", "routers": ["mrc"]},
@@ -476,4 +476,3 @@ OUTER("protocol 17", triangle, carrier="ipip")
 OUTER("TOS 0x04", headed(0, traffic_class=4))
 OUTER("outer TTL 63", headed(0, ttl=63))
 OUTER("inner TTL 62", headed(-1, ttl=62))
-OUTER("DF is 1", headed(0, dont_fragment=True))
