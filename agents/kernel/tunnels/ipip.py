@@ -1,7 +1,7 @@
 """IPv4 tunnels by the ipip driver: one device per pair of addresses (RFC 2003).
 
-Outer TTL is our own, TOS the inner packet's. With a TTL of its own the driver always sets Don't Fragment, which RFC 2003
-§3.1 allows: it finds out the path's MTU, and divides or answers inner packets that do not fit.
+Outer TTL is our own, TOS the inner packet's. With a TTL of its own the driver always sets Don't Fragment, which
+RFC 2003 §3.1 allows: it finds out the path's MTU, and divides or answers inner packets that do not fit.
 """
 
 from __future__ import annotations
