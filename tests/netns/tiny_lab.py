@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from testbed import signals
 from testbed.mininet_api import Topo
 from testbed.network import Network
 from testbed.supervisor import Supervisor
@@ -75,6 +76,7 @@ class Tiny:
 
 
 def main() -> None:
+    signals.afresh()
     door, ready = int(sys.argv[1]), int(sys.argv[2])
     net = Network(Pair())
     net.start()

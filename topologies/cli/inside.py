@@ -15,6 +15,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
+from testbed import signals
 from topologies.cli.errors import Failure, guarded
 from topologies.cli.progress import Steps
 
@@ -87,6 +88,7 @@ def main(arguments: Sequence[str]) -> int:
         raise Failure("topologies.cli.inside is started by roamlab itself")
     job: Job = json.loads(arguments[0])
     jobs: dict[str, Callable[[Job], int]] = {"demo": demo, "deploy": deploy, "bench": bench}
+    signals.afresh()
     signal.signal(signal.SIGTERM, _terminated)
     return guarded(lambda: jobs[job["job"]](job), job.get("debug", False))
 
