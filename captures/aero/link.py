@@ -101,6 +101,8 @@ class AeroLink:
         """Known like Servers: by AERO address and underlay."""
         self.clients = {name: _client(name, facts) for name, facts in domain.get("clients", {}).items()}
         self.aggregates: tuple[Prefix, ...] = tuple(ip_network(text) for text in domain.get("aggregates", []))
+        self._sent: dict[str, list[Frame]] = {}
+        self._received: dict[str, list[Frame]] = {}
         self._bgp: dict[tuple[str, str], list[Message | End]] = {}
         self.nats: dict[str, dict[str, str]] = domain.get("nats", {})
 
@@ -141,11 +143,15 @@ class AeroLink:
 
     def sent(self, node: Server | Client) -> list[Frame]:
         """What a node put on the underlay, at its own interface."""
-        return [one for one in self.wan(node) if one.code and one.outer.source in node.underlay]
+        if node.name not in self._sent:
+            self._sent[node.name] = [f for f in self.wan(node) if f.code and f.outer.source in node.underlay]
+        return self._sent[node.name]
 
     def received(self, node: Server | Client) -> list[Frame]:
         """What a node took from the underlay."""
-        return [one for one in self.wan(node) if one.code and one.outer.destination in node.underlay]
+        if node.name not in self._received:
+            self._received[node.name] = [f for f in self.wan(node) if f.code and f.outer.destination in node.underlay]
+        return self._received[node.name]
 
     def wan(self, node: Server | Client) -> list[Frame]:
         """Everything at a node's underlay interface."""
