@@ -154,8 +154,6 @@ def answers(answer: MobilityMessage, update: MobilityMessage) -> bool:
 
 def registrations(run: Run) -> list[Registration]:
     """One Registration per stay; refreshes (HI 5), revivals (HI 1 after an end), deletions (lifetime 0) left out."""
-    if not run.attachments:  # another family's run, whose captures need not be decoded for this
-        return []
     exchanges, _ = pair(run)
     found = []
     for mobile, stays in run.attachments.items():

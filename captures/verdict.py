@@ -157,7 +157,7 @@ def pbu_to_tunnel(run: Run) -> dict[str, float]:
 
     From then on it can have every tunnel. Links on the way count, unlike in `pbu_to_pba`.
     """
-    return _from_update(run, Arrivals(run).time) if run.attachments else {}
+    return _from_update(run, Arrivals(run).time)
 
 
 def _from_update(run: Run, when: Clock) -> dict[str, float]:
