@@ -6,6 +6,7 @@ import signal
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import NoReturn
 
 Handler = Callable[[int, FrameType | None], object]
 
@@ -13,8 +14,10 @@ Handler = Callable[[int, FrameType | None], object]
 def interruptible() -> None:
     """Let SIGINT and SIGQUIT end us and what we start, although a shell's background job begins with both ignored.
 
-    For a command line, first thing on its main thread. SIGHUP stays ignored for those who said `nohup`.
+    SIGTERM is the same orderly end as SIGINT: nothing temporary stays. For a command line, first thing on its main
+    thread. SIGHUP stays ignored for those who said `nohup`.
     """
+    signal.signal(signal.SIGTERM, _terminated)
     for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGQUIT, signal.SIG_DFL)):
         if signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, handler)
@@ -41,6 +44,10 @@ def handled(numbers: Iterable[int], handler: Handler) -> Iterator[None]:
     finally:
         for number, former in before.items():
             signal.signal(number, former)
+
+
+def _terminated(number: int, frame: FrameType | None) -> NoReturn:
+    raise KeyboardInterrupt
 
 
 def _outlive(number: int, frame: FrameType | None) -> None:

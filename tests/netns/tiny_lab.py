@@ -80,9 +80,12 @@ def main() -> None:
     door, ready = int(sys.argv[1]), int(sys.argv[2])
     net = Network(Pair())
     net.start()
-    os.write(ready, b"ready\n")
-    os.close(ready)
-    Supervisor(socket.socket(fileno=door), Tiny(net)).serve()
+
+    def begun() -> None:
+        os.write(ready, b"ready\n")
+        os.close(ready)
+
+    Supervisor(socket.socket(fileno=door), Tiny(net)).serve(begun)
 
 
 if __name__ == "__main__":

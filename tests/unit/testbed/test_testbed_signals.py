@@ -16,7 +16,7 @@ IGNORED = "grep SigIgn /proc/self/status"
 
 def begun(how: str, then: str) -> subprocess.CompletedProcess[str]:
     """What a deaf program says and how it ends, that calls `how` before it does `then`."""
-    script = f"import os, signal, subprocess; from testbed import signals; signals.{how}(); {then}"
+    script = f"import os, signal, subprocess; from testbed import signals; signals.{how}()\n{then}"
     argv = [*DEAF, sys.executable, "-c", script]
     return subprocess.run(argv, capture_output=True, text=True, timeout=30, check=False)
 
@@ -42,6 +42,18 @@ def test_we_outlive_a_hang_up_and_end_by_an_interrupt(how):
     ended = begun(how, "os.kill(os.getpid(), signal.SIGHUP); print('here', flush=True); signal.raise_signal(2)")
     assert ended.stdout == "here\n"
     assert ended.stderr.endswith("KeyboardInterrupt\n")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_nothing_temporary_stays(tmp_path, number):
+    then = f"""
+import tempfile
+with tempfile.TemporaryDirectory(dir={str(tmp_path)!r}) as place:
+    print(len(os.listdir({str(tmp_path)!r})), flush=True)
+    signal.raise_signal({number:d})
+"""
+    assert begun("interruptible", then).stdout == "1\n"
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_who_was_not_deaf_keeps_its_handlers():
