@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 from pyroute2.netlink import rtnl
 from pyroute2.netlink.rtnl.ifinfmsg import IFF_RUNNING, IFF_UP
 
+from agents.haaro.backend import choose
 from agents.haaro.config import MrConfig
 from agents.haaro.interface import TABLE
 from agents.haaro.mr.core import MrCore
 from agents.haaro.node import Node
 from agents.haaro.notices import Leave, LineDown, LineUp, Move
-from agents.haaro.plane import Ends
+from agents.haaro.sink import Ends
 from agents.kernel import links
 from agents.kernel.netlink import Netlink
 from agents.plain import PlainError
@@ -32,9 +34,10 @@ class RouterShell:
         self._names = {line.interface for line in config.lines}
         for name in sorted(self._names):
             links.index(name)  # a name that is not there is a mistake, a line without carrier is not
-        self._core = MrCore(config)
+        choice = choose(config.tunnel)
+        self._core = MrCore(replace(config, tunnel=choice.kind))
         ends = Ends(config.home_address, config.prefixes, config.home_agent)
-        self._node = Node(self._core, config.interface, config.control, table=TABLE, ends=ends)
+        self._node = Node(self._core, config.interface, config.control, table=TABLE, ends=ends, choice=choice)
         self._shell = self._node.shell
         self._watch = Netlink(groups=(rtnl.RTNLGRP_LINK,))
         self._shell.on_readable(self._watch.fileno(), self._read_watch)

@@ -17,7 +17,8 @@ from agents.haaro.config import AccessLine, HaConfig, MrConfig, OwnedPrefix, Pee
 from agents.haaro.ha.core import HaCore
 from agents.haaro.mr.core import MrCore
 from agents.haaro.notices import Install, Leave, LineDown, LineUp, Move, Remove, Send, SendEcho
-from agents.haaro.plane import Ends, Plane
+from agents.haaro.plane import Plane
+from agents.haaro.sink import Ends
 from agents.wire.mip4 import decode
 from agents.wire.mip4_messages import (
     CareofTest,
