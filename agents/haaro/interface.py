@@ -14,8 +14,9 @@ A home agent has its routes in the main table.
 from __future__ import annotations
 
 import contextlib
+from collections import Counter
 from collections.abc import Iterable, Iterator
-from ipaddress import IPv4Interface, ip_network
+from ipaddress import IPv4Interface, IPv4Network, ip_network
 
 from agents.haaro.items import EVERYTHING, HomeAddress, Item, Key, Line, Routing, TunnelRoute
 from agents.kernel import links, routing, sysctl
@@ -36,6 +37,8 @@ class Kernel:
         self._table = table
         self._netlink = Netlink()
         self._items: dict[Key, Item] = {}
+        self._routed: Counter[IPv4Network] = Counter()
+        """How many of the items are routes of a prefix."""
         self._before: dict[str, str] = {}
         """Settings as they were before us."""
 
@@ -48,21 +51,41 @@ class Kernel:
 
     def install(self, item: Item) -> None:
         """Make an item true; another of its key is replaced, the same changes nothing."""
-        if self._items.get(item.key) == item:
+        present = self._items.get(item.key)
+        if present == item:
             return
         if isinstance(item, Routing):
             self._route_packets(item)
         else:
             self._netlink.run(*self._requests(item, put=True))
         self._items[item.key] = item
+        if isinstance(item, TunnelRoute) and present is None:
+            self._routed[item.prefix] += 1
 
     def remove(self, item: Item) -> None:
         """Make an item untrue, whatever version of it is there."""
         present = self._items.pop(item.key, None)
+        if isinstance(present, TunnelRoute):
+            self._routed[present.prefix] -= 1
         if isinstance(present, Routing):
             self._put_back()
         elif present is not None:
             self._netlink.run(*self._requests(present, put=False))
+
+    def can_route(self, prefix: IPv4Network) -> bool:
+        """Whether the kernel takes a route of this prefix into the tunnels; found out by trying (spec HA-3).
+
+        A default route is none that a node sets up for others (spec S26).
+        """
+        if not prefix.prefixlen or self._routed[prefix] > 0:
+            return True
+        item = TunnelRoute(prefix, "")
+        try:
+            self._netlink.run(*self._requests(item, put=True))
+            self._netlink.run(*self._requests(item, put=False))
+        except KernelError:
+            return False
+        return True
 
     def close(self) -> None:
         """Remove everything, the newest first; what the kernel refuses must not keep the rest."""
@@ -90,8 +113,7 @@ class Kernel:
 
     def _shared(self, item: TunnelRoute) -> bool:
         """The same prefix has a route in another realm: to the kernel, which knows one, both are the same."""
-        routes = (each for each in self._items.values() if isinstance(each, TunnelRoute))
-        return any(each.prefix == item.prefix and each.realm != item.realm for each in routes)
+        return self._routed[item.prefix] > 0
 
     def _line_requests(self, item: Line, *, put: bool) -> Iterator[Request]:
         line = item.line

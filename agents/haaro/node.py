@@ -7,9 +7,10 @@ from ipaddress import IPv4Address
 from typing import Any
 
 from agents.core import Core
+from agents.haaro.drops import DropLog
 from agents.haaro.interface import Kernel
 from agents.haaro.items import Item
-from agents.haaro.notices import Datagram, Echo, Install, Remove, Send, SendEcho, TrafficSeen
+from agents.haaro.notices import Datagram, Echo, Install, OwnNetworks, Remove, Send, SendEcho, TrafficSeen
 from agents.haaro.plane import Ends, Plane
 from agents.haaro.underlay import Underlay
 from agents.kernel.netlink import KernelError
@@ -17,16 +18,29 @@ from agents.kernel.tun import Tun
 from agents.plain import plain
 from agents.runtime import Shell, announce
 
-TUN_MTU = 1468
-"""1500 octets less the 32 of outer IP, UDP and tunnel header (spec TUN-3)."""
+ETHERNET_MTU = 1500
+OVERHEAD = 32
+"""Octets of outer IP, UDP and tunnel header (spec TUN-3)."""
 BATCH = 64
 
 
 class Node:
     """One HAARO node; a role adds its own inputs to `shell`."""
 
-    def __init__(self, core: Core, interface: str, control: str, *, table: int, ends: Ends | None = None) -> None:
-        """KernelError when something of the kernel is not to be had; nothing is left behind then."""
+    def __init__(
+        self,
+        core: Core,
+        interface: str,
+        control: str,
+        *,
+        table: int,
+        ends: Ends | None = None,
+        underlay_mtu: int = ETHERNET_MTU,
+    ) -> None:
+        """KernelError when something of the kernel is not to be had; nothing is left behind then.
+
+        `underlay_mtu`: of the lines, octets; what does not fit after encapsulation is divided before (spec TUN-13).
+        """
         self._core = core
         self._control = control
         self.shell = Shell(core, self._perform)
@@ -34,11 +48,15 @@ class Node:
         self.kernel.clear_leftovers()
         self._underlay = Underlay()
         try:
-            self._tun = Tun(interface, TUN_MTU)
+            self._tun = Tun(interface, min(underlay_mtu, ETHERNET_MTU) - OVERHEAD)
         except KernelError:
             self._underlay.close()
             raise
         self.plane = Plane(self, ends)
+        drops = DropLog(lambda now, **fields: announce("packet-dropped", now, **fields))
+        self.plane.when_dropped = lambda reason, local, remote: drops.dropped(
+            reason, local, remote, self.shell.clock.now()
+        )
         for fd, read in self._underlay.readers(self.plane.from_udp, self.plane.from_ip):
             self.shell.on_readable(fd, read)
         self.shell.on_readable(self._tun.fileno(), self._read_tun)
@@ -85,6 +103,8 @@ class Node:
                 self.plane.send(action)
             case SendEcho():
                 self.plane.send_echo(action)
+            case OwnNetworks():
+                self.plane.own(action.prefixes)
             case Install():
                 for item in action.items:
                     self.plane.install(item)

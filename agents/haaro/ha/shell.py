@@ -11,5 +11,7 @@ from agents.kernel.routing import MAIN
 
 def run_ha(config: HaConfig) -> None:
     """Serve until SIGTERM (KernelError, PlainError)."""
-    node = Node(HaCore(config), config.interface, config.control, table=MAIN)
+    core = HaCore(config)
+    node = Node(core, config.interface, config.control, table=MAIN)
+    core.usable = node.kernel.can_route
     node.run(lambda: node.kernel.install(Routing()))
