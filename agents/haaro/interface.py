@@ -4,10 +4,12 @@ Tunnels are the packet path's affair; the kernel sends into the TUN interface wh
 
     RULE      from a line's address   the main table, but for its default routes
     RULE + 1  from a line's address   the line's own table: its gateway
-    RULE + 2  all packets             the main table, but for its default routes
+    RULE + 2  the node's own packets  the main table, but for its default routes
+    RULE + 2  to an own network       the same
     RULE + 3  all packets             TABLE: correspondents' networks and, over the home agent, everything else
 
-so that signalling and tunnel packets leave by the line they name, whatever they are for (spec MR-16, MR-22, §13).
+so that signalling and tunnel packets leave by the line they name, whatever they are for (spec MR-16, MR-22, §13), and
+nothing of a mobile network leaves but in a tunnel, not even for a neighbour on a line (spec MR-23).
 A home agent has its routes in the main table.
 """
 
@@ -18,7 +20,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from ipaddress import IPv4Interface, IPv4Network, ip_network
 
-from agents.haaro.items import EVERYTHING, HomeAddress, Item, Key, Line, Routing, TunnelRoute
+from agents.haaro.items import EVERYTHING, HomeAddress, Item, Key, Line, OwnNetwork, Routing, TunnelRoute
 from agents.kernel import links, routing, sysctl
 from agents.kernel.netlink import KernelError, Netlink, Request
 from agents.kernel.routing import Hop, Route, Rule
@@ -37,7 +39,7 @@ class Kernel:
         self._table = table
         self._netlink = Netlink()
         self._items: dict[Key, Item] = {}
-        self._routed: Counter[IPv4Network] = Counter()
+        self._prefixes: Counter[IPv4Network] = Counter()
         """How many of the items are routes of a prefix."""
         self._before: dict[str, str] = {}
         """Settings as they were before us."""
@@ -60,13 +62,13 @@ class Kernel:
             self._netlink.run(*self._requests(item, put=True))
         self._items[item.key] = item
         if isinstance(item, TunnelRoute) and present is None:
-            self._routed[item.prefix] += 1
+            self._prefixes[item.prefix] += 1
 
     def remove(self, item: Item) -> None:
         """Make an item untrue, whatever version of it is there."""
         present = self._items.pop(item.key, None)
         if isinstance(present, TunnelRoute):
-            self._routed[present.prefix] -= 1
+            self._prefixes[present.prefix] -= 1
         if isinstance(present, Routing):
             self._put_back()
         elif present is not None:
@@ -77,7 +79,7 @@ class Kernel:
 
         A default route is none that a node sets up for others (spec S26).
         """
-        if not prefix.prefixlen or self._routed[prefix] > 0:
+        if not prefix.prefixlen or self._prefixes[prefix] > 0:
             return True
         item = TunnelRoute(prefix, "")
         try:
@@ -100,20 +102,24 @@ class Kernel:
                 number, own = links.index(_LOOPBACK), IPv4Interface((item.address, 32))
                 change = links.add_address if put else links.delete_address
                 yield change(number, _LOOPBACK, own)
+            case OwnNetwork():
+                inward = Rule(RULE + 2, routing.MAIN, destination=item.prefix, suppress=0, version=4)
+                yield from _rules((inward,), put=put)
             case Line():
                 yield from self._line_requests(item, put=put)
             case TunnelRoute() if put or not self._shared(item):
                 route = Route(item.prefix, Hop(self._index(self._tunnel, needed=put)), self._table)
                 yield routing.put_route(route) if put else routing.drop_route(route.place)
                 if item.prefix == EVERYTHING:
-                    yield from _rules((Rule(RULE + 2, routing.MAIN, suppress=0, version=4),), put=put)
+                    local = Rule(RULE + 2, routing.MAIN, suppress=0, version=4, interface=_LOOPBACK)
+                    yield from _rules((local,), put=put)
                     yield from _rules((Rule(RULE + 3, self._table, version=4),), put=put)
             case _:
                 pass
 
     def _shared(self, item: TunnelRoute) -> bool:
         """The same prefix has a route in another realm: to the kernel, which knows one, both are the same."""
-        return self._routed[item.prefix] > 0
+        return self._prefixes[item.prefix] > 0
 
     def _line_requests(self, item: Line, *, put: bool) -> Iterator[Request]:
         line = item.line

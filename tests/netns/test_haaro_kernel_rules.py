@@ -91,6 +91,28 @@ def test_a_host_cannot_speak_for_the_router_or_for_others(sites):
         assert numbers == ({1} if number == 1 else set()), source
 
 
+@pytest.mark.requirement("MR-23")
+def test_not_even_a_neighbour_on_a_line_hears_hosts_outside_the_tunnel(sites):
+    """What the router has a direct route for leaves it in the tunnel, too, and with a wrong source not at all."""
+    sites.start_ha()
+    registered(sites, "a")
+    neighbour = line("a", 1)[1]
+    with listening(sites.net["core"]) as heard:
+        for source in (HOSTS["a"], "10.10.99.1"):
+            echo = push_echo(IPv4Address(source), IPv4Address(neighbour), EchoMessage(True, 78, 1, b""))
+            send(sites.net["na"], neighbour, echo, HOSTS["a"])
+        done = sites.net["na"].run(["ping", "-c2", "-i0.1", "-W2", "-n", neighbour])
+        assert " 2 received" in done.out, "by the home agent"
+    asked = IPv4Address(neighbour).packed
+    outside = [each for each in heard if each[9] == socket.IPPROTO_ICMP and each[16:20] == asked]
+    inside = [each for each in heard if each[9] == IPIP]
+    assert inside
+    sources = {str(IPv4Address(each[12:16])) for each in outside}
+    assert sources == {HOSTS["a"]}
+    assert {each[8] for each in outside} == {62}, "by two hops: the router and the home agent"
+    assert sites.state("a")["dataplane"]["foreign_source"] == 1
+
+
 @pytest.mark.requirement("ERR-35")
 @pytest.mark.parametrize("how", ["udp", "ip"])
 def test_tunnel_packets_before_any_registration_are_met_with_silence(sites, how):

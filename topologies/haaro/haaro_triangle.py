@@ -63,7 +63,7 @@ class TriangleLab(HaaroLab):
         pings(run, "a-c", "a", a, "c", c, count=50, interval=0.01, via="mixed")
         waiting.direct(run, [("mra", "mrc"), ("mrc", "mra")])
         run.step("a and c talk directly")
-        pings(run, "a-c-direct", "a", a, "c", c, count=50, interval=0.01, via="direct", service=EXPEDITED)
+        pings(run, "a-c-direct", "a", a, "c", c, count=50, interval=0.01, via="direct", tos=EXPEDITED)
         pings(run, "c-a-direct", "c", c, "a", a, via="direct")
         run.step("a sends c what does not fit")
         for forbidden in ("dont", "do"):

@@ -11,6 +11,7 @@ from agents.haaro.items import (
     HomeAddress,
     Item,
     Line,
+    OwnNetwork,
     Plan,
     Routing,
     Tunnel,
@@ -66,6 +67,7 @@ def _node_items(base: MrBase) -> Iterator[Item]:
     lines = base.config.lines
     yield Routing(tuple(line.interface for line in lines))
     yield HomeAddress(base.own)
+    yield from map(OwnNetwork, base.networks)
     for number, line in enumerate(lines):
         yield Line(line, FIRST_TABLE + number)
 

@@ -117,6 +117,7 @@ class HomeRegistration:
         """These are our networks from now on (spec 7.7); what was refused before is not asked for again."""
         self._unwanted &= set(self._base.networks)
         self._base.networks = networks
+        self._base.reconcile()
         self.refresh(now)
 
     def suspend(self) -> None:
