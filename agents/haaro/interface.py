@@ -1,6 +1,7 @@
 """Makes a HAARO node's items true in this namespace's kernel, and leaves nothing of them behind.
 
-Tunnels are the packet path's affair; the kernel sends into the TUN interface what has a route there.  On a router
+Tunnels in UDP are the packet path's affair: the kernel sends into the TUN interface what has a route there.  Those in
+IP are, too, unless the kernel takes care of them: then each is a device of its own, behind a gate.  On a router
 
     RULE      from a line's address   the main table, but for its default routes
     RULE + 1  from a line's address   the line's own table: its gateway
@@ -20,7 +21,20 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from ipaddress import IPv4Interface, IPv4Network, ip_network
 
-from agents.haaro.items import EVERYTHING, HomeAddress, Item, Key, Line, OwnNetwork, Routing, TunnelRoute
+from agents.haaro.devices import Devices
+from agents.haaro.gate import Gate
+from agents.haaro.items import (
+    EVERYTHING,
+    HomeAddress,
+    Item,
+    Key,
+    Line,
+    OwnNetwork,
+    Routing,
+    Tunnel,
+    TunnelRoute,
+    Watched,
+)
 from agents.kernel import links, routing, sysctl
 from agents.kernel.netlink import KernelError, Netlink, Request
 from agents.kernel.routing import Hop, Route, Rule
@@ -33,11 +47,12 @@ _LOOPBACK = "lo"
 class Kernel:
     """Installs and removes items; all of it idempotent, a refusal is one KernelError."""
 
-    def __init__(self, tunnel: str, *, table: int) -> None:
-        """`tunnel` is the TUN interface; `table` takes the routes into it."""
+    def __init__(self, tunnel: str, *, table: int, gate: Gate | None = None) -> None:
+        """`tunnel` is the TUN interface; `table` takes routes into tunnels; with a gate the kernel has those in IP."""
         self._tunnel = tunnel
         self._table = table
         self._netlink = Netlink()
+        self._devices = Devices(self._netlink, gate) if gate else None
         self._items: dict[Key, Item] = {}
         self._prefixes: Counter[IPv4Network] = Counter()
         """How many of the items are routes of a prefix."""
@@ -50,6 +65,8 @@ class Kernel:
             *map(routing.drop_rule, routing.own_rules(self._netlink, 4)),
             *(routing.drop_route(route.place) for route in routing.own_routes(self._netlink, 4)),
         )
+        if self._devices:
+            self._devices.prepare()
 
     def install(self, item: Item) -> None:
         """Make an item true; another of its key is replaced, the same changes nothing."""
@@ -58,11 +75,33 @@ class Kernel:
             return
         if isinstance(item, Routing):
             self._route_packets(item)
+        elif isinstance(item, Tunnel):
+            self._have_tunnel(item)
         else:
             self._netlink.run(*self._requests(item, put=True))
         self._items[item.key] = item
         if isinstance(item, TunnelRoute) and present is None:
             self._prefixes[item.prefix] += 1
+
+    def _have_tunnel(self, item: Tunnel) -> None:
+        """Its device, if it has one; routes into an earlier version lead into this one."""
+        present = self._items.get(item.key)
+        if not self._devices:
+            return
+        self._devices.open(item)
+        if isinstance(present, Tunnel) and present.encapsulation != item.encapsulation:
+            self._items[item.key] = item
+            for each in [one for one in self._items.values() if isinstance(one, TunnelRoute)]:
+                if each.tunnel == item.name:
+                    self._netlink.run(*self._requests(each, put=True))
+            self._devices.close(present)
+
+    def _hop(self, item: TunnelRoute | Watched, *, needed: bool) -> Hop:
+        """The device of the route's tunnel, or the TUN interface."""
+        tunnel = self._items.get(("tunnel", item.tunnel)) if isinstance(item, TunnelRoute) else None
+        if needed and self._devices and isinstance(tunnel, Tunnel) and tunnel.encapsulation == "ipip":
+            return self._devices.hop(tunnel)
+        return Hop(self._index(self._tunnel, needed=needed))
 
     def remove(self, item: Item) -> None:
         """Make an item untrue, whatever version of it is there."""
@@ -71,8 +110,16 @@ class Kernel:
             self._prefixes[present.prefix] -= 1
         if isinstance(present, Routing):
             self._put_back()
+        elif isinstance(present, Tunnel):
+            if self._devices:
+                self._devices.close(present)
         elif present is not None:
             self._netlink.run(*self._requests(present, put=False))
+
+    def own(self, networks: tuple[IPv4Network, ...]) -> None:
+        """The networks behind this node are others now."""
+        if self._devices:
+            self._devices.gate.own(networks)
 
     def can_route(self, prefix: IPv4Network) -> bool:
         """Whether the kernel takes a route of this prefix into the tunnels; found out by trying (spec HA-3).
@@ -94,7 +141,13 @@ class Kernel:
         for item in reversed(list(self._items.values())):
             with contextlib.suppress(KernelError):
                 self.remove(item)
+        if self._devices:
+            self._devices.end()
         self._netlink.close()
+
+    def dropped(self) -> dict[str, int]:
+        """Packets that the gate dropped, by reason."""
+        return self._devices.gate.dropped() if self._devices else {}
 
     def _requests(self, item: Item, *, put: bool) -> Iterator[Request]:
         match item:
@@ -108,18 +161,25 @@ class Kernel:
             case Line():
                 yield from self._line_requests(item, put=put)
             case TunnelRoute() if put or not self._shared(item):
-                route = Route(item.prefix, Hop(self._index(self._tunnel, needed=put)), self._table)
+                route = Route(item.prefix, self._hop(item, needed=put), self._table)
                 yield routing.put_route(route) if put else routing.drop_route(route.place)
                 if item.prefix == EVERYTHING:
                     local = Rule(RULE + 2, routing.MAIN, suppress=0, version=4, interface=_LOOPBACK)
                     yield from _rules((local,), put=put)
                     yield from _rules((Rule(RULE + 3, self._table, version=4),), put=put)
+            case Watched() if put or not self._routed(item):
+                route = Route(item.prefix, self._hop(item, needed=put), self._table)
+                yield routing.put_route(route) if put else routing.drop_route(route.place)
             case _:
                 pass
 
+    def _routed(self, item: Watched) -> bool:
+        """A route has come into its place."""
+        return any(isinstance(each, TunnelRoute) and each.prefix == item.prefix for each in self._items.values())
+
     def _shared(self, item: TunnelRoute) -> bool:
-        """The same prefix has a route in another realm: to the kernel, which knows one, both are the same."""
-        return self._prefixes[item.prefix] > 0
+        """The prefix is watched now, or has a route in another realm: the kernel knows one route for all."""
+        return self._prefixes[item.prefix] > 0 or Watched(item.prefix).key in self._items
 
     def _line_requests(self, item: Line, *, put: bool) -> Iterator[Request]:
         line = item.line

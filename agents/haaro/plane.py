@@ -14,11 +14,13 @@ from typing import Protocol
 from agents.haaro import inner
 from agents.haaro.config import Encapsulation
 from agents.haaro.inner import EchoMessage
-from agents.haaro.items import TUNNEL_PORT, Item, Tunnel, TunnelRoute
+from agents.haaro.items import TUNNEL_MTU, TUNNEL_PORT, Item, Tunnel, TunnelRoute
 from agents.haaro.notices import Datagram, Echo, Send, SendEcho, TrafficSeen
 from agents.wire.mip4 import TUNNEL_IP
 from agents.wire.mip4_codes import MessageType, NextHeader
 
+_Flow = tuple[str, int, int, int, bytes]
+"""Encapsulation, outer addresses, remote port, inner addresses."""
 KEEPALIVE = 0x4841
 """ICMP identifier of our keepalives."""
 _HEADER = len(TUNNEL_IP)
@@ -56,18 +58,24 @@ class Ends:
 class Plane:
     """Tunnels and the routes into them, of one node."""
 
-    def __init__(self, sink: Sink, ends: Ends | None = None) -> None:
+    def __init__(self, sink: Sink, ends: Ends | None = None, *, relays: bool = False) -> None:
+        """`relays`: lead packets from tunnel to tunnel here, as the kernel would, but without asking it."""
         self._sink = sink
         self._ends = ends or Ends()
+        self._relays = relays
         self.counters: Counter[str] = Counter()
         self.when_dropped: Callable[[str, IPv4Address, IPv4Address], None] = lambda _reason, _local, _remote: None
         """Told of every packet that came out of no tunnel, with its outer addresses."""
+        self.relayed = 0
+        """Octets that went from tunnel to tunnel without the kernel."""
         self._tunnels: dict[str, Tunnel] = {}
         self._by_outer: dict[tuple[str, IPv4Address, IPv4Address], list[Tunnel]] = {}
         self._routes: dict[int, dict[int, dict[str, TunnelRoute]]] = {}
         """Prefix length -> prefix bits -> realm -> route, longest first."""
         self._known: dict[int, Mapping[str, TunnelRoute]] = {}
         """Destinations looked up since the last change."""
+        self._flows: dict[_Flow, Tunnel] = {}
+        """Where packets out of a tunnel go on to, of those that were checked since the last change."""
         self._told: dict[int, float] = {}
 
     # --- what is to hold
@@ -83,6 +91,7 @@ class Plane:
             table.setdefault(int(item.prefix.network_address), {})[item.realm] = item
             self._routes = dict(sorted(self._routes.items(), reverse=True))
         self._known.clear()
+        self._flows.clear()
 
     def remove(self, item: Item) -> None:
         """Forget a tunnel or a route, whatever version of it is there."""
@@ -99,6 +108,7 @@ class Plane:
             if not table.get(bits):
                 table.pop(bits, None)
         self._known.clear()
+        self._flows.clear()
 
     def own(self, networks: tuple[IPv4Network, ...]) -> None:
         """The networks behind this node are others now."""
@@ -209,7 +219,9 @@ class Plane:
 
     def from_udp(self, local: IPv4Address, source: IPv4Address, port: int, data: bytes) -> None:
         """A datagram that came for UDP 434 (spec §1.6)."""
-        if data[:1] != bytes((MessageType.TUNNEL_DATA,)):
+        if data[:_HEADER] == TUNNEL_IP:
+            self._leave("udp", local, source, port, data[_HEADER:])
+        elif data[:1] != bytes((MessageType.TUNNEL_DATA,)):
             self._sink.notice(Datagram(data, source, port, local))
         elif len(data) < _HEADER or data[1] != NextHeader.IP:
             self._drop("next_header", local, source)
@@ -229,6 +241,12 @@ class Plane:
         """A packet at the end of a tunnel: only what this tunnel may carry comes out (spec TUN-5, TUN-6)."""
         if not inner.is_ipv4(packet):
             self._drop("not_ipv4", local, remote)
+            return
+        flow = (how, int(local), int(remote), port, packet[12:20])
+        onward = self._flows.get(flow)
+        if onward and len(packet) <= TUNNEL_MTU and (older := inner.aged(packet)):
+            self.relayed += len(packet)
+            self._enter(onward, older, packet[1])
             return
         source, destination = inner.source_of(packet), inner.destination_of(packet)
         tunnels = self._by_outer.get((how, local, remote), ())
@@ -254,8 +272,12 @@ class Plane:
             routes = self._matching(destination)
             if any(route.exclusive for route in routes.values()):
                 self._stay_in_realm(tunnel.realm, routes, packet)
-            else:
-                self._sink.deliver(packet)
+                return
+            if self._relays and (onward := self.toward(destination)):
+                if len(self._flows) >= TOLD:
+                    self._flows.clear()
+                self._flows[flow] = onward
+            self._sink.deliver(packet)  # the first one; and what is too long or too old, which the kernel answers
 
     def _stay_in_realm(self, realm: str, routes: Mapping[str, TunnelRoute], packet: bytes) -> None:
         """An address that several realms have means that of the sender's, which the kernel cannot know (spec HA-20)."""

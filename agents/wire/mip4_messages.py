@@ -31,9 +31,9 @@ class Registration:
     surplus: tuple[Auth, ...] = field(default=(), compare=False)
     """Further authorising extensions behind it."""
     prior: bytes = field(default=b"", compare=False, repr=False)
-    """Octets before `auth` as they were received, in a decoded message; empty in one made here.
+    """Octets before `auth` as they were received or signed; empty in a message made here and not signed yet.
 
-    Whoever changes a decoded message (dataclasses.replace) empties it too.
+    Whoever changes such a message (dataclasses.replace) empties it too.
     """
 
     message_type: ClassVar[MessageType]

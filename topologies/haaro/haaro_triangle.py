@@ -7,26 +7,38 @@ c --- mrc --'
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 from topologies.aero.traffic import pings
 from topologies.haaro import waiting
-from topologies.haaro.lab import HaaroLab
+from topologies.haaro.lab import HaaroLab, HaaroOptions
 from topologies.haaro.plan import CORRESPONDENT, HaaroPlan, site
+from topologies.lab import option
 from topologies.runner import Run
 
 SWITCH_MS = 100.0
-"""First packet to first direct one, beside six round trips to the home agent, which here take no time."""
-
+"""First packet to first direct one, beside six round trips to the home agent."""
 
 EXPEDITED = 0xB8
 """A type of service that tunnels must show (RFC 3246)."""
 TOO_BIG = 1472
 """Octets of data in a ping that fills 1500, of which a tunnel takes 1468."""
+DELAY = 20.0
+"""ms between home agent and core, one way, where the kernel can delay."""
+PREFERRED = 0x28
+"""Type of service of a series that may be divided on its way."""
 UNPROBED = {"a-c": 2, "b-c": 2}
 """IP in IP has no keepalives: what leaves before the other end knows of the tunnel is lost."""
 SHOWN = {"a-c": "SC-S2", "a-c-direct": "SC-S2", "b-c": "SC-S4"}
 """Series -> scenario of the sheet."""
+
+
+@dataclass(frozen=True)
+class TriangleOptions(HaaroOptions):
+    """Options of the triangle."""
+
+    delay: float = option(0.0, "between the home agent and the core, ms one way, where the kernel can delay")
 
 
 class TriangleLab(HaaroLab):
@@ -34,12 +46,14 @@ class TriangleLab(HaaroLab):
 
     name = "haaro-triangle"
     title = "HAARO: three sites, from the star to direct tunnels"
+    options: ClassVar[type] = TriangleOptions
     variants = ({"encapsulation": "udp"}, {"encapsulation": "ipip"})
+    stock_variants = ({"encapsulation": "ipip", "tunnel": "ipip", "delay": DELAY},)
 
     def plan(self, options: Any) -> HaaroPlan:
         """Sites A, B, C, each with one line."""
         agent = {"encapsulation": options.encapsulation}
-        return HaaroPlan(tuple(site(letter, **agent) for letter in "abc"))
+        return HaaroPlan(tuple(site(letter, **agent) for letter in "abc"), delay=options.delay)
 
     def steps(self, options: Any) -> list[str]:
         """The script in words."""
@@ -72,7 +86,7 @@ class TriangleLab(HaaroLab):
         run.step("b pings c, c pings b, cn pings a")
         pings(run, "b-c", "b", b, "c", c, count=50, interval=0.01, via="mixed")
         waiting.direct(run, [("mrb", "mrc"), ("mrc", "mrb")])
-        pings(run, "c-b-direct", "c", c, "b", b, via="direct")
+        pings(run, "c-b-direct", "c", c, "b", b, via="direct", fragment=True, tos=PREFERRED)
         pings(run, "cn-a", "cn", CORRESPONDENT, "a", a, via="ha")
         run.step("all leave")
         for name in ("mra", "mrb", "mrc"):
@@ -84,11 +98,16 @@ class TriangleLab(HaaroLab):
         pairs = [["mrc", "mra"], ["mra", "mrc"], ["mrc", "mrb"], ["mrb", "mrc"]]
         bound = SWITCH_MS * slowness
         return [
-            {"check": "haaro-registration", "bound_ms": 500 * slowness},
+            {"check": "haaro-registration", "bound_ms": 500 * slowness + 2 * options.delay},
             {"check": "haaro-advertising", "scenario": "SC-S1"},
             {"check": "haaro-routability"},
             {"check": "haaro-peers", "expected": pairs},
-            {"check": "haaro-tunnels", "probed": options.encapsulation == "udp"},
+            {
+                "check": "haaro-tunnels",
+                "probed": options.encapsulation == "udp",
+                "carrier": options.encapsulation,
+                "whole": options.tunnel == "ipip",
+            },
             {"check": "haaro-leaving", "routers": ["mra", "mrb", "mrc"]},
             {"check": "haaro-load", "scenario": "SC-S2"},
             {"check": "haaro-hops"},

@@ -122,7 +122,7 @@ def _networks(
         return (), ()
     acks: list[MobileNetworkAck] = []
     granted: list[OwnedPrefix] = []
-    owned = {each.prefix: each for each in router.prefixes}
+    owned = {(int(each.prefix.network_address), each.prefix.prefixlen): each for each in router.prefixes}
     for asked in request.every(MobileNetworkRequest):
         code, found = _judge_prefix(asked, owned, usable)
         acks.append(MobileNetworkAck(asked.address, asked.length, code))
@@ -139,11 +139,12 @@ def _networks(
 
 
 def _judge_prefix(
-    asked: MobileNetworkRequest, owned: dict[IPv4Network, OwnedPrefix], usable: Callable[[IPv4Network], bool]
+    asked: MobileNetworkRequest, owned: dict[tuple[int, int], OwnedPrefix], usable: Callable[[IPv4Network], bool]
 ) -> tuple[NetworkCode, OwnedPrefix | None]:
     if asked.bad_length:
         return NetworkCode.INVALID_PREFIX_LENGTH, None
-    found = owned.get(asked.network)
+    shift = 32 - asked.length
+    found = owned.get((int(asked.address) >> shift << shift, asked.length))
     if found is None:
         return NetworkCode.UNAUTHORIZED, None
     if not usable(found.prefix):

@@ -16,6 +16,7 @@ from agents.haaro.items import (
     Routing,
     Tunnel,
     TunnelRoute,
+    Watched,
     plan_of,
 )
 from agents.haaro.mr.base import MrBase
@@ -98,6 +99,16 @@ def _peer_items(base: MrBase) -> Iterator[Item]:
                 if prefix not in taken:  # the home agent's order decides
                     taken.add(prefix)
                     yield TunnelRoute(prefix, name)
+    if base.config.tunnel == "ipip" and base.optimising:
+        yield from (Watched(prefix) for prefix in _candidates(base) if prefix not in taken)
+
+
+def _candidates(base: MrBase) -> Iterator[IPv4Network]:
+    """What the cache knows and our policy wants (spec MR-7)."""
+    for peer in base.cache:
+        if peer.known:
+            yield IPv4Network(peer.home)
+            yield from (each.prefix for each in peer.networks if each.prefix.prefixlen and base.cache.wanted(each))
 
 
 def _peer_tunnel(peer: Correspondent, tunnel: PeerTunnel) -> Tunnel:

@@ -47,6 +47,8 @@ class HomeRegistration:
         self._request: RegistrationRequest | None = None
         """The one that waits for its answer."""
         self._request_sent = float("-inf")
+        self._unheard_since = 0.0
+        """When the first request left that has no answer yet."""
         self._interval = SPACING
         self._tries = 0
         self._unwanted: set[IPv4Network] = set()
@@ -72,7 +74,7 @@ class HomeRegistration:
 
     def use(self, line: AccessLine, now: float) -> None:
         """Register by this line from now on; a change of lines need not wait (spec §9)."""
-        self._line = line
+        self._line, self._request = line, None
         self._tries, self._interval = 0, SPACING
         self._send(now)
 
@@ -86,6 +88,10 @@ class HomeRegistration:
             self._send(now)
         elif self._sooner("home", due):
             self._base.timers.set(("home", self._agent), due)
+
+    def unanswered(self, now: float) -> float:
+        """Seconds for which requests by this line have had no answer; 0 when none is asked."""
+        return now - self._unheard_since if self._request else 0.0
 
     def solicit(self, home: IPv4Address, now: float) -> None:
         """Ask about one router, in a full registration (spec CR-7)."""
@@ -168,6 +174,8 @@ class HomeRegistration:
             extensions=tuple(self._extensions()) if lifetime else (),
         )
         request = sign_home(request, base.config.spi, base.config.key)
+        if self._request is None:
+            self._unheard_since = now
         self._request, self._request_sent = request, now
         self._tries += 1
         base.send(request, self._line.address, self._agent)

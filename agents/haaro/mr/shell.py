@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from ipaddress import IPv4Network
 from typing import Any
 
 from pyroute2.netlink import rtnl
 from pyroute2.netlink.rtnl.ifinfmsg import IFF_RUNNING, IFF_UP
 
+from agents.haaro.backend import choose
 from agents.haaro.config import MrConfig
 from agents.haaro.interface import TABLE
 from agents.haaro.mr.core import MrCore
@@ -33,10 +35,11 @@ class RouterShell:
         self._names = {line.interface for line in config.lines}
         # A name that is not there is a mistake, a line without carrier is not.
         smallest = min(links.mtu(name) for name in sorted(self._names))
-        self._core = MrCore(config)
+        choice = choose(config.tunnel)
+        self._core = MrCore(replace(config, tunnel=choice.kind))
         ends = Ends(config.home_address, config.prefixes, config.home_agent)
         given = (config.interface, config.control)
-        self._node = Node(self._core, *given, table=TABLE, ends=ends, underlay_mtu=smallest)
+        self._node = Node(self._core, *given, table=TABLE, ends=ends, underlay_mtu=smallest, choice=choice)
         self._shell = self._node.shell
         self._watch = Netlink(groups=(rtnl.RTNLGRP_LINK,))
         self._shell.on_readable(self._watch.fileno(), self._read_watch)

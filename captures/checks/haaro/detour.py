@@ -9,10 +9,10 @@ from itertools import pairwise
 
 from captures.aero.link import Ping
 from captures.checks.base import Result, Tally, check, milliseconds, plural
-from captures.checks.haaro.paths import directly, of
 from captures.checks.haaro.tunnels import between_homes
 from captures.haaro.operator import Operator
 from captures.haaro.records import Frame
+from captures.haaro.series import directly, of
 from captures.run import Run
 
 SOON = 1.0

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 
 from captures.aero.link import Ping
 from captures.checks.base import Result, Tally, check, plural
-from captures.checks.haaro.paths import of
 from captures.haaro.operator import MobileRouter, Operator
 from captures.haaro.records import Frame
+from captures.haaro.series import of
 from captures.run import Run
 
 WHOLE = 1500

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from captures.aero.link import Ping
 from captures.checks.base import Result, Tally, check, plural
-from captures.checks.haaro.paths import of
 from captures.haaro.operator import Operator
 from captures.haaro.records import Frame
+from captures.haaro.series import of
 from captures.run import Run
 
 

@@ -17,18 +17,27 @@ Pair = tuple[str, str]
 Sent = tuple[MobileRouter, Frame]
 Lines = frozenset[tuple[str, str]]
 IP = 4
+PROTOCOLS = {"udp": 17, "ipip": 4}
+TTL = 64
+"""Of hosts' packets and of routers' own."""
 MOST_KEEPALIVES = 5
 """In a second (spec §9)."""
 
 
 @check("haaro-tunnels")
 def haaro_tunnels(
-    run: Run, first: dict[str, str] | None = None, probed: bool = True, translated: list[str] | None = None
+    run: Run,
+    first: dict[str, str] | None = None,
+    probed: bool = True,
+    carrier: str = "",
+    whole: bool = False,
+    translated: list[str] | None = None,
 ) -> list[Result]:
     """Judge every direct tunnel; `first`: "mra-mrc" -> the router whose keepalive comes first, else who registered.
 
-    Not `probed`: tunnels in IP, which have no keepalives (spec §4.5); `translated`: routers whose NAT gives a port of
-    its own to each destination.
+    Not `probed`: tunnels in IP, which have no keepalives (spec §4.5).  `carrier`: "udp" or "ipip", what all must be;
+    `whole`: packets that must not be divided are in packets that must not, either, and no others; `translated`: routers
+    whose NAT gives a port of its own to each destination.
     """
     operator = run.haaro
     assert operator
@@ -38,6 +47,7 @@ def haaro_tunnels(
         _signalling(found),
         *([_opened(operator, found, first or {}), _pace(found)] if probed else []),
         *([_ports(operator, found, translated or [])] if probed else []),
+        *([_outer(operator, found, carrier, whole)] if carrier else []),
     ]
 
 
@@ -75,6 +85,34 @@ def _ends(operator: Operator, found: dict[Pair, list[tuple[MobileRouter, Frame]]
             tally.demand(right, f"{inner.source} to {inner.destination} between {' and '.join(pair)}", frame)
     pairs = ", ".join("-".join(pair) for pair in found)
     return tally.result(f"{plural(len(tally.seen), 'frame')} between {pairs}", "nothing went directly")
+
+
+def _outer(
+    operator: Operator, found: dict[Pair, list[tuple[MobileRouter, Frame]]], carrier: str, whole: bool
+) -> Result:
+    tally = Tally(
+        "haaro-tunnels.outer",
+        "TUN-2, TUN-12",
+        "What a tunnel puts in front of a packet, and what it leaves as it was",
+        f"{carrier}; TOS copied, outer TTL {TTL} whatever the inner one is, which is one less than a host sent"
+        + (", Don't Fragment copied" if whole else ""),
+    )
+    services: set[int] = set()
+    for frames in found.values():
+        for _router, frame in frames:
+            outer, inner = frame.outer, frame.inner
+            tally.see(frame)
+            services.add(inner.traffic_class)
+            right = frame.carriers == (carrier,) and outer.protocol == PROTOCOLS[carrier]
+            tally.demand(right, f"protocol {outer.protocol}", frame)
+            tally.demand(outer.traffic_class == inner.traffic_class, f"TOS {outer.traffic_class:#04x}", frame)
+            tally.demand(outer.ttl == TTL, f"outer TTL {outer.ttl}", frame)
+            hops = 0 if _keepalive(operator, frame) else 1
+            tally.demand(inner.ttl == TTL - hops, f"inner TTL {inner.ttl}", frame)
+            if whole:
+                tally.demand(outer.dont_fragment == inner.dont_fragment, f"DF is {outer.dont_fragment:d}", frame)
+    texts = ", ".join(f"{each:#04x}" for each in sorted(services))
+    return tally.result(f"{plural(len(tally.seen), 'frame')} of TOS {texts}", "nothing went directly")
 
 
 def _opened(operator: Operator, found: dict[Pair, list[tuple[MobileRouter, Frame]]], first: dict[str, str]) -> Result:
