@@ -14,7 +14,8 @@ from agents.haaro.gate import Gate
 from agents.haaro.interface import Kernel
 from agents.haaro.items import TUNNEL_MTU, Item
 from agents.haaro.notices import Datagram, Echo, Install, OwnNetworks, Remove, Send, SendEcho, TrafficSeen
-from agents.haaro.plane import Ends, Plane
+from agents.haaro.plane import Plane
+from agents.haaro.sink import Ends
 from agents.haaro.underlay import Underlay
 from agents.kernel.netlink import KernelError
 from agents.kernel.tun import Tun
@@ -80,11 +81,9 @@ class Node:
 
     def inspect(self) -> dict[str, Any]:
         """The core's state and the packet path's counters."""
-        plane = {
-            **(self.plane.counters + Counter(self.kernel.dropped())),
-            "send_failures": self._underlay.send_failures,
-        }
-        return {**self._core.inspect(), "dataplane": plane}
+        dropped = self.plane.counters + Counter(self.kernel.dropped())
+        plane = {**dropped, "relayed": self.plane.relayed, "send_failures": self._underlay.send_failures}
+        return {**self._core.inspect(), "tunnel": self._choice.kind, "dataplane": plane}
 
     # --- what the packet path wants
 

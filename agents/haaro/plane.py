@@ -7,15 +7,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network
-from typing import Protocol
+from typing import TypeVar
 
 from agents.haaro import inner
 from agents.haaro.config import Encapsulation
 from agents.haaro.inner import EchoMessage
 from agents.haaro.items import TUNNEL_MTU, TUNNEL_PORT, Item, Tunnel, TunnelRoute
 from agents.haaro.notices import Datagram, Echo, Send, SendEcho, TrafficSeen
+from agents.haaro.sink import Ends, Sink
 from agents.wire.mip4 import TUNNEL_IP
 from agents.wire.mip4_codes import MessageType, NextHeader
 
@@ -28,31 +29,11 @@ TELL_AGAIN = 1.0
 """Seconds after which the same destination is reported again."""
 TOLD = 4096
 """Destinations remembered as reported."""
-
-
-class Sink(Protocol):
-    """Where packets and news go."""
-
-    def send_udp(self, local: IPv4Address, remote: IPv4Address, port: int, data: bytes, tos: int) -> None:
-        """Send a datagram from UDP 434 of one of our addresses."""
-
-    def send_ip(self, local: IPv4Address, remote: IPv4Address, packet: bytes, tos: int) -> None:
-        """Send a packet in IP (protocol 4)."""
-
-    def deliver(self, packet: bytes) -> None:
-        """Hand a packet that came out of a tunnel to the kernel."""
-
-    def notice(self, notice: Datagram | Echo | TrafficSeen) -> None:
-        """Tell the core."""
-
-
-@dataclass(frozen=True)
-class Ends:
-    """Who a router's own packets are: None and nothing for a home agent."""
-
-    home_address: IPv4Address | None = None
-    networks: tuple[IPv4Network, ...] = ()
-    home_agent: IPv4Address | None = None
+_NOWHERE = IPv4Address("0.0.0.0")
+_UNKNOWN = Tunnel(_NOWHERE, _NOWHERE, _NOWHERE, "udp")
+"""Stands for flows not seen yet."""
+K = TypeVar("K")
+V = TypeVar("V")
 
 
 class Plane:
@@ -74,8 +55,10 @@ class Plane:
         """Prefix length -> prefix bits -> realm -> route, longest first."""
         self._known: dict[int, Mapping[str, TunnelRoute]] = {}
         """Destinations looked up since the last change."""
-        self._flows: dict[_Flow, Tunnel] = {}
-        """Where packets out of a tunnel go on to, of those that were checked since the last change."""
+        self._flows: dict[_Flow, Tunnel | None] = {}
+        """Into which tunnel packets out of another go on, None: to the kernel, as checked since the last change."""
+        self._leaving: dict[bytes, Tunnel] = {}
+        """Inner addresses of packets from the kernel -> tunnel, if they need neither check nor report any more."""
         self._told: dict[int, float] = {}
 
     # --- what is to hold
@@ -92,6 +75,7 @@ class Plane:
             self._routes = dict(sorted(self._routes.items(), reverse=True))
         self._known.clear()
         self._flows.clear()
+        self._leaving.clear()
 
     def remove(self, item: Item) -> None:
         """Forget a tunnel or a route, whatever version of it is there."""
@@ -109,10 +93,13 @@ class Plane:
                 table.pop(bits, None)
         self._known.clear()
         self._flows.clear()
+        self._leaving.clear()
 
     def own(self, networks: tuple[IPv4Network, ...]) -> None:
         """The networks behind this node are others now."""
         self._ends = replace(self._ends, networks=networks)
+        self._flows.clear()
+        self._leaving.clear()
 
     @property
     def tunnels(self) -> Sequence[Tunnel]:
@@ -148,6 +135,11 @@ class Plane:
         if not inner.is_ipv4(packet):
             self.counters["not_ipv4"] += 1
             return
+        between = bytes(packet[12:20])
+        tunnel = self._leaving.get(between)
+        if tunnel:
+            self._enter(tunnel, bytes(packet), packet[1])
+            return
         tunnel = self.toward(inner.destination_of(packet))
         if tunnel is None:
             self.counters["no_tunnel"] += 1
@@ -160,6 +152,8 @@ class Plane:
                 return
             if tunnel.peer == ends.home_agent:
                 self._report(source, inner.destination_of(packet), now)
+        if tunnel.peer != ends.home_agent:
+            _remember(self._leaving, between, tunnel)
         self._enter(tunnel, bytes(packet), packet[1])
 
     def _report(self, source: IPv4Address, destination: IPv4Address, now: float) -> None:
@@ -243,8 +237,11 @@ class Plane:
             self._drop("not_ipv4", local, remote)
             return
         flow = (how, int(local), int(remote), port, packet[12:20])
-        onward = self._flows.get(flow)
-        if onward and len(packet) <= TUNNEL_MTU and (older := inner.aged(packet)):
+        onward = self._flows.get(flow, _UNKNOWN)
+        if onward is None:
+            self._sink.deliver(packet)
+            return
+        if onward is not _UNKNOWN and len(packet) <= TUNNEL_MTU and (older := inner.aged(packet)):
             self.relayed += len(packet)
             self._enter(onward, older, packet[1])
             return
@@ -273,11 +270,9 @@ class Plane:
             if any(route.exclusive for route in routes.values()):
                 self._stay_in_realm(tunnel.realm, routes, packet)
                 return
-            if self._relays and (onward := self.toward(destination)):
-                if len(self._flows) >= TOLD:
-                    self._flows.clear()
-                self._flows[flow] = onward
-            self._sink.deliver(packet)  # the first one; and what is too long or too old, which the kernel answers
+            if not own:
+                _remember(self._flows, flow, self.toward(destination) if self._relays else None)
+            self._sink.deliver(packet)  # of a relay, the first; and what is too long or old, which the kernel answers
 
     def _stay_in_realm(self, realm: str, routes: Mapping[str, TunnelRoute], packet: bytes) -> None:
         """An address that several realms have means that of the sender's, which the kernel cannot know (spec HA-20)."""
@@ -307,3 +302,10 @@ class Plane:
             self._drop("tunnel_in_tunnel", tunnel.local, tunnel.remote)
         else:
             self._sink.notice(Datagram(datagram.data, source, datagram.source_port, destination))
+
+
+def _remember(known: dict[K, V], key: K, value: V) -> None:
+    """Keep what was found out, not for too many."""
+    if len(known) >= TOLD:
+        known.clear()
+    known[key] = value

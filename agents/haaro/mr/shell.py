@@ -16,7 +16,7 @@ from agents.haaro.interface import TABLE
 from agents.haaro.mr.core import MrCore
 from agents.haaro.node import Node
 from agents.haaro.notices import Leave, LineDown, LineUp, Move, Networks
-from agents.haaro.plane import Ends
+from agents.haaro.sink import Ends
 from agents.kernel import links
 from agents.kernel.netlink import Netlink
 from agents.plain import PlainError

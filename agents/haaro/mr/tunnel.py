@@ -40,12 +40,12 @@ class PeerTunnel:
     """Of the last keepalive."""
     unanswered: int = 0
     """Keepalives since the last answer."""
+    until: float = 0.0
+    """Draining: when it goes."""
     probed: float = 0.0
     """When the last keepalive left."""
     round_trip: float = SLOWEST
     """Seconds that answers took lately."""
-    until: float = 0.0
-    """Draining: when it goes."""
 
     @property
     def pair(self) -> tuple[IPv4Address, IPv4Address]:

@@ -28,7 +28,8 @@ from agents.haaro.notices import (
     Send,
     SendEcho,
 )
-from agents.haaro.plane import Ends, Plane
+from agents.haaro.plane import Plane
+from agents.haaro.sink import Ends
 from agents.wire.mip4 import decode
 from agents.wire.mip4_messages import (
     CareofTest,

@@ -7,7 +7,8 @@ from haaro_domain import HA, PORT, START, address, host_of
 
 from agents.haaro import inner
 from agents.haaro.drops import EVERY, DropLog
-from agents.haaro.plane import Ends, Plane
+from agents.haaro.plane import Plane
+from agents.haaro.sink import Ends
 from agents.wire.mip4 import TUNNEL_IP
 
 OWN, STRANGER = address("198.51.100.10"), address("192.0.2.66")

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from agents.haaro import inner
 from agents.haaro.items import EVERYTHING, TUNNEL_MTU, Tunnel, TunnelRoute
 from agents.haaro.plane import Plane
+from agents.haaro.sink import Ends
 from agents.wire.buffer import internet_checksum
 from agents.wire.mip4 import TUNNEL_IP
 
@@ -112,3 +113,39 @@ def test_the_checksum_stays_right(ttl, tos, addresses, payload):
     assert older[8] == ttl - 1
     assert internet_checksum(older[: inner.HEADER]) == 0
     assert older[inner.HEADER :] == payload
+
+
+@pytest.mark.requirement("TUN-5", "TUN-6", "MR-23")
+def test_a_router_checks_every_pair_of_addresses_once():
+    sink = Sink()
+    plane = Plane(sink, Ends(HOMES[0], (NETWORKS[0],), HA))
+    peer = Tunnel(HOMES[1], ONE, OTHER, "udp", sources=(NETWORKS[1],))
+    plane.install(peer)
+    plane.install(TunnelRoute(NETWORKS[1], peer.name))
+    inward = packet(source=NETWORKS[1][2], destination=NETWORKS[0][2])
+    for _time in range(2):
+        plane.from_udp(ONE, OTHER, 434, TUNNEL_IP + inward)
+        plane.from_kernel(packet(), 0.0)
+        plane.from_kernel(packet(source=IPv4Address("10.10.9.9")), 0.0)
+        plane.from_udp(ONE, OTHER, 434, TUNNEL_IP + packet(source=HOMES[1], destination=NETWORKS[0][2]))
+        plane.from_udp(ONE, OTHER, 434, TUNNEL_IP + packet(source=NETWORKS[1][2], destination=NETWORKS[1][3]))
+    assert sink.delivered == [inward] * 2
+    assert [each[3] for each in sink.udp] == [TUNNEL_IP + packet()] * 2
+    counted = {"foreign_source": 2, "foreign_inner_source": 2, "foreign_inner_destination": 2}
+    assert plane.counters == counted
+    plane.remove(peer)
+    plane.from_udp(ONE, OTHER, 434, TUNNEL_IP + inward)
+    plane.from_kernel(packet(), 0.0)
+    assert plane.counters == counted | {"unknown_outer": 1, "no_tunnel": 1}
+
+
+def test_a_router_keeps_reporting_what_goes_over_the_home_agent():
+    sink = Sink()
+    plane = Plane(sink, Ends(HOMES[0], (NETWORKS[0],), HA))
+    home = Tunnel(HA, ONE, HA, "ipip", sources=(EVERYTHING,))
+    plane.install(home)
+    plane.install(TunnelRoute(EVERYTHING, home.name))
+    for now in (10.0, 10.1, 12.0):
+        plane.from_kernel(packet(), now)
+    assert len(sink.ip) == 3
+    assert len(sink.noticed) == 2
