@@ -6,10 +6,11 @@ from dataclasses import replace
 from ipaddress import IPv4Network
 
 import pytest
-from haaro_domain import HA, Domain, home_of, host_of, network_of, router
+from haaro_domain import HA, Domain, address, home_of, host_of, network_of, router
 
 from agents.haaro import inner
 from agents.haaro.config import OwnedPrefix, PeerTiming, StaticKey
+from agents.wire.mip4 import TUNNEL_IP
 from agents.wire.mip4_codes import Code
 from agents.wire.mip4_extensions import (
     CareofAddresses,
@@ -601,6 +602,10 @@ def test_s24_a_new_network_and_an_old_one():
     assert domain.direct("a", "b")
     domain.nodes["b"].plane.from_kernel(inner.push_udp(host_of("b", 1), host_of("a"), (1, 2), b""), domain.now)
     assert domain.nodes["b"].plane.counters["foreign_source"] == 1, "it is no network of B's any more"
+    late = inner.push_udp(host_of("a"), host_of("b", 1), (5000, 5000), b"late")
+    ends = (address("198.51.100.20"), address("198.51.100.10"))
+    domain.nodes["b"].plane.from_udp(*ends, 434, TUNNEL_IP + late)
+    assert domain.nodes["b"].plane.counters["foreign_inner_destination"] == 1, "nor does anything come out for it"
 
 
 @pytest.mark.requirement("SC-S26", "HA-12", "HA-4", "HA-15")
