@@ -88,6 +88,18 @@ class Gate:
             )
         self._run(text)
 
+    def own(self, networks: Iterable[IPv4Network]) -> None:
+        """The networks behind the router are others now (spec 7.7)."""
+        self._own = tuple(networks)
+        if self._home is None:
+            return
+        every = _apart((IPv4Network(self._home), *self._own))
+        texts = {"own": ", ".join(map(str, every)), "inside": ", ".join(map(_range, every))}
+        commands = [
+            f"flush set {TABLE} {name}\nadd element {TABLE} {name} {{ {text} }}" for name, text in texts.items()
+        ]
+        self._run("\n".join(commands))
+
     def permit(self, tunnel: Tunnel, device: str) -> None:
         """Let packets of this tunnel in, and of no earlier version of it."""
         wanted = [f"pairs {{ {tunnel.remote} . {tunnel.local} }}", f'loops {{ "{device}" . {tunnel.remote} }}']

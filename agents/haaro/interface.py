@@ -5,22 +5,36 @@ IP are, too, unless the kernel takes care of them: then each is a device of its 
 
     RULE      from a line's address   the main table, but for its default routes
     RULE + 1  from a line's address   the line's own table: its gateway
-    RULE + 2  all packets             the main table, but for its default routes
+    RULE + 2  the node's own packets  the main table, but for its default routes
+    RULE + 2  to an own network       the same
     RULE + 3  all packets             TABLE: correspondents' networks and, over the home agent, everything else
 
-so that signalling and tunnel packets leave by the line they name, whatever they are for (spec MR-16, MR-22, §13).
+so that signalling and tunnel packets leave by the line they name, whatever they are for (spec MR-16, MR-22, §13), and
+nothing of a mobile network leaves but in a tunnel, not even for a neighbour on a line (spec MR-23).
 A home agent has its routes in the main table.
 """
 
 from __future__ import annotations
 
 import contextlib
+from collections import Counter
 from collections.abc import Iterable, Iterator
-from ipaddress import IPv4Interface, ip_network
+from ipaddress import IPv4Interface, IPv4Network, ip_network
 
 from agents.haaro.devices import Devices, left_behind
 from agents.haaro.gate import Gate
-from agents.haaro.items import EVERYTHING, HomeAddress, Item, Key, Line, Routing, Tunnel, TunnelRoute, Watched
+from agents.haaro.items import (
+    EVERYTHING,
+    HomeAddress,
+    Item,
+    Key,
+    Line,
+    OwnNetwork,
+    Routing,
+    Tunnel,
+    TunnelRoute,
+    Watched,
+)
 from agents.kernel import links, routing, sysctl
 from agents.kernel.netlink import KernelError, Netlink, Request
 from agents.kernel.routing import Hop, Route, Rule
@@ -40,6 +54,8 @@ class Kernel:
         self._netlink = Netlink()
         self._devices = Devices(self._netlink, gate) if gate else None
         self._items: dict[Key, Item] = {}
+        self._prefixes: Counter[IPv4Network] = Counter()
+        """How many of the items are routes of a prefix."""
         self._before: dict[str, str] = {}
         """Settings as they were before us."""
 
@@ -58,7 +74,8 @@ class Kernel:
 
     def install(self, item: Item) -> None:
         """Make an item true; another of its key is replaced, the same changes nothing."""
-        if self._items.get(item.key) == item:
+        present = self._items.get(item.key)
+        if present == item:
             return
         if isinstance(item, Routing):
             self._route_packets(item)
@@ -67,6 +84,8 @@ class Kernel:
         else:
             self._netlink.run(*self._requests(item, put=True))
         self._items[item.key] = item
+        if isinstance(item, TunnelRoute) and present is None:
+            self._prefixes[item.prefix] += 1
 
     def _have_tunnel(self, item: Tunnel) -> None:
         """Its device, if it has one; routes into an earlier version lead into this one."""
@@ -91,6 +110,8 @@ class Kernel:
     def remove(self, item: Item) -> None:
         """Make an item untrue, whatever version of it is there."""
         present = self._items.pop(item.key, None)
+        if isinstance(present, TunnelRoute):
+            self._prefixes[present.prefix] -= 1
         if isinstance(present, Routing):
             self._put_back()
         elif isinstance(present, Tunnel):
@@ -98,6 +119,26 @@ class Kernel:
                 self._devices.close(present)
         elif present is not None:
             self._netlink.run(*self._requests(present, put=False))
+
+    def own(self, networks: tuple[IPv4Network, ...]) -> None:
+        """The networks behind this node are others now."""
+        if self._devices:
+            self._devices.gate.own(networks)
+
+    def can_route(self, prefix: IPv4Network) -> bool:
+        """Whether the kernel takes a route of this prefix into the tunnels; found out by trying (spec HA-3).
+
+        A default route is none that a node sets up for others (spec S26).
+        """
+        if not prefix.prefixlen or self._prefixes[prefix] > 0:
+            return True
+        item = TunnelRoute(prefix, "")
+        try:
+            self._netlink.run(*self._requests(item, put=True))
+            self._netlink.run(*self._requests(item, put=False))
+        except KernelError:
+            return False
+        return True
 
     def close(self) -> None:
         """Remove everything, the newest first; what the kernel refuses must not keep the rest."""
@@ -118,13 +159,17 @@ class Kernel:
                 number, own = links.index(_LOOPBACK), IPv4Interface((item.address, 32))
                 change = links.add_address if put else links.delete_address
                 yield change(number, _LOOPBACK, own)
+            case OwnNetwork():
+                inward = Rule(RULE + 2, routing.MAIN, destination=item.prefix, suppress=0, version=4)
+                yield from _rules((inward,), put=put)
             case Line():
                 yield from self._line_requests(item, put=put)
             case TunnelRoute() if put or not self._shared(item):
                 route = Route(item.prefix, self._hop(item, needed=put), self._table)
                 yield routing.put_route(route) if put else routing.drop_route(route.place)
                 if item.prefix == EVERYTHING:
-                    yield from _rules((Rule(RULE + 2, routing.MAIN, suppress=0, version=4),), put=put)
+                    local = Rule(RULE + 2, routing.MAIN, suppress=0, version=4, interface=_LOOPBACK)
+                    yield from _rules((local,), put=put)
                     yield from _rules((Rule(RULE + 3, self._table, version=4),), put=put)
             case Watched() if put or not self._routed(item):
                 route = Route(item.prefix, self._hop(item, needed=put), self._table)
@@ -138,9 +183,7 @@ class Kernel:
 
     def _shared(self, item: TunnelRoute) -> bool:
         """The prefix is watched now, or has a route in another realm: the kernel knows one route for all."""
-        routes = (each for each in self._items.values() if isinstance(each, TunnelRoute))
-        others = any(each.prefix == item.prefix and each.realm != item.realm for each in routes)
-        return others or Watched(item.prefix).key in self._items
+        return self._prefixes[item.prefix] > 0 or Watched(item.prefix).key in self._items
 
     def _line_requests(self, item: Line, *, put: bool) -> Iterator[Request]:
         line = item.line

@@ -90,6 +90,18 @@ class HomeAddress:
 
 
 @dataclass(frozen=True)
+class OwnNetwork:
+    """A network behind the router: what is not for one of them leaves it in a tunnel only (spec MR-23)."""
+
+    prefix: IPv4Network
+
+    @property
+    def key(self) -> Key:
+        """One for each prefix."""
+        return ("network", str(self.prefix))
+
+
+@dataclass(frozen=True)
 class Line:
     """Packets from a line's address leave by that line (spec MR-22)."""
 
@@ -114,10 +126,10 @@ class Routing:
         return ("routing", "")
 
 
-Item = Tunnel | TunnelRoute | Watched | HomeAddress | Line | Routing
+Item = Tunnel | TunnelRoute | Watched | HomeAddress | OwnNetwork | Line | Routing
 Plan = dict[Key, Item]
 
-INSTALL_ORDER: tuple[type[Item], ...] = (Routing, HomeAddress, Line, Tunnel, Watched, TunnelRoute)
+INSTALL_ORDER: tuple[type[Item], ...] = (Routing, HomeAddress, OwnNetwork, Line, Tunnel, Watched, TunnelRoute)
 """A route needs its tunnel; removal runs the other way."""
 
 

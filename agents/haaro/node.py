@@ -9,10 +9,11 @@ from typing import Any
 
 from agents.core import Core
 from agents.haaro.backend import Choice
+from agents.haaro.drops import DropLog
 from agents.haaro.gate import Gate
 from agents.haaro.interface import Kernel
 from agents.haaro.items import TUNNEL_MTU, Item
-from agents.haaro.notices import Datagram, Echo, Install, Remove, Send, SendEcho, TrafficSeen
+from agents.haaro.notices import Datagram, Echo, Install, OwnNetworks, Remove, Send, SendEcho, TrafficSeen
 from agents.haaro.plane import Plane
 from agents.haaro.sink import Ends
 from agents.haaro.underlay import Underlay
@@ -21,6 +22,7 @@ from agents.kernel.tun import Tun
 from agents.plain import plain
 from agents.runtime import Shell, announce
 
+ETHERNET_MTU = 1500
 BATCH = 64
 BY_PROGRAM = Choice("tun")
 
@@ -36,9 +38,13 @@ class Node:
         *,
         table: int,
         ends: Ends | None = None,
+        underlay_mtu: int = ETHERNET_MTU,
         choice: Choice = BY_PROGRAM,
     ) -> None:
-        """KernelError when something of the kernel is not to be had; nothing is left behind then."""
+        """KernelError when something of the kernel is not to be had; nothing is left behind then.
+
+        `underlay_mtu`: of the lines, octets; what does not fit after encapsulation is divided before (spec TUN-13).
+        """
         self._core = core
         self._control = control
         self.shell = Shell(core, self._perform)
@@ -48,11 +54,15 @@ class Node:
         self.kernel.clear_leftovers()
         self._underlay = Underlay(deaf=by_kernel)
         try:
-            self._tun = Tun(interface, TUNNEL_MTU)
+            self._tun = Tun(interface, TUNNEL_MTU - max(0, ETHERNET_MTU - underlay_mtu))
         except KernelError:
             self._underlay.close()
             raise
         self.plane = Plane(self, ends, relays=ends is None)
+        drops = DropLog(lambda now, **fields: announce("packet-dropped", now, **fields))
+        self.plane.when_dropped = lambda reason, local, remote: drops.dropped(
+            reason, local, remote, self.shell.clock.now()
+        )
         for fd, read in self._underlay.readers(self.plane.from_udp, self.plane.from_ip):
             self.shell.on_readable(fd, read)
         self.shell.on_readable(self._tun.fileno(), self._read_tun)
@@ -101,6 +111,9 @@ class Node:
                 self.plane.send(action)
             case SendEcho():
                 self.plane.send_echo(action)
+            case OwnNetworks():
+                self.plane.own(action.prefixes)
+                self.kernel.own(action.prefixes)
             case Install():
                 for item in action.items:
                     self.plane.install(item)

@@ -6,8 +6,9 @@ Without sockets of its own: a Sink sends, delivers and reports, in the shell to 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from ipaddress import IPv4Address
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from ipaddress import IPv4Address, IPv4Network
 from typing import TypeVar
 
 from agents.haaro import inner
@@ -44,6 +45,8 @@ class Plane:
         self._ends = ends or Ends()
         self._relays = relays
         self.counters: Counter[str] = Counter()
+        self.when_dropped: Callable[[str, IPv4Address, IPv4Address], None] = lambda _reason, _local, _remote: None
+        """Told of every packet that came out of no tunnel, with its outer addresses."""
         self.relayed = 0
         """Octets that went from tunnel to tunnel without the kernel."""
         self._tunnels: dict[str, Tunnel] = {}
@@ -89,6 +92,12 @@ class Plane:
             if not table.get(bits):
                 table.pop(bits, None)
         self._known.clear()
+        self._flows.clear()
+        self._leaving.clear()
+
+    def own(self, networks: tuple[IPv4Network, ...]) -> None:
+        """The networks behind this node are others now."""
+        self._ends = replace(self._ends, networks=networks)
         self._flows.clear()
         self._leaving.clear()
 
@@ -209,7 +218,7 @@ class Plane:
         elif data[:1] != bytes((MessageType.TUNNEL_DATA,)):
             self._sink.notice(Datagram(data, source, port, local))
         elif len(data) < _HEADER or data[1] != NextHeader.IP:
-            self.counters["next_header"] += 1
+            self._drop("next_header", local, source)
         else:
             self._leave("udp", local, source, port, data[_HEADER:])
 
@@ -217,10 +226,15 @@ class Plane:
         """A packet that came in IP."""
         self._leave("ipip", local, source, 0, packet)
 
+    def _drop(self, reason: str, local: IPv4Address, remote: IPv4Address) -> None:
+        """A packet between these outer addresses that comes out of no tunnel."""
+        self.counters[reason] += 1
+        self.when_dropped(reason, local, remote)
+
     def _leave(self, how: Encapsulation, local: IPv4Address, remote: IPv4Address, port: int, packet: bytes) -> None:
         """A packet at the end of a tunnel: only what this tunnel may carry comes out (spec TUN-5, TUN-6)."""
         if not inner.is_ipv4(packet):
-            self.counters["not_ipv4"] += 1
+            self._drop("not_ipv4", local, remote)
             return
         flow = (how, int(local), int(remote), port, packet[12:20])
         onward = self._flows.get(flow, _UNKNOWN)
@@ -244,13 +258,13 @@ class Plane:
                 )
                 return
         if tunnel is None:
-            self.counters["unknown_outer"] += 1
+            self._drop("unknown_outer", local, remote)
         elif not any(source in network for network in tunnel.sources):
-            self.counters["foreign_inner_source"] += 1
+            self._drop("foreign_inner_source", local, remote)
         elif own and (datagram := inner.pull_udp(packet)) and datagram.destination_port == TUNNEL_PORT:
             self._signalling(tunnel, source, destination, datagram)
         elif not self._accepts(destination):
-            self.counters["foreign_inner_destination"] += 1
+            self._drop("foreign_inner_destination", local, remote)
         else:
             routes = self._matching(destination)
             if any(route.exclusive for route in routes.values()):
@@ -283,9 +297,9 @@ class Plane:
     ) -> None:
         """Messages to the home address come through the home agent only (spec TUN-14)."""
         if tunnel.peer != self._ends.home_agent:
-            self.counters["signalling_in_peer_tunnel"] += 1
+            self._drop("signalling_in_peer_tunnel", tunnel.local, tunnel.remote)
         elif datagram.data[:1] == bytes((MessageType.TUNNEL_DATA,)):
-            self.counters["tunnel_in_tunnel"] += 1
+            self._drop("tunnel_in_tunnel", tunnel.local, tunnel.remote)
         else:
             self._sink.notice(Datagram(datagram.data, source, datagram.source_port, destination))
 

@@ -20,6 +20,10 @@ from topologies.runner import Run
 SWITCH_MS = 100.0
 """First packet to first direct one, beside six round trips to the home agent."""
 
+EXPEDITED = 0xB8
+"""A type of service that tunnels must show (RFC 3246)."""
+TOO_BIG = 1472
+"""Octets of data in a ping that fills 1500, of which a tunnel takes 1468."""
 DELAY = 20.0
 """ms between home agent and core, one way, where the kernel can delay."""
 QUICK, SLOW = 50, 200
@@ -59,6 +63,7 @@ class TriangleLab(HaaroLab):
             "A, B, C register",
             "a pings c: C knows A, A does not know C",
             "a and c talk directly",
+            "a sends c what does not fit",
             "b pings c, c pings b, cn pings a",
             "all leave",
         ]
@@ -75,8 +80,12 @@ class TriangleLab(HaaroLab):
         pings(run, "a-c", "a", a, "c", c, count=count, interval=APART_MS / 1000, via="mixed")
         waiting.direct(run, [("mra", "mrc"), ("mrc", "mra")])
         run.step("a and c talk directly")
-        pings(run, "a-c-direct", "a", a, "c", c, count=50, interval=0.01, via="direct")
+        pings(run, "a-c-direct", "a", a, "c", c, count=50, interval=0.01, via="direct", tos=EXPEDITED)
         pings(run, "c-a-direct", "c", c, "a", a, via="direct")
+        run.step("a sends c what does not fit")
+        for forbidden in ("dont", "do"):
+            run.net["a"].run(["ping", "-n", "-q", "-c", "1", "-W", "1", "-s", str(TOO_BIG), "-M", forbidden, c])
+        run.log("oversize", node="a", peer="c", size=TOO_BIG)
         run.step("b pings c, c pings b, cn pings a")
         pings(run, "b-c", "b", b, "c", c, count=count, interval=APART_MS / 1000, via="mixed")
         waiting.direct(run, [("mrb", "mrc"), ("mrc", "mrb")])
@@ -104,6 +113,8 @@ class TriangleLab(HaaroLab):
                 "carrier": options.encapsulation,
             },
             {"check": "haaro-leaving", "routers": ["mra", "mrb", "mrc"]},
+            {"check": "haaro-load", "scenario": "SC-S2"},
+            {"check": "haaro-hops"},
             {
                 "check": "haaro-paths",
                 "switch_ms": {"a-c": bound, "b-c": bound},

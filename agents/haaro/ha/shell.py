@@ -14,5 +14,7 @@ from agents.kernel.routing import MAIN
 def run_ha(config: HaConfig) -> None:
     """Serve until SIGTERM (KernelError, PlainError)."""
     choice = choose(config.tunnel, ambiguous=bool(in_several_realms(config.routers)))
-    node = Node(HaCore(config), config.interface, config.control, table=MAIN, choice=choice)
+    core = HaCore(config)
+    node = Node(core, config.interface, config.control, table=MAIN, choice=choice)
+    core.usable = node.kernel.can_route
     node.run(lambda: node.kernel.install(Routing()))

@@ -71,7 +71,7 @@ class Handover:
         self.renew_moved(now)
 
     def renew_moved(self, now: float) -> None:
-        """Register anew with everyone to whom we are not where we said, or who lost the tunnel."""
+        """Register anew with everyone to whom we are not what we said, or who lost the tunnel."""
         for peer in self._base.cache:
             if self._out_of_place(peer):
                 self._optimisation.renew(peer, now)
@@ -82,8 +82,9 @@ class Handover:
             return False
         out = peer.outgoing
         if out:
-            idle = peer.accepted and not out.held and not out.pending and peer.tunnel is None
-            return not out.ending and (out.careof != line.address or idle)
+            rests = peer.accepted and not out.held and not out.pending
+            changed = out.networks != self._optimisation.offered(peer)  # spec 7.7
+            return not out.ending and (out.careof != line.address or (rests and (peer.tunnel is None or changed)))
         return peer.tunnel is None or peer.tunnel.local != line.address
 
     def doubt(self, address: IPv4Address, now: float) -> None:

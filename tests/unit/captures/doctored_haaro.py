@@ -59,6 +59,15 @@ def registered(*, solicit=True, optimised=True):
     return story
 
 
+def attempted(*unsent):
+    """C asks A for a direct path and gets no answer; what of it was not sent."""
+    story = Story(**dict.fromkeys(("peer-rrp c", *unsent), lambda _octets: None))
+    for letter in "abc":
+        story.register(letter)
+    story.optimise("c", "a")
+    return story
+
+
 def left(**how):
     """C tells A and the home agent that it goes."""
     story = triangle()
@@ -268,6 +277,7 @@ def telling(letter, owners, before=""):
 TELLS("mrb is told", telling("b", lambda _story: [], "a"))
 TELLS("mrb is told", telling("b", lambda _story: [Owner(IPv4Address("203.0.113.99"))], "a"))
 TELLS("mrc is told", telling("c", lambda story: [story.registered["a"]], "ab"))
+TELLS("in another order", telling("c", lambda story: [story.registered["b"], story.registered["a"]], "ab"))
 TELLS("mrb is told", then(lambda story: (story.register("a"), story.register("b")), declining))
 TELLS("mrb is told", without_haaro)
 wrong(
@@ -329,6 +339,9 @@ ANSWERS("UDP Tunnel Reply None", met("c", "RRP", message(udp_reply=None), 1))
 EXPECTED("mrc is not registered with mra", sent(peer_rrq_c=lambda _octets: None))
 EXPECTED("mrc is not registered with mra", partial(registered, optimised=False))
 EXPECTED("mra registered with mrc", triangle, expected=PAIRS[:1])
+EXPECTED("CoTI of mrc to mra, who have nothing", attempted, expected=[])
+EXPECTED("a packet of mrb to mrc", then(lambda story: story.keepalive("b", "c")), expected=PAIRS)
+EXPECTED("a request of mrc to mra", partial(attempted, "hoti c", "coti c", "hot c", "cot c"), expected=[])
 wrong(PEERS, "solicitation", "mra had not been told", partial(registered, solicit=False))
 
 # -- direct tunnels ------------------------------------------------------------------------------------
@@ -350,6 +363,16 @@ def replied_first(story):
     story.straight("c", "a", echo(*ends, 1, 1, 28, reply=True))
 
 
+def answered_unprobed(story):
+    story.keepalive("c", "a")
+    story.ping("c", "a", 1, direct=True)
+    story.keepalive("a", "c")
+
+
+HELLO = echo("10.10.1.2", "10.10.3.2", 1, 1, 28)
+PORTS = partial(wrong, TUNNELS, "ports")
+
+
 def signals(story):
     story.straight("c", "a", packet_of("203.0.113.13", "203.0.113.11", b"\x18\0" + bytes(8)))
 
@@ -358,7 +381,12 @@ FORM("10.10.2.2 to 10.10.1.2", then(lambda s: s.straight("c", "a", echo("10.10.2
 FORM("in the clear", then(in_the_clear))
 FORM("next header 41", straight(lambda frame: replace(frame, next_header=41)))
 KEEPALIVE("no keepalive", then(lambda story: story.ping("c", "a", 1, direct=True), registered))
-KEEPALIVE("traffic before the first reply", then(probed_late, registered))
+KEEPALIVE("traffic of mrc before the first reply", then(probed_late, registered))
+KEEPALIVE("only mrc keeps probing", then(lambda story: story.keepalive("c", "a"), registered))
+KEEPALIVE("traffic of mra before the first reply", then(answered_unprobed, registered))
+PORTS("mra sends from port 435", then(lambda story: story.straight("a", "c", HELLO, (435, 434))))
+PORTS("mra sends to port 435", then(lambda story: story.straight("a", "c", HELLO, (434, 435))))
+PORTS("mrc: {434} and {434}", triangle, translated=["mrc"])
 KEEPALIVE("mra probes before mrc", then(lambda story: story.keepalive("a", "c"), registered))
 KEEPALIVE("mra-mrc begins otherwise", then(replied_first, registered))
 wrong(TUNNELS, "signalling", "HoTI in a direct tunnel", then(signals))

@@ -254,9 +254,10 @@ class Story:
         self.straight(x, y, echo(one, other, 1, 1, 28))
         self.straight(y, x, echo(other, one, 1, 1, 28, reply=True))
 
-    def straight(self, x, y, inner):
+    def straight(self, x, y, inner, ports=(434, 434)):
         """In the direct tunnel."""
-        packet = message(self.line(x).address, self.line(y).address, TUNNEL_IP + inner)
+        ends = self.line(x).address, self.line(y).address
+        packet = ip(*ends, UDP, udp(*ports, TUNNEL_IP + inner))
         self.put(self.at(x), packet)
         self.put(self.at(y), packet)
 
@@ -301,6 +302,7 @@ def triangle(**changes):
     story.ping("a", "c", 1, direct=False)
     story.optimise("c", "a")
     story.keepalive("c", "a")
+    story.keepalive("a", "c")
     story.optimise("a", "c", solicit=False)
     story.ping("a", "c", 2, direct=True)
     story.ping("a", "c", 3, direct=True)
