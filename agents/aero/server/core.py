@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from ipaddress import IPv6Address
 from typing import Any
 
@@ -158,6 +158,10 @@ class ServerCore:
             self._announcing.restore(int(saved.get("med", MED_BASE)))
         except (KeyError, TypeError, ValueError) as error:
             raise PlainError(f"saved state: {error!r}") from error
+
+    def restore_replays(self, taken: Mapping[bytes, int]) -> None:
+        """Take up the values of `ReplayTaken` before this start."""
+        self._dhcp.restore_replays(taken)
 
     # --- control packets
 

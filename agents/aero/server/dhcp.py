@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv6Address
 from typing import Any
@@ -19,14 +19,14 @@ from agents.aero.dataplane.sink import Control
 from agents.aero.dhcp_auth import Verifier
 from agents.aero.inner_packets import Inner, pull_udp, push_udp
 from agents.aero.lladdr import LinkLayerAddress
-from agents.aero.notices import DhcpAnswer, SendControl, ToDhcpServer
+from agents.aero.notices import DhcpAnswer, ReplayTaken, SendControl, ToDhcpServer
 from agents.aero.server.announcing import Announcing
 from agents.aero.server.ldra import Ldra, Refused, client_message
 from agents.aero.server.leases import Conflict, Leases
 from agents.aero.server.limits import Limits
 from agents.core import Outbox
 from agents.wire.dhcpv6 import Message, MessageType
-from agents.wire.dhcpv6_options import ClientId, IaPd
+from agents.wire.dhcpv6_options import Auth, ClientId, IaPd
 
 REQUESTS_KEPT = 8192
 """Client messages whose answers are still expected."""
@@ -73,6 +73,10 @@ class Dhcp:
         self.secret = bytes.fromhex(saved["secret"])
         self.ldra = Ldra(self._config.dhcp, self.secret)
 
+    def restore_replays(self, taken: Mapping[bytes, int]) -> None:
+        """The replay values taken before this start, by DUID (spec §6.11)."""
+        self._verifier.restore(taken)
+
     # --- from Clients
 
     def relay(self, control: Control, inner: Inner, now: float) -> None:
@@ -102,6 +106,9 @@ class Dhcp:
             return
         if len(message.every(ClientId)) != 1:  # which of them the DHCPv6 server takes, we cannot know
             raise Refused("dhcp_client_id")
+        auth = message.first(Auth)
+        if auth and self._config.auth_keys:
+            self._outbox.do(ReplayTaken(client.duid, auth.replay))
         entry = self._leases.of(client.duid)
         foreign = entry is not None and entry.path_at(lladdr) is None
         if message.type == MessageType.RELEASE and foreign and not self._config.auth_keys:
