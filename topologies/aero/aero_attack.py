@@ -32,7 +32,7 @@ from topologies.aero.attacks import OUTSIDER, Attack
 from topologies.aero.faults import kill
 from topologies.aero.members import Client, Server
 from topologies.aero.network import opposite
-from topologies.aero.plan import AeroOptions
+from topologies.aero.plan import OFF, ON, TokenOptions
 from topologies.aero.relays import RelayLab, RelayPlan, RelayTopo
 from topologies.lab import option
 from topologies.runner import Run
@@ -41,16 +41,14 @@ INTERVAL, DIRECT = 0.05, 62
 """Between pings, seconds; the hop limit they arrive with: c1 and c2 forward."""
 LEASE = (4, 100, 200, 300)
 """T1, T2, preferred, valid, seconds: a Renew to overhear comes soon."""
-ON, OFF = "on", "off"
 RESTART = "c2 leaves, s2 is killed and starts again"
 
 
 @dataclass(frozen=True)
-class AttackOptions(AeroOptions):
+class AttackOptions(TokenOptions):
     """Options of the lab."""
 
     auth: str = option(ON, "DHCPv6 authentication between Clients and Servers", (ON, OFF))
-    tokens: str = option(ON, "Servers give Clients keys to prove to each other who they are", (ON, OFF))
 
 
 class AttackTopo(RelayTopo):
@@ -82,11 +80,9 @@ class AttackPlan(RelayPlan):
         return {**super().domain(), "outsider": {"node": "x", "interface": "wan", "underlay": OUTSIDER}}
 
     def server_config(self, server: Server) -> dict[str, Any]:
-        """Keys of all Clients, or none; tokens, or none."""
-        config = super().server_config(server)
-        config["optimisation"]["tokens"] = self._options.tokens == ON
+        """Keys of all Clients, or none."""
         keys = {client.duid: _key(client) for client in self.clients} if self._options.auth == ON else {}
-        return {**config, "auth_keys": keys}
+        return {**super().server_config(server), "auth_keys": keys}
 
     def client_config(self, client: Client) -> dict[str, Any]:
         """Its key."""
@@ -113,7 +109,7 @@ class AttackLab(RelayLab):
     def plan(self, options: Any) -> AttackPlan:
         """Two router Clients, and the attacker."""
         clients = (Client(1), Client(2), Client(3, "host"))
-        return AttackPlan(options, clients, relays=1, optimise=True, lease=LEASE)
+        return AttackPlan(options, clients, relays=1, optimise=True, tokens=options.tokens == ON, lease=LEASE)
 
     def steps(self, options: Any) -> list[str]:
         """The script in words."""

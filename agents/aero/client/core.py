@@ -209,6 +209,7 @@ class ClientCore(Identity):
             if new or self._moving:
                 self._watch(now)
             self._moving = False
+            self.correspondence.confirmed(now)
             self._dhcp.leave(now)
         self._outbox.say("prefixes", prefixes=[str(prefix) for prefix in self.prefixes], iaid=delegation.iaid)
         self.correspondence.prune(self.prefixes)
