@@ -18,19 +18,13 @@ from scapy.fields import (
 )
 from scapy.packet import Packet
 
+from captures.packets import Part
+
 SLLAO, TLLAO, REDIRECTED, NONCE, ROUTE, EXPERIMENTAL = 1, 2, 4, 14, 24, 253
 EXPERIMENT, TOKEN, AUTH, OBSERVED = 0xAE60, 1, 2, 3
 
 
-class _Option(Packet):  # type: ignore[misc, unused-ignore]
-    """A Neighbor Discovery option: what follows belongs to the next one."""
-
-    def extract_padding(self, s: bytes) -> tuple[bytes, bytes]:
-        """Give the rest back."""
-        return b"", s
-
-
-class LinkLayerOption(_Option):
+class LinkLayerOption(Part):
     """S/TLLAO of 24 octets; scapy's own reads 6 octets of address and loses its place."""
 
     name = "AERO link-layer address"
@@ -47,7 +41,7 @@ class LinkLayerOption(_Option):
     ]
 
 
-class RouteOption(_Option):
+class RouteOption(Part):
     """RIO (RFC 4191 §2.3); of the prefix there may be 0, 8 or 16 octets."""
 
     name = "Route information"
@@ -63,7 +57,7 @@ class RouteOption(_Option):
     ]
 
 
-class RedirectedOption(_Option):
+class RedirectedOption(Part):
     """RHO (RFC 4861 §4.6.3): the start of the packet concerned, and zero octets up to the next multiple of 8."""
 
     name = "Redirected header"
@@ -79,7 +73,7 @@ class RedirectedOption(_Option):
         return packet + bytes(-len(packet) % 8) + payload
 
 
-class NonceOption(_Option):
+class NonceOption(Part):
     """Nonce (RFC 3971 §5.3.2)."""
 
     name = "Nonce"
@@ -95,7 +89,7 @@ def _experimental(units: int) -> tuple[Any, ...]:
     return ByteField("type", EXPERIMENTAL), ByteField("len", units), ShortField("experiment", EXPERIMENT)
 
 
-class TokenOption(_Option):
+class TokenOption(Part):
     """A key for two Clients."""
 
     name = "AERO token"
@@ -108,7 +102,7 @@ class TokenOption(_Option):
     ]
 
 
-class AuthOption(_Option):
+class AuthOption(Part):
     """Proof of a key; the timestamp counts 1/65536 s."""
 
     name = "AERO authentication"
@@ -122,7 +116,7 @@ class AuthOption(_Option):
     ]
 
 
-class ObservedOption(_Option):
+class ObservedOption(Part):
     """What the receiver of a solicitation saw of it."""
 
     name = "AERO observed"
@@ -137,7 +131,7 @@ class ObservedOption(_Option):
     ]
 
 
-class ExperimentalOption(_Option):
+class ExperimentalOption(Part):
     """Option 253 with AERO's magic number, of another subtype or length."""
 
     name = "AERO experimental"
@@ -150,7 +144,7 @@ class ExperimentalOption(_Option):
     ]
 
 
-class OtherOption(_Option):
+class OtherOption(Part):
     """Any other option."""
 
     name = "Neighbor Discovery option"
@@ -240,7 +234,7 @@ class InterfaceId(Packet):  # type: ignore[misc, unused-ignore]
     ]
 
 
-class Dhcp6Option(_Option):
+class Dhcp6Option(Part):
     """One DHCPv6 option, its content unread: how to read it depends on where it is."""
 
     name = "DHCPv6 option"
@@ -258,8 +252,8 @@ class Dhcp6Options(Packet):  # type: ignore[misc, unused-ignore]
     fields_desc = [PacketListField("options", [], Dhcp6Option)]  # noqa: RUF012
 
 
-class Fragment(Packet):  # type: ignore[misc, unused-ignore]
-    """The Fragment Header, wherever AERO puts it."""
+class Fragment(Part):
+    """The Fragment Header, wherever AERO puts it; the part behind it is not read."""
 
     name = "AERO fragment header"
     fields_desc = [  # noqa: RUF012
@@ -270,7 +264,3 @@ class Fragment(Packet):  # type: ignore[misc, unused-ignore]
         BitField("more", 0, 1),
         StrFixedLenField("identification", bytes(4), 4),
     ]
-
-    def extract_padding(self, s: bytes) -> tuple[bytes, bytes]:
-        """The part is not this layer's."""
-        return b"", s
