@@ -105,7 +105,7 @@ class Kernel:
         tunnel = self._items.get(("tunnel", item.tunnel)) if isinstance(item, TunnelRoute) else None
         if needed and self._devices and isinstance(tunnel, Tunnel) and tunnel.encapsulation == "ipip":
             return self._devices.hop(tunnel)
-        return Hop(self._index(self._tunnel, needed=needed))
+        return Hop(links.index_if(self._tunnel, needed=needed))
 
     def remove(self, item: Item) -> None:
         """Make an item untrue, whatever version of it is there."""
@@ -189,23 +189,13 @@ class Kernel:
         line = item.line
         own = ip_network(line.address)
         if line.gateway:
-            route = Route(EVERYTHING, Hop(self._index(line.interface, needed=put), gateway=line.gateway), item.table)
+            route = Route(EVERYTHING, Hop(links.index_if(line.interface, needed=put), gateway=line.gateway), item.table)
             yield routing.put_route(route) if put else routing.drop_route(route.place)
         rules = (
             Rule(RULE, routing.MAIN, source=own, suppress=0, version=4),
             Rule(RULE + 1, item.table if line.gateway else routing.MAIN, source=own, version=4),
         )
         yield from _rules(rules, put=put)
-
-    @staticmethod
-    def _index(interface: str, *, needed: bool) -> int:
-        """Its index; 0 for one that is gone, and its routes with it."""
-        try:
-            return links.index(interface)
-        except KernelError:
-            if needed:
-                raise
-            return 0
 
     # --- settings
 

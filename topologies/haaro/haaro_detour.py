@@ -18,6 +18,7 @@ from topologies.haaro.plan import HaaroPlan, Line, site
 from topologies.haaro.streams import Stream
 from topologies.lab import option
 from topologies.runner import Run
+from topologies.states import State, when
 
 WAYS = {"home": (1,), "line": (1, 2)}
 """Option `way` -> C's lines."""
@@ -80,7 +81,7 @@ class DetourLab(HaaroLab):
         else:
             run.step(steps[3])
             for node in ("mra", "mrc"):
-                waiting.when(run, node, "to use the other line", lambda now: _uses(now, other.lines[1].address))
+                when(run, node, "to use the other line", lambda now: _uses(now, other.lines[1].address))
         stream.end(via="")
         waiting.direct(run, [("mra", "mrc"), ("mrc", "mra")])
         pings(run, "a-c-after", "a", one.host, "c", other.host, via="direct")
@@ -105,7 +106,7 @@ class DetourLab(HaaroLab):
         ]
 
 
-def _uses(now: waiting.State, careof: str) -> bool:
+def _uses(now: State, careof: str) -> bool:
     """The tunnel to the only correspondent has this end, and works."""
     return any(careof in (one["tunnel"] or "") and str(one["tunnel"]).endswith(" up") for one in now["correspondents"])
 

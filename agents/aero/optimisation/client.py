@@ -19,6 +19,7 @@ from agents.aero.optimisation.settings import Client
 from agents.aero.optimisation.source import Source
 from agents.aero.optimisation.target import Target
 from agents.core import Outbox
+from agents.timers import earliest
 from agents.wire.nd import NdMessage
 
 
@@ -113,7 +114,12 @@ class Correspondence:
         self._source.moved()
         self._moving.moved(now, router=self._client.router)
         for each in list(self.correspondents):
-            self._confirm(each, now)
+            if len(each.tokens):  # who else would answer to where we are now?
+                self._confirm(each, now)
+
+    def confirmed(self, now: float) -> None:
+        """Our Server knows where we are."""
+        self._moving.confirmed(now)
 
     def withdraw(self, now: float) -> None:
         """We leave: sources had better use their Servers."""
@@ -140,8 +146,7 @@ class Correspondence:
 
     def next_timer(self) -> float | None:
         """When `handle_timer` has something to do."""
-        due = (self.correspondents.next_timer(), self._source.next_timer(), self._moving.next_timer())
-        return min((each for each in due if each is not None), default=None)
+        return earliest(self.correspondents, self._source, self._moving)
 
     def handle_timer(self, now: float) -> None:
         """Pairs end, direct paths are asked for signs of life, announcements are repeated."""
