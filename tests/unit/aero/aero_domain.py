@@ -68,6 +68,8 @@ class DhcpServer:
         self.valid = valid
         self.silent = False
         self.rapid = True
+        self.iaids = (1, 4)
+        """Of associations that there is a prefix for."""
         self.numbers: dict[bytes, int] = {}
 
     def prefix(self, duid: bytes, iaid: int) -> IPv6Network:
@@ -88,6 +90,9 @@ class DhcpServer:
             options.append(StatusCode(0))
         else:
             for association in message.every(IaPd):
+                if association.iaid not in self.iaids:
+                    options.append(IaPd(association.iaid, 0, 0, (StatusCode(6),)))
+                    continue
                 leased = IaPrefix(self.prefix(client.duid, association.iaid), self.valid - 100, self.valid)
                 options.append(IaPd(association.iaid, *self.times, (leased,)))
         commit = message.type == MessageType.SOLICIT
@@ -197,6 +202,11 @@ class _Arrival:
     payload: bytes
 
 
+def _server_policy(core: ServerCore) -> ServerPolicy:
+    watch, departed = core.mediator.origination.watch, core.departures.covers
+    return ServerPolicy(core.cache, lambda _address: False, watch=watch, departed=departed)
+
+
 class Link:
     """An AERO link in one process."""
 
@@ -210,7 +220,6 @@ class Link:
         self.mtu = 1500
         self.relay: Node | None = None
         self._routes: dict = {}
-        self._newest: dict = {}
         self._queue: list = []
         self._order = itertools.count()
 
@@ -227,8 +236,16 @@ class Link:
         )
         core = ServerCore(config)
         node = Node(core, ip, dhcp=dhcp or DhcpServer(b"server%d" % number))
-        watch, departed = core.mediator.origination.watch, core.departures.covers
-        return self._plug(node, ServerPolicy(core.cache, lambda _address: False, watch=watch, departed=departed))
+        self.nodes.append(node)
+        return self._plug(node, _server_policy(core))
+
+    def restart_server(self, node: Node) -> None:
+        """A Server dies, and begins anew with what it saved."""
+        saved = node.core.saved_state()
+        node.core = ServerCore(node.core.config)
+        node.core.restore(saved, self.now)
+        self._plug(node, _server_policy(node.core))
+        self.start(node)
 
     def add_relay(self, servers: list[Node]) -> Node:
         """A Relay that learns routes from these Servers at once, the newest attachment first."""
@@ -244,26 +261,27 @@ class Link:
             aggregates=AGGREGATES,
         )
         core = RelayCore(config)
-        node = self._plug(Node(core, RELAY[1]), RelayPolicy(core.cache, lambda _address: False, AGGREGATES))
+        node = Node(core, RELAY[1])
+        self.nodes.append(node)
+        self._plug(node, RelayPolicy(core.cache, lambda _address: False, AGGREGATES))
         self.relay = node
         self.start(node)
         return node
 
     def _announce(self, server: Node) -> None:
-        """In place of BGP: what a Server's core says of its Clients is known to the Relay at once."""
-        known = self._routes.setdefault(server.core.address, set())
-        present = {prefix for each in server.core.cache if each.duid for prefix in each.prefixes}
-        for prefix in known ^ present:
-            others = [address for address in self._newest.get(prefix, []) if address != server.core.address]
-            self._newest[prefix] = [server.core.address, *others] if prefix in present else others
-            self.relay.core._routed([(prefix, self._newest[prefix])], self.now)
-        self._routes[server.core.address] = present
+        """In place of BGP: what a Server's core announces is known to the Relay at once; the lowest MED wins."""
+        address = server.core.address
+        known = self._routes.get(address, {})
+        present = {route.prefix: (route.med, int(ip_address(server.ip))) for route in server.core._speaker._all()}
+        self._routes[address] = present
+        for prefix in {prefix for prefix, _rank in known.items() ^ present.items()}:
+            ranks = {each: routes[prefix] for each, routes in self._routes.items() if prefix in routes}
+            self.relay.core._routed([(prefix, sorted(ranks, key=ranks.__getitem__))], self.now)
 
     def _plug(self, node: Node, policy) -> Node:
         node.plane = Forwarder(node.core.cache, policy, _Plane(self, node))
         node.plane.when_used(lambda use, packet, idle: self.later(node, FlowUsed(use, packet, idle), 0))
         node.plane.when_probing(lambda neighbor, path: self.later(node, PathWanted(neighbor, path), 0))
-        self.nodes.append(node)
         return node
 
     def add_client(
@@ -283,7 +301,9 @@ class Link:
         )
         core = ClientCore(config)
         policy = ClientPolicy(core.cache, lambda: tuple(core.prefixes), core.correspondence.correspondents)
-        return self._plug(Node(core, ip, nat), policy)
+        node = Node(core, ip, nat)
+        self.nodes.append(node)
+        return self._plug(node, policy)
 
     def start(self, node: Node) -> None:
         node.core.start(self.now)
