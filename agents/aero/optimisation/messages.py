@@ -12,7 +12,7 @@ from agents.aero.constants import REDIRECT_HOP_LIMIT
 from agents.aero.dataplane.inner import addresses
 from agents.aero.inner_packets import Inner, push_inner
 from agents.wire.errors import DecodeError
-from agents.wire.nd import Redirect
+from agents.wire.nd import NdType, Redirect
 from agents.wire.nd_options import Auth, LinkLayerOption, RedirectedHeader, RouteInformation, Token
 from agents.wire.redirects import Framing, message_octets, pull_redirect, push_redirect
 
@@ -59,8 +59,13 @@ class Mediation:
 
     @property
     def octets(self) -> bytes:
-        """The message as an AUTH option covers it."""
-        return message_octets(self.inner.payload, self.framing)
+        """The message as an AUTH option covers it.
+
+        The sheet names the ICMPv6 message (spec §6.5) and gives the one in UDP another type (§6.6): what is proved is
+        the same in both framings, so it is covered as the ICMPv6 message that it is.
+        """
+        octets = message_octets(self.inner.payload, self.framing)
+        return bytes((NdType.REDIRECT, 0)) + octets[2:]
 
     @property
     def auth(self) -> Auth | None:

@@ -144,8 +144,10 @@ def test_without_tokens_both_fall_back_to_the_server():
 
 
 @pytest.mark.requirement("RO-18")
-def test_a_client_that_leaves_sends_sources_back():
-    link, _home, first, second = flowing(both=False)
+@pytest.mark.parametrize("framing", ["nd", "rfc6706"])
+def test_a_client_that_leaves_sends_sources_back(framing):
+    settings = {"optimisation": OptimisationConfig(framing=framing)}
+    link, _home, first, second = flowing(both=False, one=settings, two=settings, server=settings)
     link.stop(second)
     link.run(link.now - START + 0.05)
     assert [f["reason"] for f in link.said("direct-path-left")] == ["null-redirect"]
@@ -397,7 +399,7 @@ def test_a_server_whose_dhcp_is_silent_is_left_while_the_lease_lives():
     prefixes = list(client.core.prefixes)
     assert prefixes
     home.dhcp.silent = True
-    for second in range(90, 130):  # T2 is at 100, a Rebind that nobody answers is repeated after ten
+    for second in range(90, 130):  # T2 is at 100; after ten the Rebind could be repeated, or the others asked
         link.run(second)
         assert list(client.core.prefixes) == prefixes
     routers = [neighbor.address for neighbor in client.core.cache if neighbor.router]
@@ -405,7 +407,7 @@ def test_a_server_whose_dhcp_is_silent_is_left_while_the_lease_lives():
     assert [len(link.said("attached")), len(link.said("server-failed"))] == [2, 0]
     assert len(routers) <= 2
     types = [dhcp_type(each.packet) for each in client.sent]
-    assert types.count(MessageType.REBIND) == 2
+    assert types.count(MessageType.REBIND) == 1
     link.run(200)
     assert [n.address for n in client.core.cache if n.router] == [away.core.address]
     assert list(client.core.prefixes) == prefixes
