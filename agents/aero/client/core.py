@@ -48,8 +48,8 @@ from agents.wire.errors import DecodeError
 from agents.wire.nd import ICMPV6, NdMessage
 from agents.wire.nd_options import Observed
 
-PATIENCE = 3
-"""Solicits without an answer after which the next Server of the list is tried."""
+PATIENCE = 2
+"""Solicits not answered in their time, one and two seconds, after which the next Server of the list is tried."""
 IAIDS = {"ipv6": IPV6_IAID, "ipv4": IPV4_IAID}
 
 
@@ -133,6 +133,8 @@ class ClientCore(Identity):
 
     def handle_timer(self, now: float) -> None:
         """Leases, solicitations, probes."""
+        if len(self._choices) > 1 and self._choice:
+            self._look_elsewhere(self._choice.number + 1, now)
         for each in self._delegations:
             due = each.next_timer()
             if due is not None and due <= now:
@@ -142,8 +144,6 @@ class ClientCore(Identity):
             self._farewell = None
         self._discovery.handle_timer(now)
         self.correspondence.handle_timer(now)
-        if len(self._choices) > 1 and self._choice:
-            self._look_elsewhere(self._choice.number + 1, now)
 
     def next_timer(self) -> float | None:
         """When `handle_timer` has something to do."""
@@ -233,17 +233,16 @@ class ClientCore(Identity):
         """On to the next Server when nobody answers; with a lease that lives we keep the present one until attached.
 
         A Rebind is for any DHCPv6 server that may extend the lease (RFC 8415 §18.2.5): the others are behind the other
-        Servers.
+        Servers.  A message has its whole time to be answered: asked at one moment, two Servers would both hold us, with
+        announcements of equal age (spec MOB-8).
         """
-        rebinding = [each.unanswered for each in self._delegations if each.phase is Phase.REBINDING]
-        if self._unanswered() >= PATIENCE:
-            self._attach(number, now)
-        elif max(rebinding, default=0) > 1:
+        rebinding = [each.unanswered(now) for each in self._delegations if each.phase is Phase.REBINDING]
+        soliciting = [each.unanswered(now) for each in self._delegations if each.phase is Phase.SOLICITING]
+        if min(soliciting, default=0) >= PATIENCE:
+            if not any(each.attached for each in self._delegations):  # else this Server has no such prefix for us
+                self._attach(number, now)
+        elif max(rebinding, default=0) > 0:
             self._change_server(number, now)
-
-    def _unanswered(self) -> int:
-        soliciting = [each.unanswered for each in self._delegations if each.phase is Phase.SOLICITING]
-        return min(soliciting, default=0)
 
     def _gave_up(self, delegation: Delegation, now: float) -> None:
         self._outbox.say("request-unanswered", iaid=delegation.iaid)
