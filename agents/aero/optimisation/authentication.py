@@ -83,11 +83,12 @@ class Authentication:
         lladdr = control.lladdr
         if sender.path_at(lladdr) or not can_be_host(lladdr.ip) or lladdr in self._client.own_lladdrs():
             return
-        # In another encapsulation it is only being tried: each sender decides for itself (spec ENC-10).
-        preference = 128 if lladdr.encapsulation is Encapsulation.UDP else 0
-        self._correspondents.found_at(sender, lladdr, preference=preference)
-        if preference:
+        if lladdr.encapsulation is Encapsulation.UDP:
+            self._correspondents.found_at(sender, lladdr)
             self.when_seen(sender, lladdr, now)
+        elif any(path.lladdr.ip == lladdr.ip for path in sender.paths):  # spec §2.10
+            # In another encapsulation it is only being tried: each sender decides for itself (spec ENC-10).
+            self._correspondents.found_at(sender, lladdr, preference=0)
 
     def _moved(self, sender: Correspondent, control: Control, message: NeighborAdvertisement, now: float) -> None:
         """It says that it is elsewhere now: at the address that the message came from (spec MOB-4)."""
@@ -98,8 +99,7 @@ class Authentication:
         if known and len(sender.paths) == 1 and known.reachability is not Reachability.FAILED:
             self.when_heard(sender)
             return  # a repetition
-        path = self._correspondents.moved_to(sender, lladdr)
-        path.reachability = Reachability.UNKNOWN
+        self._correspondents.moved_to(sender, lladdr)
         self._correspondents.outbox.say("correspondent-moved", correspondent=sender.address, lladdr=str(lladdr))
         self.when_heard(sender)
         self.when_moved(sender, now)

@@ -77,13 +77,20 @@ class Correspondents:
         It is the last choice until it has answered: whoever hears a message on its way, and is faster, sends it too.
         """
         path = Path.to(lladdr, self.mtu(lladdr), preference=preference)
+        if preference:
+            correspondent.unanswered.add(lladdr)
         self.outbox.say("correspondent-seen", correspondent=correspondent.address, lladdr=str(lladdr))
         self.cache.set_paths(correspondent, [path, *correspondent.paths[1 - PATHS :]])
         return path
 
+    def lose(self, correspondent: Correspondent, lladdr: LinkLayerAddress) -> None:
+        """It never answered there: what came from there was somebody's who had overheard it, and is trusted no more."""
+        correspondent.unanswered.discard(lladdr)
+        self.cache.set_paths(correspondent, [path for path in correspondent.paths if path.lladdr != lladdr])
+
     def moved_to(self, correspondent: Correspondent, lladdr: LinkLayerAddress) -> Path:
         """It is here and nowhere else now; nothing is known of the new path (spec MOB-4)."""
-        path = correspondent.path_at(lladdr) or Path.to(lladdr, self.mtu(lladdr))
+        path = Path.to(lladdr, self.mtu(lladdr))
         self.cache.set_paths(correspondent, [path])
         return path
 

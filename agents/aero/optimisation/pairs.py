@@ -73,6 +73,8 @@ class Correspondent(Neighbor):
     forward: dict[PrefixPair, Forward] = field(default_factory=dict)
     """What we may send to it directly."""
     tokens: Tokens = field(default_factory=Tokens)
+    unanswered: set[LinkLayerAddress] = field(default_factory=set)
+    """Where it proved to be, told by nobody (spec RO-15), and has not answered yet."""
 
     def accepts(self, source: Inner, destination: Inner) -> bool:
         """Whether data between these addresses may come from it (spec RO-14)."""

@@ -64,6 +64,8 @@ class Mediator:
         if _prefix_of(target, mediation.destination) is None:
             raise Refused("redirect_prefix")
         prefix = mediation.prefix
+        if prefix is not None and mediation.message.target != mediation.inner.source:
+            raise Refused("redirect_prefix")
         if prefix is not None and not any(inside(prefix, theirs) for theirs in target.prefixes):
             raise Refused("redirect_prefix")
         source = self._client(mediation.source) or self._cache.default

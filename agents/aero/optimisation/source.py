@@ -121,7 +121,7 @@ class Source:
         target = solicitation.neighbor
         if not isinstance(target, Correspondent) or path not in target.paths:
             return
-        path.reachability, path.last_received = Reachability.REACHABLE, now
+        self._reached(path, solicitation, answer, now)
         forward.untested.discard(solicitation.lladdr)
         if target.forward.get(forward.pair) is not forward:
             return
@@ -134,6 +134,7 @@ class Source:
     def _silent(self, forward: Forward, solicitation: Solicitation, now: float) -> None:
         target = solicitation.neighbor
         forward.untested.discard(solicitation.lladdr)
+        self._nowhere(solicitation, now)
         if not isinstance(target, Correspondent) or target.forward.get(forward.pair) is not forward:
             return
         path = target.path_at(solicitation.lladdr)
@@ -186,6 +187,13 @@ class Source:
 
     def _reached(self, path: Path, solicitation: Solicitation, answer: Answer, now: float) -> None:
         path.reachability, path.last_received = Reachability.REACHABLE, now
+        if isinstance(solicitation.neighbor, Correspondent):
+            solicitation.neighbor.unanswered.discard(path.lladdr)
+
+    def _nowhere(self, solicitation: Solicitation, now: float) -> None:
+        target = solicitation.neighbor
+        if isinstance(target, Correspondent) and solicitation.lladdr in target.unanswered:
+            self._correspondents.lose(target, solicitation.lladdr)
 
     def _ask(self, target: Correspondent, forward: Forward, now: float) -> None:
         path = target.path
@@ -224,9 +232,12 @@ class Source:
         self._held_down.clear()
 
     def seen(self, target: Correspondent, lladdr: LinkLayerAddress, now: float) -> None:
-        """The target proved to be at a link-layer address that nobody told of: it is tested, too (spec RO-15)."""
+        """A correspondent proved to be at a link-layer address that nobody told of: it is tested, too (spec RO-15)."""
         for forward in target.forward.values():
             self._test(target, forward, [lladdr], now)
+        path = target.path_at(lladdr)
+        if path and not target.forward:
+            self._solicitations.send(target, lladdr, now, answered=partial(self._reached, path), lost=self._nowhere)
 
     def lost(self, target: Correspondent, now: float) -> None:
         """The path in use is dead: everything goes through the Server, at once; what is left is tested (spec RO-16)."""

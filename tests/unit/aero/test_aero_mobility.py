@@ -330,6 +330,31 @@ def test_a_client_that_left_unheard_is_reached_by_the_relay():
     assert policy.from_kernel(source, destination).neighbor is relay
 
 
+@pytest.mark.requirement("MOB-10", "RO-10")
+@pytest.mark.parametrize("heard", [False, True])
+def test_the_server_that_was_left_unheard_hears_of_it_from_the_next_one(heard):
+    """Redirects would go to where the Client was as long as its lease lasts; whoever is still heard here is here."""
+    link = Link()
+    one, two = with_relay(link, 2)
+    first, second = (link.add_client(number, [one, two]) for number in (1, 2))
+    link.attach(first, second)
+    link.run(2)  # announcements of one second are equally old (spec MOB-8)
+    link.passes = lambda a, b, _lladdr: {a, b} != {one, second}
+    link.feed(second, ChangeServer(1))
+    link.run(link.now - START + 30)
+    link.passes = lambda *_any: True
+    entry = one.core.cache.get(second.core.address)
+    assert entry
+    if heard:
+        entry.paths[0].last_received = link.now - 1
+    through = len(first.delivered)
+    link.flow(second, back, seconds=2)
+    assert hops(first.delivered[through][1]) == 61
+    assert hops(first.delivered[-1][1]) == (61 if heard else 64)
+    assert one.core.cache.get(second.core.address) is (entry if heard else None)
+    assert [said["prefix"] for said in link.said("route-withdrawn")] == ([] if heard else [SECOND])
+
+
 @pytest.mark.requirement("MOB-10", "SRV-10")
 def test_a_client_that_is_silent_everywhere_is_no_circle():
     """Relay and Server do not send its packets to and fro; once it is heard again, they reach it"""
