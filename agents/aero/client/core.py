@@ -37,6 +37,7 @@ from agents.aero.notices import (
     Notice,
     Remove,
     SendControl,
+    Unaccepted,
 )
 from agents.aero.optimisation.client import Correspondence
 from agents.aero.optimisation.messages import read_mediation
@@ -126,6 +127,8 @@ class ClientCore(Identity):
                 self._receive_control(message.control, now)
             case ChangeServer():
                 self._change_server(message.number, now)
+            case Unaccepted():
+                self.correspondence.refusals.refused(message, now)
             case AddressesChanged():
                 self._addresses_changed(message, now)
             case _:

@@ -35,6 +35,8 @@ class Authentication:
         self.when_seen: Callable[[Correspondent, LinkLayerAddress, float], None] = lambda _sender, _lladdr, _now: None
         """A correspondent proved to be where nobody told us of."""
         self.when_moved: Callable[[Correspondent, float], None] = lambda _correspondent, _now: None
+        self.in_vain: Callable[[Correspondent, float], bool] = lambda _correspondent, _now: False
+        """Whether a correspondent is better left without an answer."""
 
     def sealed(self, message: NdMessage, source: IPv6Address, destination: IPv6Address, now: float) -> NdMessage:
         """A message of ours to whoever has this AERO address, with proof if that is a Client (spec §6.7)."""
@@ -55,6 +57,8 @@ class Authentication:
         if moved and isinstance(message, NeighborAdvertisement):
             self._moved(correspondent, control, message, now)
             return None
+        if isinstance(message, NeighborSolicitation) and self.in_vain(correspondent, now):
+            raise Refused("ns_unaccepted")
         self._seen(correspondent, control, now)
         self.when_heard(correspondent)
         if isinstance(message, NeighborSolicitation):

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from ipaddress import IPv6Address
 
 from agents.aero.addresses import Prefix
-from agents.aero.dataplane.usage import Use
+from agents.aero.dataplane.usage import AT_ONCE, Use
 from agents.aero.lladdr import LinkLayerAddress
 from agents.aero.neighbors import Inner, Neighbor
 from agents.aero.optimisation.messages import UNSPECIFIED, covering
@@ -75,6 +75,9 @@ class Correspondent(Neighbor):
     tokens: Tokens = field(default_factory=Tokens)
     unanswered: set[LinkLayerAddress] = field(default_factory=set)
     """Where it proved to be, told by nobody (spec RO-15), and has not answered yet."""
+
+    refused: float = AT_ONCE
+    """When data of it was not accepted last."""
 
     def accepts(self, source: Inner, destination: Inner) -> bool:
         """Whether data between these addresses may come from it (spec RO-14)."""

@@ -38,6 +38,7 @@ from agents.aero.notices import (
     SendControl,
     Stranger,
     ToDhcpServer,
+    Unaccepted,
 )
 from agents.aero.relay.core import RelayCore
 from agents.aero.server.core import ServerCore
@@ -207,6 +208,10 @@ def _server_policy(core: ServerCore) -> ServerPolicy:
     return ServerPolicy(core.cache, lambda _address: False, watch=watch, departed=departed)
 
 
+def _client_policy(core: ClientCore) -> ClientPolicy:
+    return ClientPolicy(core.cache, lambda: tuple(core.prefixes), core.correspondence.correspondents)
+
+
 class Link:
     """An AERO link in one process."""
 
@@ -247,6 +252,15 @@ class Link:
         self._plug(node, _server_policy(node.core))
         self.start(node)
 
+    def restart_client(self, node: Node) -> None:
+        """A Client dies, and begins anew with what it saved."""
+        saved = node.core.saved_state()
+        node.core = ClientCore(replace(node.core.config, links=(UnderlayLink("eth0", (ip_address(node.ip),)),)))
+        node.core.restore(saved, self.now)
+        node.items.clear()
+        self._plug(node, _client_policy(node.core))
+        self.start(node)
+
     def add_relay(self, servers: list[Node]) -> Node:
         """A Relay that learns routes from these Servers at once, the newest attachment first."""
         peers = tuple(permanent(s.core.config.name, s.core.address, s.ip) for s in servers)
@@ -281,6 +295,7 @@ class Link:
     def _plug(self, node: Node, policy) -> Node:
         node.plane = Forwarder(node.core.cache, policy, _Plane(self, node))
         node.plane.when_used(lambda use, packet, idle: self.later(node, FlowUsed(use, packet, idle), 0))
+        node.plane.when_refused(lambda lladdr, packet: self.later(node, Unaccepted(lladdr, packet), 0))
         node.plane.when_probing(lambda neighbor, path: self.later(node, PathWanted(neighbor, path), 0))
         return node
 
@@ -300,10 +315,9 @@ class Link:
             **options,
         )
         core = ClientCore(config)
-        policy = ClientPolicy(core.cache, lambda: tuple(core.prefixes), core.correspondence.correspondents)
         node = Node(core, ip, nat)
         self.nodes.append(node)
-        return self._plug(node, policy)
+        return self._plug(node, _client_policy(core))
 
     def start(self, node: Node) -> None:
         node.core.start(self.now)

@@ -186,6 +186,14 @@ class World:
 
     # --- trouble
 
+    @property
+    def routers(self) -> list[Node]:
+        return [*self.homes, *((self.link.relay,) if self.link.relay else ())]
+
+    def reboot(self, number: int) -> None:
+        """A Client dies and is there again, with what it saved."""
+        self.link.restart_client(self.clients[number])
+
     def do(self, what: str, how: Any) -> None:
         """One step of trouble, by its name."""
         match what:
@@ -202,6 +210,12 @@ class World:
                 self.clients[how % len(self.clients)].up = True
             case "restart":
                 self.restart(how % len(self.homes))
+            case "freeze":
+                self.routers[how % len(self.routers)].up = False
+            case "thaw":
+                self.routers[how % len(self.routers)].up = True
+            case "silence":
+                self.homes[how % len(self.homes)].dhcp.silent = True
             case "replay" | "spoof" | "alter":
                 self.link.say_again(spoofed=what == "spoof", altered=bool(how) or what == "alter")
             case _:
@@ -243,8 +257,10 @@ class World:
     def settled(self, *, wait: float = 150.0) -> None:
         """Trouble is over: everybody finds everybody again."""
         self.link.calm()
-        for each in (*self.homes, *self.clients):
+        for each in (*self.routers, *self.clients):
             each.up = True
+        for home in self.homes:
+            home.dhcp.silent = False
         self.run(wait)
         before = {id(node): len(node.delivered) for node in self.clients}
         self.run(10)

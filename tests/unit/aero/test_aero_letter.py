@@ -10,14 +10,15 @@ import random
 from ipaddress import IPv6Address, ip_address, ip_network
 
 import pytest
-from aero_domain import START, UDP, Link, Nat, with_relay
+from aero_domain import START, UDP, Link, Nat, _Arrival, with_relay
 from aero_packets import ipv6
 from test_aero_attacks import SECOND, SERVER, mediation, predirect, put, redirect, where
 from test_aero_mobility import at_two_servers, dhcp_type, icmp_type, is_announcement
-from test_aero_optimisation import ONE, TWO, back, forth, hops, of, two_clients
+from test_aero_optimisation import ONE, TWO, back, both_ways, forth, hops, of, two_clients
 
 from agents.aero.config import OptimisationConfig
 from agents.aero.constants import ACCEPT_TIME, FORWARD_TIME, KEEPALIVE_TIME
+from agents.aero.dataplane.encapsulation import Carrier
 from agents.aero.dataplane.pathmtu import State
 from agents.aero.inner_packets import pull_inner
 from agents.aero.lladdr import LinkLayerAddress
@@ -191,6 +192,47 @@ def test_a_keepalive_for_another_destination_and_a_header_cut_short():
     cut = predirect(ip_network("192.0.2.16/28"), RedirectedHeader(options))
     put(link, second, mediation(cut, SERVER, second), where(home))
     assert second.core.counters == {"control_malformed": 2}
+
+
+@pytest.mark.requirement("RO-16", "RO-18", "RO-14")
+@pytest.mark.parametrize("framing", ["nd", "rfc6706"])
+@pytest.mark.parametrize("tokens", [True, False])
+def test_a_target_that_was_started_anew_says_that_it_accepts_nothing(tokens, framing):
+    """As a source it answers solicitations, which would keep the other direction's path alive for ever."""
+    settings = {"optimisation": OptimisationConfig(framing=framing, tokens=tokens)}
+    link, _home, first, second = two_clients(one=settings, two=settings, server=settings)
+    both_ways(link, first, second, 5)
+    link.restart_client(second)
+    both_ways(link, first, second, 1.5 if tokens else 9)
+    before = len(second.delivered)
+    sent = both_ways(link, first, second, 60)
+    assert len(second.delivered) - before >= sent - 1
+    assert hops(second.delivered[-1][1]) == hops(first.delivered[-1][1]) == 64
+    nulls = [f for f in link.said("direct-path-left") if f["reason"] == "null-redirect"]
+    assert len(nulls) == int(tokens)
+
+
+@pytest.mark.requirement("SEC9-16", "SEC9-8", "RO-14")
+def test_refused_data_is_answered_once_a_second_and_changes_nothing():
+    """Somebody has a correspondent's link-layer address: what is accepted from there goes on (spec §9)."""
+    link, _home, first, second = two_clients()
+    both_ways(link, first, second, 5)
+    (peer,) = of(second)
+    pairs = set(peer.accept), set(peer.forward)
+    second.sent.clear()
+    for number in range(200):
+        stray = ipv6("2001:db8:1000:2000::77" if number % 2 else "2001:db8:9::1", "2001:db8:1000:ff00::1", 60)
+        link.later(second, _Arrival(Carrier.UDP, where(first), bytes(stray)), 0.01 * number)
+    link.run(link.now - START + 2.1)
+    assert not mediations(second)  # it is no packet for us
+    assert (set(peer.accept), set(peer.forward)) == pairs
+    peer.accept.clear()
+    second.core.cache.changed()
+    for number in range(200):
+        link.later(second, _Arrival(Carrier.UDP, where(first), forth(0)), 0.01 * number)
+    link.run(link.now - START + 2.1)
+    assert 1 <= len(mediations(second)) <= 3
+    assert max(len(a.packet) for a in second.sent) <= 256
 
 
 # --- what a Server starts, and when
