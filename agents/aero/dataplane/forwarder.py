@@ -32,6 +32,8 @@ from agents.wire.errors import DecodeError
 from agents.wire.nd_options import QUOTED
 
 SPARE_WINDOWS = 64
+SECOND = 1.0
+"""Between two words to the core about what one neighbor may not send."""
 
 
 _BARE: dict[Carrier, tuple[int, ...]] = {
@@ -306,8 +308,10 @@ class Forwarder:
                 verdict = verdict if other.action is Action.DROP else other
         dynamic = origin.neighbor is not None and origin.neighbor.type is NeighborType.DYNAMIC
         if dynamic and verdict and verdict.action is Action.DROP:
-            self._refused(origin.lladdr, bytes(packet[:QUOTED]))
-            return verdict, None  # to be told of the next one, too
+            if self._now - origin.refused >= SECOND:
+                origin.refused = self._now
+                self._refused(origin.lladdr, bytes(packet[:QUOTED]))
+            return verdict, None  # to be told of a later one, too
         return self._memory.remember(origin.flows, flow, verdict or Verdict(Action.DROP, counter="origin_fail"))
 
     def _dropped(self, verdict: Verdict, packet: memoryview) -> None:

@@ -235,6 +235,22 @@ def test_refused_data_is_answered_once_a_second_and_changes_nothing():
     assert max(len(a.packet) for a in second.sent) <= 256
 
 
+@pytest.mark.requirement("RLY-1", "RLY-2", "RLY-4")
+@pytest.mark.parametrize(("source", "counter"), [("198.51.100.1", "origin_fail"), ("198.51.100.66", "origin_fail")])
+def test_a_relay_carries_nothing_for_clients_and_strangers(source, counter):
+    link, one, _two, _first, _second = at_two_servers()
+    relay = link.relay
+    before = relay.forwarded
+    for place in (LinkLayerAddress(UDP, ip_address(source), 8060), LinkLayerAddress(UDP, ip_address(one.ip), 8061)):
+        link.later(relay, _Arrival(Carrier.UDP, place, forth(0)), 0)
+    link.run(link.now - START + 0.1)
+    assert relay.plane.counters == {counter: 2}
+    assert relay.forwarded == before
+    link.later(relay, _Arrival(Carrier.UDP, where(one), forth(0)), 0)
+    link.run(link.now - START + 0.1)
+    assert relay.forwarded == before + 1
+
+
 # --- what a Server starts, and when
 
 
