@@ -67,7 +67,7 @@ class Source:
             return "redirect_prefix"
         until = now + min(FORWARD_TIME, mediation.lifetime)
         if mediation.token:
-            target.tokens.put(mediation.token, until, now, shared=True)
+            target.tokens.of(aero_address(prefix)).put(mediation.token, until, now, shared=True)
         forward = self._correspondents.source_of(target, pair, aero_address(prefix), now + TEST_TIME)
         if self._client.settings.probe or forward.stage is Stage.FORWARDING:
             self._test(target, forward, self._candidates(target, forward, lladdrs), now)
@@ -141,6 +141,8 @@ class Source:
         if path:
             path.reachability = Reachability.FAILED
             self._correspondents.cache.changed()
+            if target.path is None:
+                self.lost(target, now)
         if forward.stage is Stage.TESTING and not forward.untested:
             told = frozenset(each.lladdr for each in target.paths)
             self._held_down[forward.pair] = now + HOLD_DOWN, told

@@ -106,5 +106,39 @@ class Tokens:
                 each.expires = min(each.expires, now + REPLACED)
 
 
+class Keys:
+    """The tokens shared with one neighbor, by the AERO address of ours that it knows: those of one prefix of ours prove
+    nothing about another (spec §4: several prefixes, several AERO addresses)."""
+
+    def __init__(self) -> None:
+        self._by_own: dict[IPv6Address, Tokens] = {}
+
+    def __len__(self) -> int:
+        return sum(map(len, self._by_own.values()))
+
+    def of(self, own: IPv6Address) -> Tokens:
+        """The tokens that one address of ours is known by."""
+        return self._by_own.setdefault(own, Tokens())
+
+    def keep(self, own: IPv6Address, until: float) -> None:
+        """A pair with this address of ours lives until then."""
+        self.of(own).keep(until)
+
+    def expire(self, now: float) -> None:
+        """Forget what is over."""
+        for each in self._by_own.values():
+            each.expire(now)
+
+    def seal(self, message: NdMessage, source: IPv6Address, destination: IPv6Address, now: float) -> NdMessage:
+        """The message with an AUTH option, made with a token of its source's."""
+        held = self._by_own.get(source)
+        return held.seal(message, source, destination, now) if held else message
+
+    def accept(self, auth: Auth, octets: bytes, source: IPv6Address, destination: IPv6Address, now: float) -> bool:
+        """Whether a message to an address of ours is its peer's, and no replay."""
+        held = self._by_own.get(destination)
+        return held is not None and held.accept(auth, octets, source, destination, now)
+
+
 Sealing = Callable[[NdMessage, IPv6Address, IPv6Address, float], NdMessage]
 """(message, inner source, inner destination, now) to the message as it is sent."""

@@ -7,7 +7,9 @@ stay alive, but it has no ACCEPT pair for what they send: without a word of it t
 from __future__ import annotations
 
 from collections.abc import Iterator
+from ipaddress import IPv6Address
 
+from agents.aero.addresses import aero_address
 from agents.aero.dataplane.inner import ends
 from agents.aero.neighbors import Inner
 from agents.aero.notices import SendControl, Unaccepted
@@ -36,14 +38,15 @@ class Refusals:
     def refused(self, notice: Unaccepted, now: float) -> None:
         """Data came from where a correspondent is, for a pair that we know nothing of."""
         source, destination = ends(notice.packet)
-        if covering(tuple(self._client.prefixes), destination) is None:
+        mine = covering(tuple(self._client.prefixes), destination)
+        if mine is None:
             return
         for sender in self._senders(notice, source):
             if sender.accepts(source, destination) or now - sender.refused < INTERVAL:
                 continue
             sender.refused = now
             if len(sender.tokens):
-                self._tell(sender, notice, now)
+                self._tell(sender, aero_address(mine), notice, now)
 
     def in_vain(self, sender: Correspondent, now: float) -> bool:
         """Whether an answer would keep a path alive that leads nowhere, and nothing else can be said."""
@@ -58,10 +61,10 @@ class Refusals:
                 if covering(known, source):
                     yield each
 
-    def _tell(self, sender: Correspondent, notice: Unaccepted, now: float) -> None:
+    def _tell(self, sender: Correspondent, own: IPv6Address, notice: Unaccepted, now: float) -> None:
         null = Redirect(UNSPECIFIED, UNSPECIFIED, False, (RedirectedHeader(notice.packet),))
-        sealed = sender.tokens.seal(null, sender.own, sender.address, now)
+        sealed = sender.tokens.seal(null, own, sender.address, now)
         assert isinstance(sealed, Redirect)
         framing = Framing[self._client.settings.framing.upper()]
-        packet = push_mediation(sealed, framing, sender.own, sender.address)
+        packet = push_mediation(sealed, framing, own, sender.address)
         self._correspondents.outbox.do(SendControl(packet, notice.lladdr))

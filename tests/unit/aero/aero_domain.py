@@ -69,12 +69,21 @@ class DhcpServer:
         self.valid = valid
         self.silent = False
         self.rapid = True
+        self.more = False
+        """A second IPv6 prefix in each association."""
         self.iaids = (1, 4)
         """Of associations that there is a prefix for."""
         self.numbers: dict[bytes, int] = {}
+        self.given_up: dict[bytes, list[int]] = {}
+        """Numbers that a Client had before: taken back with lifetimes 0."""
 
-    def prefix(self, duid: bytes, iaid: int) -> IPv6Network:
-        number = self.numbers.setdefault(duid, len(self.numbers) + 0x20)
+    def renumber(self, duid: bytes) -> None:
+        """From now on the Client has another prefix."""
+        self.given_up.setdefault(duid, []).append(self.numbers[duid])
+        self.numbers[duid] += 4
+
+    def prefix(self, duid: bytes, iaid: int, number: int | None = None) -> IPv6Network:
+        number = number or self.numbers.setdefault(duid, len(self.numbers) + 0x20)
         if iaid == 4:
             return IPv6Network(f"::ffff:192.0.2.{(number - 0x1F) * 16}/124")
         return IPv6Network((int(IPv6Address("2001:db8:1000::")) + (number << 72), 56))
@@ -95,7 +104,13 @@ class DhcpServer:
                     options.append(IaPd(association.iaid, 0, 0, (StatusCode(6),)))
                     continue
                 leased = IaPrefix(self.prefix(client.duid, association.iaid), self.valid - 100, self.valid)
-                options.append(IaPd(association.iaid, *self.times, (leased,)))
+                if self.more and association.iaid == 1:
+                    other = IPv6Network((int(leased.prefix.network_address) + (0x40 << 72), 56))
+                    options.append(IaPd(1, *self.times, (leased, replace(leased, prefix=other))))
+                    continue
+                old = (self.prefix(client.duid, association.iaid, each) for each in self.given_up.get(client.duid, ()))
+                taken_back = (IaPrefix(each, 0, 0) for each in old)
+                options.append(IaPd(association.iaid, *self.times, (leased, *taken_back)))
         commit = message.type == MessageType.SOLICIT
         if commit and self.rapid:
             options.append(RapidCommit())

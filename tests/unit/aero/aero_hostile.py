@@ -113,15 +113,14 @@ class World:
 
     def __post_init__(self) -> None:
         self.link = HostileLink(self.chance)
-        settings = OptimisationConfig(framing=self.framing)
         self.keys = {f"0003000102000000{number:04x}": f"{number:032x}" for number in range(1, len(self.nats) + 1)}
         self.homes: list[Node] = []
         relays = (permanent("r1", *RELAY),) if self.servers > 1 else ()
         for number in range(1, self.servers + 1):
             dhcp = DhcpServer(b"server%d" % number)
             if self.homes:
-                dhcp.numbers = self.homes[0].dhcp.numbers
-            options = {"relays": relays, "optimisation": settings, "auth_keys": self.keys}
+                dhcp.numbers, dhcp.given_up = self.homes[0].dhcp.numbers, self.homes[0].dhcp.given_up
+            options = {"relays": relays, "optimisation": self._settings(), "auth_keys": self.keys}
             self.homes.append(self.link.add_server(number, dhcp, **options))
         if relays:
             self.link.add_relay(self.homes)
@@ -129,6 +128,11 @@ class World:
             self.link.start(home)
         self.clients = [self._client(number, kind) for number, kind in enumerate(self.nats, 1)]
         self.addresses = 100
+
+    def _settings(self) -> OptimisationConfig:
+        """Of one node: everybody understands both framings."""
+        framing = self.chance.choice(("nd", "rfc6706")) if self.framing == "mixed" else self.framing
+        return OptimisationConfig(framing=framing)
 
     def _client(self, number: int, kind: str | None) -> Node:
         nat = Nat(f"10.{number}.1.2", f"198.51.100.{100 + number}", 30000 + 1000 * number, kind) if kind else None
@@ -140,7 +144,7 @@ class World:
             nat=nat,
             encapsulation=self.chance.choice(self.encapsulations),
             families=families,
-            optimisation=OptimisationConfig(framing=self.framing),
+            optimisation=self._settings(),
             auth_key=list(self.keys.values())[number - 1],
         )
         self.link.start(client)
@@ -230,6 +234,12 @@ class World:
             self.link.move(client, client.nat.inside)
         else:
             self.link.move(client, f"192.88.99.{self.addresses}")
+
+    def renumber(self, number: int) -> None:
+        """A Client gets another prefix with its next Renew."""
+        duid = bytes.fromhex(self.clients[number].core.config.duid)
+        if len(self.homes[0].dhcp.given_up.get(duid, ())) < 2:
+            self.homes[0].dhcp.renumber(duid)
 
     def rebind(self, number: int) -> None:
         """The NAT forgets its mappings."""

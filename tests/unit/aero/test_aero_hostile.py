@@ -15,7 +15,7 @@ SHARE = 5
 numbers = st.integers(0, 2)
 pauses = st.sampled_from((0.5, 2.0, 5.0, 12.0))
 trouble = st.one_of(
-    st.tuples(st.sampled_from(("move", "rebind", "change_server", "restart", "reboot")), numbers),
+    st.tuples(st.sampled_from(("move", "rebind", "change_server", "restart", "reboot", "renumber")), numbers),
     st.tuples(st.sampled_from(("sleep", "wake", "freeze", "thaw", "silence")), numbers),
     st.tuples(st.just("loss"), st.sampled_from((0.1, 0.3, 0.6))),
     st.tuples(st.just("jitter"), st.sampled_from((0.05, 0.3))),
@@ -32,7 +32,7 @@ worlds = st.fixed_dictionaries(
     {
         "nats": st.lists(nats, min_size=2, max_size=3),
         "servers": st.integers(1, 2),
-        "framing": st.sampled_from(("nd", "rfc6706")),
+        "framing": st.sampled_from(("nd", "rfc6706", "mixed")),
         "encapsulations": st.sampled_from((("udp",), ("udp", "minimal"))),
     }
 )

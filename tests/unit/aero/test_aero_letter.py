@@ -5,6 +5,7 @@ Whole scenarios are in test_aero_optimisation and test_aero_mobility, forgeries 
 
 from __future__ import annotations
 
+import itertools
 import os
 import random
 from ipaddress import IPv6Address, ip_address, ip_network
@@ -22,7 +23,7 @@ from agents.aero.dataplane.encapsulation import Carrier
 from agents.aero.dataplane.pathmtu import State
 from agents.aero.inner_packets import pull_inner
 from agents.aero.lladdr import LinkLayerAddress
-from agents.aero.neighbors import Neighbor, NeighborCache, NeighborType, Path
+from agents.aero.neighbors import Neighbor, NeighborCache, NeighborType, Path, Reachability
 from agents.aero.notices import AddressesChanged, ChangeServer, SendControl
 from agents.aero.optimisation.correspondents import Correspondents
 from agents.aero.optimisation.messages import push_mediation, read_mediation
@@ -106,7 +107,7 @@ def test_a_moved_client_writes_the_advertisement_of_the_sheet(router):
     correspondents = Correspondents(NeighborCache(), outbox, lambda _lladdr: 1500)
     there = LinkLayerAddress(UDP, ip_address("203.0.113.7"), 8060)
     peer = correspondents.meet(B_ADDRESS, A_ADDRESS, [(there, False)])
-    peer.tokens.put(Token(1, KEY), 1_800_000_000.0, 1_700_000_000.0, shared=True)
+    peer.tokens.of(A_ADDRESS).put(Token(1, KEY), 1_800_000_000.0, 1_700_000_000.0, shared=True)
     Moving(Moved(), correspondents).moved(1_700_000_000.0, router=router)
     (sent,) = sent_controls(outbox)
     assert sent.lladdr == there
@@ -320,6 +321,56 @@ def test_a_pair_that_never_hears_of_its_source_ends_after_forty_seconds():
     assert of(second)
     link.run(begin - START + ACCEPT_TIME + 0.1)
     assert not of(second)
+
+
+# --- several prefixes
+
+
+@pytest.mark.requirement("RO-5", "RO-13", "MOB-3", "MOB-4")
+@pytest.mark.parametrize("mover", [0, 1])
+def test_clients_with_two_prefixes_each(mover):
+    """Each knows the other by two AERO addresses, and is known by two: all four pairs go directly and move at once."""
+    link = Link()
+    home = link.add_server(1)
+    home.dhcp.more = True
+    clients = [link.add_client(number, [home]) for number in (1, 2)]
+    link.attach(*clients)
+    ends = [[str(prefix[0x10]) for prefix in client.core.prefixes] for client in clients]
+
+    def flow(seconds: float) -> list[int]:
+        before = [len(client.delivered) for client in clients]
+        for _packet in range(int(seconds * 20)):
+            for one, two in itertools.product(*ends):
+                link.send(clients[0], bytes(ipv6(one, two, 100)))
+                link.send(clients[1], bytes(ipv6(two, one, 100)))
+            link.run(link.now - START + 0.05)
+        return [int(4 * seconds * 20) - (len(c.delivered) - was) for c, was in zip(clients, before, strict=True)]
+
+    assert flow(4) == [0, 0]
+    assert {hops(packet) for client in clients for _t, packet in client.delivered[-8:]} == {64}
+    assert [sorted(len(peer.accept) for peer in of(client)) for client in clients] == [[2, 2], [2, 2]]
+    link.move(clients[mover], "198.51.100.77")
+    assert max(flow(2)) <= 4 * 2
+    through = home.forwarded
+    assert flow(60) == [0, 0]
+    assert home.forwarded == through
+    failed = [client.core.counters[name] for client in clients for name in ("ns_auth_fail", "na_auth_fail")]
+    assert sum(failed) <= 4  # of first solicitations, before the token is known
+
+
+@pytest.mark.requirement("RO-16")
+def test_pairs_whose_paths_are_all_dead_go_through_the_server():
+    """Whichever of them found it out: not one packet is lost to a neighbor without a path."""
+    link, _home, first, second = two_clients()
+    link.flow(first, forth, seconds=2)
+    (peer,) = of(first)
+    peer.paths[0].reachability = Reachability.FAILED
+    first.core.cache.changed()
+    before = len(second.delivered)
+    sent = link.flow(first, forth, seconds=0.5)
+    link.run(link.now - START + 0.05)
+    assert len(second.delivered) - before == sent
+    assert first.plane.counters["no_path"] == 0
 
 
 # --- moves
