@@ -12,12 +12,13 @@ from captures.aero.link import AeroLink
 def attach_times(link: AeroLink) -> dict[str, float]:
     """Client -> milliseconds from its first Solicit to the last Reply of its attachment, as its own capture shows.
 
-    Of its first attachment: it may be told to change Servers later.
+    Of its first attachment: it may be told to change Servers later, or be stopped and started again.
     """
     found = {}
     talk = [one for one in exchanges(link) if one.message.type in (1, 3)]
     for client in link.clients.values():
-        end = min((event["t"] for event in link.said(client.name, "changing")), default=float("inf"))
+        ends = [*link.said(client.name, "changing"), *link.said(client.name, "stopped")]
+        end = min((event["t"] for event in ends), default=float("inf"))
         mine = [one for one in talk if one.client is client and one.asked.time < end]
         replies = [one.received.time for one in mine if one.received and one.reply and one.reply.type == REPLY]
         if replies:

@@ -14,7 +14,7 @@ from topologies.aero import traffic
 from topologies.aero.lab import AeroLab
 from topologies.aero.members import Client
 from topologies.aero.moving import readdress
-from topologies.aero.plan import AeroOptions, AeroPlan
+from topologies.aero.plan import OFF, ON, AeroPlan, TokenOptions
 from topologies.lab import option
 from topologies.runner import Run
 
@@ -31,7 +31,7 @@ DIRECT, THROUGH = 62, 61
 
 
 @dataclass(frozen=True)
-class MoveOptions(AeroOptions):
+class MoveOptions(TokenOptions):
     """Options of the labs of moving Clients."""
 
     announcement: str = option("heard", "whether correspondents get to know of the move", ("heard", "lost"))
@@ -54,7 +54,7 @@ class MoveLab(AeroLab):
     """h1 pings h2 directly, one of their Clients moves, and hardly a packet is lost."""
 
     options: ClassVar[type] = MoveOptions
-    variants = ({}, {"announcement": "lost"}, {"outer": "ipv6"})
+    variants = ({}, {"announcement": "lost"}, {"outer": "ipv6"}, {"tokens": OFF})
     mover: ClassVar[int]
 
     @property
@@ -64,7 +64,8 @@ class MoveLab(AeroLab):
 
     def plan(self, options: Any) -> MovePlan:
         """Two router Clients."""
-        return MovePlan(options, (Client(1), Client(2)), optimise=True, mover=f"c{self.mover}")
+        clients, mover = (Client(1), Client(2)), f"c{self.mover}"
+        return MovePlan(options, clients, optimise=True, tokens=options.tokens == ON, mover=mover)
 
     def steps(self, options: Any) -> list[str]:
         """The script in words."""
@@ -107,22 +108,23 @@ class MoveLab(AeroLab):
 
     def checks(self, options: Any, slowness: float) -> list[dict[str, Any]]:
         """Renew, announcement, the correspondent's new path, and what was lost."""
-        heard = options.announcement == "heard"
-        outage = 0.1 * slowness if heard else LATEST_MS / 1000 + 0.2 * slowness
+        tokens, heard = options.tokens == ON, options.announcement == "heard"
+        soon = heard or not tokens  # Servers send correspondents back
+        outage = 0.1 * slowness if soon else LATEST_MS / 1000 + 0.2 * slowness
+        move = {
+            "client": f"c{self.mover}",
+            "peer": f"c{3 - self.mover}",
+            "new": NEXT[f"c{self.mover}"][options.outer],
+            "bound_ms": 50 * slowness,
+        }
         return [
             {"check": "aero-attach", "bound_ms": 1000 * slowness},
             {"check": "aero-encapsulation"},
-            {
-                "check": "aero-move",
-                "client": f"c{self.mover}",
-                "peer": f"c{3 - self.mover}",
-                "new": NEXT[f"c{self.mover}"][options.outer],
-                "heard": heard,
-                "bound_ms": 50 * slowness,
-            },
+            {"check": "aero-move", **move, "heard": heard if tokens else None},
+            *([] if tokens else [{"check": "aero-retreat", **move}]),
             {
                 "check": "aero-pings",
-                "requirement": "MOB-6, MOB-12" if heard else "MOB-6, MOB-14",
+                "requirement": "MOB-6, MOB-12" if soon else "MOB-6, MOB-14",
                 "ttl": {"after": DIRECT},
                 "max_lost": {"move": int(outage / INTERVAL) + 1},
             },

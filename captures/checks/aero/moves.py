@@ -23,17 +23,22 @@ QUIET = "nobody moved, or no packet of the moment after is in the captures"
 
 
 @check("aero-move")
-def aero_move(run: Run, client: str, peer: str, new: str, heard: bool, bound_ms: float) -> list[Result]:
-    """Judge one move; `new`: the underlay address after it, `heard`: whether the peer gets the announcements."""
+def aero_move(run: Run, client: str, peer: str, new: str, heard: bool | None, bound_ms: float) -> list[Result]:
+    """Judge one move; `new`: the underlay address after it, `heard`: whether the peer gets the announcements.
+
+    None: without a token nothing is announced (check "aero-retreat").
+    """
     link = run.aero
     assert link
     moments = [event["t"] for event in link.said(client, "moving")]
     begin = moments[0] if moments else None
     mover, other = link.clients[client], link.clients[peer]
     address = ip_address(new)
+    own = [_renewed(link, mover, address, begin, bound_ms), _believed(link, mover, address, begin)]
+    if heard is None:
+        return own
     return [
-        _renewed(link, mover, address, begin, bound_ms),
-        _believed(link, mover, address, begin),
+        *own,
         _announced(link, mover, other, address, begin, heard, bound_ms),
         _followed(link, mover, other, address, begin, heard, bound_ms),
     ]
@@ -91,7 +96,7 @@ def _believed(link: AeroLink, mover: Client, new: Address, begin: float | None) 
     return tally.result()
 
 
-def _announcements(frames: list[Frame], new: Address) -> list[Frame]:
+def announcements(frames: list[Frame], new: Address) -> list[Frame]:
     """Unsolicited advertisements from the new address."""
     found = [one for one in frames if one.discovery and one.discovery.type == ADVERTISEMENT and one.outer.source == new]
     return [one for one in found if one.discovery and not one.discovery.solicited and one.discovery.override]
@@ -110,7 +115,7 @@ def _announced(
     since = _since(link, mover, begin)
     if begin is None or not since:
         return tally.result(nothing=QUIET)
-    found = [one for one in _announcements(since, new) if one.outer.destination in peer.underlay]
+    found = [one for one in announcements(since, new) if one.outer.destination in peer.underlay]
     tally.see(*found)
     tally.demand(1 <= len(found) <= MOST, f"{len(found)} announcements", *found[MOST:])
     tally.demand(heard or len(found) == MOST, f"{len(found)} announcements though nobody answered", *found)
@@ -142,7 +147,7 @@ def _followed(
         return tally.result(nothing=QUIET)
     data = [one for one in since if one.echo and one.outer.destination in mover.underlay]
     there = [one for one in data if one.outer.destination == new]
-    told = [one for one in _announcements(link.received(peer), new) if one.time >= begin]
+    told = [one for one in announcements(link.received(peer), new) if one.time >= begin]
     if not there:
         tally.wrong("no direct data to the new address", *since[:2])
         return tally.result()

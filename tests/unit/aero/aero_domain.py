@@ -35,6 +35,7 @@ from agents.aero.notices import (
     DhcpAnswer,
     FlowUsed,
     PathWanted,
+    ReplayTaken,
     SendControl,
     Stranger,
     ToDhcpServer,
@@ -164,6 +165,8 @@ class Node:
     forwarded: int = 0
     """Data packets sent on the underlay."""
     items: dict = field(default_factory=dict)
+    replays: dict = field(default_factory=dict)
+    """What a Server's journal holds."""
 
 
 RELAY = IPv6Address("fe80::ff01"), "203.0.113.9"
@@ -259,15 +262,16 @@ class Link:
         self.nodes.append(node)
         return self._plug(node, _server_policy(core))
 
-    def restart_server(self, node: Node) -> None:
+    def reboot_server(self, node: Node) -> None:
         """A Server dies, and begins anew with what it saved."""
         saved = node.core.saved_state()
         node.core = ServerCore(node.core.config)
         node.core.restore(saved, self.now)
+        node.core.restore_replays(node.replays)
         self._plug(node, _server_policy(node.core))
         self.start(node)
 
-    def restart_client(self, node: Node) -> None:
+    def reboot_client(self, node: Node) -> None:
         """A Client dies, and begins anew with what it saved."""
         saved = node.core.saved_state()
         node.core = ClientCore(replace(node.core.config, links=(UnderlayLink("eth0", (ip_address(node.ip),)),)))
@@ -275,6 +279,17 @@ class Link:
         node.items.clear()
         self._plug(node, _client_policy(node.core))
         self.start(node)
+
+    def restart_server(self, number: int, old: Node) -> Node:
+        """Killed and started again: it knows what it had written down."""
+        self.nodes.remove(old)
+        config = {name: getattr(old.core.config, name) for name in ("auth_keys", "optimisation", "relays")}
+        node = self.add_server(number, old.dhcp, **config)
+        node.replays = dict(old.replays)
+        node.core.restore(old.core.saved_state(), self.now)
+        node.core.restore_replays(node.replays)
+        self.start(node)
+        return node
 
     def add_relay(self, servers: list[Node]) -> Node:
         """A Relay that learns routes from these Servers at once, the newest attachment first."""
@@ -381,6 +396,8 @@ class Link:
                 self._transmit(node, action)
             elif isinstance(action, ToBgp):
                 pass
+            elif isinstance(action, ReplayTaken):
+                node.replays[action.duid] = action.value
             elif isinstance(action, ToDhcpServer):
                 answer = node.dhcp.answer(action.data)
                 if answer:

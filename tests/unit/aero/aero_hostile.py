@@ -196,7 +196,7 @@ class World:
 
     def reboot(self, number: int) -> None:
         """A Client dies and is there again, with what it saved."""
-        self.link.restart_client(self.clients[number])
+        self.link.reboot_client(self.clients[number])
 
     def do(self, what: str, how: Any) -> None:
         """One step of trouble, by its name."""
@@ -250,12 +250,12 @@ class World:
     def change_server(self, number: int) -> None:
         """To the next one of the Client's list."""
         core = self.clients[number].core
-        if core._choice:
-            self.link.feed(self.clients[number], ChangeServer((core._choice.number + 1) % len(self.homes)))
+        if core._attachment.choice:
+            self.link.feed(self.clients[number], ChangeServer((core._attachment.choice.number + 1) % len(self.homes)))
 
     def restart(self, number: int) -> None:
         """A Server dies and is there again at once, with what it saved."""
-        self.link.restart_server(self.homes[number])
+        self.link.reboot_server(self.homes[number])
 
     # --- the end
 

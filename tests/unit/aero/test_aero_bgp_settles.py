@@ -73,14 +73,14 @@ class Sessions:
         if speaker:
             speaker.helper.agent_gone()
             self.link._act(speaker)
-        self.link.restart_server(self.nodes[ip])
+        self.link.reboot_server(self.nodes[ip])
         if speaker:
             speaker.helper.agent_connected()
             self.link.feed(self.nodes[ip], BgpConnected())
 
     def change(self, number: int) -> None:
         core = self.clients[number].core
-        self.link.feed(self.clients[number], ChangeServer(1 - core._choice.number))
+        self.link.feed(self.clients[number], ChangeServer(1 - core._attachment.choice.number))
 
     def line(self, ip: str, octets: bytes) -> None:
         self.link.hear(ip, octets + b"\n")
