@@ -259,7 +259,7 @@ class Link:
         self.nodes.append(node)
         return self._plug(node, _server_policy(core))
 
-    def restart_server(self, node: Node) -> None:
+    def reboot_server(self, node: Node) -> None:
         """A Server dies, and begins anew with what it saved."""
         saved = node.core.saved_state()
         node.core = ServerCore(node.core.config)
@@ -267,7 +267,7 @@ class Link:
         self._plug(node, _server_policy(node.core))
         self.start(node)
 
-    def restart_client(self, node: Node) -> None:
+    def reboot_client(self, node: Node) -> None:
         """A Client dies, and begins anew with what it saved."""
         saved = node.core.saved_state()
         node.core = ClientCore(replace(node.core.config, links=(UnderlayLink("eth0", (ip_address(node.ip),)),)))

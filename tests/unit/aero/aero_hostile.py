@@ -196,7 +196,7 @@ class World:
 
     def reboot(self, number: int) -> None:
         """A Client dies and is there again, with what it saved."""
-        self.link.restart_client(self.clients[number])
+        self.link.reboot_client(self.clients[number])
 
     def do(self, what: str, how: Any) -> None:
         """One step of trouble, by its name."""
@@ -255,7 +255,7 @@ class World:
 
     def restart(self, number: int) -> None:
         """A Server dies and is there again at once, with what it saved."""
-        self.link.restart_server(self.homes[number])
+        self.link.reboot_server(self.homes[number])
 
     # --- the end
 

@@ -73,7 +73,7 @@ class Sessions:
         if speaker:
             speaker.helper.agent_gone()
             self.link._act(speaker)
-        self.link.restart_server(self.nodes[ip])
+        self.link.reboot_server(self.nodes[ip])
         if speaker:
             speaker.helper.agent_connected()
             self.link.feed(self.nodes[ip], BgpConnected())

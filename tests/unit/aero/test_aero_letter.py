@@ -203,7 +203,7 @@ def test_a_target_that_was_started_anew_says_that_it_accepts_nothing(tokens, fra
     settings = {"optimisation": OptimisationConfig(framing=framing, tokens=tokens)}
     link, _home, first, second = two_clients(one=settings, two=settings, server=settings)
     both_ways(link, first, second, 5)
-    link.restart_client(second)
+    link.reboot_client(second)
     both_ways(link, first, second, 1.5 if tokens else 9)
     before = len(second.delivered)
     sent = both_ways(link, first, second, 60)
