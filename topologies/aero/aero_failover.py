@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from topologies import states
 from topologies import traffic as hosts
 from topologies.aero import traffic
 from topologies.aero.faults import cut_off, kill
@@ -79,12 +80,12 @@ class FailoverLab(RelayLab):
         run.step("c1 attaches at s1, c2 at s2")
         traffic.attached(run, ("c1", "c2"))
         one, two = (hosts.address_in(run, f"h{n}", Client(n).prefixes["ipv6"]) for n in (1, 2))
-        traffic.when(run, "r1", "to have both routes", lambda now: now["routes"] == 2)
+        states.when(run, "r1", "to have both routes", lambda now: now["routes"] == 2)
         traffic.settled(run, ("c1", "c2"))
         traffic.pings(run, "before", "h1", one, "h2", two, count=20)
         if options.path == "direct":
             for name in ("c1", "c2"):
-                traffic.when(run, name, "to use the direct path", traffic.is_direct)
+                states.when(run, name, "to use the direct path", traffic.is_direct)
         with self._talking(run, options, one, two):
             run.step(FAILS)
             self._fail(run, options.fails, one)
@@ -107,26 +108,26 @@ class FailoverLab(RelayLab):
     def _fail(self, run: Run, fails: str, one: str) -> None:
         if fails == "exabgp":
             kill(run, "s1", fails)
-            traffic.when(run, "r1", "to have lost c1's route", lambda now: now["routes"] == 1)
+            states.when(run, "r1", "to have lost c1's route", lambda now: now["routes"] == 1)
             traffic.pings(
                 run, "g-away", "g", NATIVE["ipv6"], "h1", one, count=int(AWAY / 0.1), interval=0.1, expect="none"
             )
             run.step("s1's ExaBGP is back")
             run.log("restarting", node="s1", what=fails)
             run.exabgps["s1"].start()
-            traffic.when(run, "r1", "to have c1's route again", lambda now: now["routes"] == 2)
+            states.when(run, "r1", "to have c1's route again", lambda now: now["routes"] == 2)
             return
         with contextlib.ExitStack() as until:
             if fails in ("link", "node"):
                 until.enter_context(cut_off(run, Server(1).underlay, "s1", fails))
             if fails != "link":
                 kill(run, "s1", fails)
-            traffic.when(run, "c1", "to be at s2", _at("fe80::2"))
+            states.when(run, "c1", "to be at s2", _at("fe80::2"))
             if fails in ("link", "node"):
-                traffic.when(run, "r1", "to have lost s1", lambda now: not now["bgp"]["sessions"]["fe80::1"])
+                states.when(run, "r1", "to have lost s1", lambda now: not now["bgp"]["sessions"]["fe80::1"])
         if fails == "link":
             run.step(BACK)
-            traffic.when(run, "r1", "to hear s1 again", lambda now: now["bgp"]["sessions"]["fe80::1"])
+            states.when(run, "r1", "to hear s1 again", lambda now: now["bgp"]["sessions"]["fe80::1"])
 
     @staticmethod
     def _outage(options: Any) -> float:
@@ -165,7 +166,7 @@ class FailoverLab(RelayLab):
 def _at(server: str) -> Any:
     """Whether a Client is attached at a Server."""
 
-    def holds(now: traffic.State) -> bool:
+    def holds(now: states.State) -> bool:
         routers = [each["address"] for each in now["neighbors"] if each["type"] == "static"]
         return server in routers and set(now["delegations"].values()) == {"bound"}
 
