@@ -242,10 +242,19 @@ class ClientCore(Identity):
         rebinding = [each.unanswered(now) for each in self._delegations if each.phase is Phase.REBINDING]
         soliciting = [each.unanswered(now) for each in self._delegations if each.phase is Phase.SOLICITING]
         if min(soliciting, default=0) >= PATIENCE:
-            if not any(each.attached for each in self._delegations):  # else this Server has no such prefix for us
+            if not any(each.attached for each in self._delegations):
                 self._attach(number, now)
+            elif self._farewell and not self._farewell.begun:  # this Server has no such prefix for us
+                self._settle_for_less(self._farewell, now)
         elif max(rebinding, default=0) > 0:
             self._change_server(number, now)
+
+    def _settle_for_less(self, farewell: Farewell, now: float) -> None:
+        """Go on without what only the old Server had; it must know that we left all the same (spec MOB-7)."""
+        farewell.begin(now)
+        for each in self._delegations:
+            if not each.attached:
+                each.abandon(now)
 
     def _gave_up(self, delegation: Delegation, now: float) -> None:
         self._outbox.say("request-unanswered", iaid=delegation.iaid)
