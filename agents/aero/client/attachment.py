@@ -74,8 +74,10 @@ class Attachment:
         if len(self._candidates) < 2 or self.choice is None:
             return
         if min(self._dhcp.unanswered(Phase.SOLICITING, now), default=0) >= PATIENCE:
-            if not self._dhcp.attached:  # else this Server has no such prefix for us
+            if not self._dhcp.attached:
                 self.attach(self.choice.number + 1, now)
+            else:  # this Server has no such prefix for us
+                self._dhcp.settle_for_less(now)
         elif max(self._dhcp.unanswered(Phase.REBINDING, now), default=0) > 0:
             self.change(self.choice.number + 1, now)
 

@@ -116,6 +116,12 @@ class Delegation:
         if self.lease.prefixes:
             self._start(Phase.RELEASING, now)
 
+    def abandon(self, now: float) -> None:
+        """Do without the prefixes held so far; they are asked for on."""
+        self.hint = tuple(self.lease.prefixes) or self.hint
+        self.lease = Lease()
+        self._changed(self, now)
+
     # --- time
 
     def next_timer(self) -> float | None:

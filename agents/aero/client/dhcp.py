@@ -95,6 +95,14 @@ class Dhcp:
         if self.farewell and not self.farewell.begun and all(each.attached for each in self.delegations):
             self.farewell.begin(now)
 
+    def settle_for_less(self, now: float) -> None:
+        """Go on without what only the old Server had; it must know that we left all the same (spec MOB-7)."""
+        if self.farewell and not self.farewell.begun:
+            self.farewell.begin(now)
+            for each in self.delegations:
+                if not each.attached:
+                    each.abandon(now)
+
     @property
     def releasing(self) -> bool:
         """Whether a Release still waits for its answer."""

@@ -353,6 +353,27 @@ def test_a_server_that_does_not_answer_is_not_changed_to():
     assert len(of(first)) == 0
 
 
+@pytest.mark.requirement("MOB-7", "SRV-5")
+def test_a_server_that_has_one_prefix_of_two_is_changed_to_all_the_same():
+    """The old one is told, what it leased is given up, and the Client may change again."""
+    link = Link()
+    one, two = with_relay(link, 2)
+    two.dhcp.iaids = (1,)
+    client = link.add_client(1, [one, two], families=("ipv6", "ipv4"))
+    link.attach(client)
+    link.run(5)
+    assert len(client.core.prefixes) == 2
+    link.feed(client, ChangeServer(1))
+    link.run(25)
+    assert [str(n.address) for n in client.core.cache if n.router] == ["fe80::2"]
+    assert [prefix.version for prefix in client.core.prefixes] == [6]
+    assert not [entry for entry in one.core.cache if entry.duid]
+    link.feed(client, ChangeServer(0))
+    link.run(40)
+    assert [str(n.address) for n in client.core.cache if n.router] == ["fe80::1"]
+    assert len(client.core.prefixes) == 2
+
+
 @pytest.mark.requirement("MOB-9")
 def test_packets_for_a_departed_client_go_to_the_relay_for_ten_seconds():
     link, one, two, first, second = at_two_servers()
