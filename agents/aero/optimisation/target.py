@@ -58,9 +58,16 @@ class Target:
         """Let our own NAT or firewall know whom we talk to; the source may not know us yet (spec RO-5)."""
         for lladdr in lladdrs:
             path = source.path_at(lladdr)
-            if path and not self._solicitations.waiting_for(lladdr):
-                answered = partial(self._reached, path)
-                self._solicitations.send(source, lladdr, now, own=own, answered=answered, retries=OPENINGS)
+            if path and not self._solicitations.asking(source, lladdr):
+                self._solicitations.send(
+                    source,
+                    lladdr,
+                    now,
+                    own=own,
+                    answered=partial(self._reached, path),
+                    retries=OPENINGS,
+                    sealed=source.tokens.of(own).introduce,
+                )
 
     def _reached(self, path: Path, solicitation: Solicitation, answer: Answer, now: float) -> None:
         path.reachability = Reachability.REACHABLE

@@ -74,11 +74,21 @@ class Tokens:
 
     def seal(self, message: NdMessage, source: IPv6Address, destination: IPv6Address, now: float) -> NdMessage:
         """The message with an AUTH option, made with the newest token that the peer is known to hold."""
-        used = self._used()
+        return self._sealed(self._used(), message, source, destination, now)
+
+    def _sealed(
+        self, used: _Held | None, message: NdMessage, source: IPv6Address, destination: IPv6Address, now: float
+    ) -> NdMessage:
         if used is None:
             return message
         self._sent = max(self._sent + 1, int(now * UNITS))
         return seal(message, source, destination, used.token.key_id, used.token.value, self._sent)
+
+    def introduce(self, message: NdMessage, source: IPv6Address, destination: IPv6Address, now: float) -> NdMessage:
+        """The message with an AUTH option, made with the token of the last Predirect: its source gets the same with our
+        Redirect, and may have forgotten all that it ever shared with us."""
+        told = [each for each in self._held if not each.source]
+        return self._sealed(told[-1] if told else self._used(), message, source, destination, now)
 
     def accept(self, auth: Auth, octets: bytes, source: IPv6Address, destination: IPv6Address, now: float) -> bool:
         """Whether a message is its peer's, and no replay: timestamps rise, and are not far from our clock."""

@@ -233,7 +233,9 @@ def _client_policy(core: ClientCore) -> ClientPolicy:
 class Link:
     """An AERO link in one process."""
 
-    def __init__(self, delay: float = 0.01) -> None:
+    def __init__(self, delay: float = 0.01, *, outer: int = 4) -> None:
+        """`outer` is the IP version of the underlay."""
+        self.outer = outer
         self.now = START
         self.delay = delay
         self.nodes: list[Node] = []
@@ -246,8 +248,17 @@ class Link:
         self._queue: list = []
         self._order = itertools.count()
 
+    def host(self, network: str, number: int) -> str:
+        """An underlay address: of a Server or Relay ("core"), a Client, or of a Client after a move."""
+        four, six = {
+            "core": ("203.0.113.", "2001:db8:f::"),
+            "client": ("198.51.100.", "2001:db8:c::"),
+            "moved": ("192.88.99.", "2001:db8:d::"),
+        }[network]
+        return f"{four}{number}" if self.outer == 4 else f"{six}{number:x}"
+
     def add_server(self, number: int, dhcp: DhcpServer | None = None, **options) -> Node:
-        ip = f"203.0.113.{number}"
+        ip = self.host("core", number)
         config = ServerConfig(
             role="server",
             name=f"s{number}",
@@ -298,14 +309,14 @@ class Link:
             role="relay",
             name="r1",
             address=RELAY[0],
-            links=(UnderlayLink("eth0", (ip_address(RELAY[1]),)),),
+            links=(UnderlayLink("eth0", (ip_address(self.host("core", 9)),)),),
             control="",
             bgp="",
             servers=peers,
             aggregates=AGGREGATES,
         )
         core = RelayCore(config)
-        node = Node(core, RELAY[1])
+        node = Node(core, self.host("core", 9))
         self.nodes.append(node)
         self._plug(node, RelayPolicy(core.cache, lambda _address: False, AGGREGATES))
         self.relay = node
@@ -332,7 +343,7 @@ class Link:
     def add_client(
         self, number: int, servers: list[Node], *, nat: Nat | None = None, encapsulation: str = "udp", **options
     ) -> Node:
-        ip = nat.inside if nat else f"198.51.100.{number}"
+        ip = nat.inside if nat else self.host("client", number)
         config = ClientConfig(
             role="client",
             name=f"c{number}",

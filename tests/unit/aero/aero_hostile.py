@@ -34,8 +34,8 @@ DIRECT = 64
 class HostileLink(Link):
     """An underlay that may be bad."""
 
-    def __init__(self, chance: random.Random) -> None:
-        super().__init__()
+    def __init__(self, chance: random.Random, outer: int) -> None:
+        super().__init__(outer=outer)
         self.chance = chance
         self.loss = self.repetition = self.jitter = 0.0
         self.blocked: set[frozenset[str]] = set()
@@ -109,13 +109,16 @@ class World:
     framing: str = "nd"
     encapsulations: tuple[str, ...] = ("udp",)
     families: tuple[str, ...] = ("ipv6", "ipv4")
+    outer: int = 4
     flows: list[Flow] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.link = HostileLink(self.chance)
+        if self.outer == 6:  # without NATs; and an IPv4 prefix has no next hop there
+            self.nats, self.families = [None] * len(self.nats), ("ipv6",)
+        self.link = HostileLink(self.chance, self.outer)
         self.keys = {f"0003000102000000{number:04x}": f"{number:032x}" for number in range(1, len(self.nats) + 1)}
         self.homes: list[Node] = []
-        relays = (permanent("r1", *RELAY),) if self.servers > 1 else ()
+        relays = (permanent("r1", RELAY[0], self.link.host("core", 9)),) if self.servers > 1 else ()
         for number in range(1, self.servers + 1):
             dhcp = DhcpServer(b"server%d" % number)
             if self.homes:
@@ -233,7 +236,7 @@ class World:
             client.nat = replace(client.nat, inside=f"10.{self.addresses}.1.2", ports={}, port=client.nat.port + 100)
             self.link.move(client, client.nat.inside)
         else:
-            self.link.move(client, f"192.88.99.{self.addresses}")
+            self.link.move(client, self.link.host("moved", self.addresses))
 
     def renumber(self, number: int) -> None:
         """A Client gets another prefix with its next Renew."""

@@ -32,6 +32,7 @@ worlds = st.fixed_dictionaries(
     {
         "nats": st.lists(nats, min_size=2, max_size=3),
         "servers": st.integers(1, 2),
+        "outer": st.sampled_from((4, 4, 6)),
         "framing": st.sampled_from(("nd", "rfc6706", "mixed")),
         "encapsulations": st.sampled_from((("udp",), ("udp", "minimal"))),
     }

@@ -12,7 +12,7 @@ from ipaddress import IPv6Address, ip_address, ip_network
 
 import pytest
 from aero_domain import START, UDP, Link, Nat, _Arrival, with_relay
-from aero_packets import ipv6
+from aero_packets import ipv4, ipv6
 from test_aero_attacks import SECOND, SERVER, mediation, predirect, put, redirect, where
 from test_aero_mobility import at_two_servers, dhcp_type, icmp_type, is_announcement
 from test_aero_optimisation import ONE, TWO, back, both_ways, forth, hops, of, two_clients
@@ -371,6 +371,38 @@ def test_pairs_whose_paths_are_all_dead_go_through_the_server():
     link.run(link.now - START + 0.05)
     assert len(second.delivered) - before == sent
     assert first.plane.counters["no_path"] == 0
+
+
+# --- targets that only their own word leads to
+
+
+@pytest.mark.requirement("RO-15", "RO-5")
+def test_a_target_behind_a_symmetric_nat_is_found_by_a_source_that_has_forgotten_it():
+    """It shared a token with the source that the source has no more: what it says first is proved by the new one."""
+    link, _home, first, second = two_clients(two={"nat": Nat("10.2.1.2", "198.51.100.102", 32000, "symmetric")})
+    link.flow(first, forth, seconds=3)
+    assert hops(second.delivered[-1][1]) == 64
+    link.reboot_client(first)
+    link.run(link.now - START + 0.5)
+    assert not of(first)
+    assert of(second)  # it accepts, and knows the token of before
+    link.flow(first, forth, seconds=20)
+    assert hops(second.delivered[-1][1]) == 64
+
+
+@pytest.mark.requirement("RO-15", "RO-5", "RO-19")
+def test_both_families_behind_a_symmetric_nat_at_one_moment():
+    """Two neighbors at one link-layer address: each is told of by a solicitation of its own."""
+    families = {"families": ("ipv6", "ipv4")}
+    nat = {"nat": Nat("10.2.1.2", "198.51.100.102", 32000, "symmetric")}
+    link, _home, first, second = two_clients(one=families, two={**families, **nat})
+    link.run(2)
+    for _packet in range(60):
+        link.send(first, forth(0))
+        link.send(first, bytes(ipv4("192.0.2.17", "192.0.2.33", 100)))
+        link.run(link.now - START + 0.05)
+    assert [hops(packet) for _t, packet in second.delivered[-2:]] == [64, 64]
+    assert {packet[0] >> 4 for _t, packet in second.delivered[-2:]} == {4, 6}
 
 
 # --- moves
