@@ -27,6 +27,7 @@ from agents.aero.notices import (
     SendControl,
     Stranger,
     TooBig,
+    Unaccepted,
 )
 from agents.aero.underlay import Underlay
 from agents.aero.underlay_addresses import SeveralAddresses, open_underlay
@@ -124,6 +125,7 @@ class Node:
         shell, forwarder = self.shell, self.forwarder
         forwarder.when_probing(self._path_wanted)
         forwarder.when_used(lambda use, packet, idle: self._soon(FlowUsed(use, packet, idle)))
+        forwarder.when_refused(lambda lladdr, packet: self._soon(Unaccepted(lladdr, packet)))
         self.underlay.too_long = self._too_long
         for fd, read in self.underlay.readers(forwarder.from_underlay, shell.clock.now):
             shell.on_readable(fd, read)

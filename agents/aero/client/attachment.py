@@ -14,8 +14,8 @@ from agents.aero.neighbors import Neighbor, NeighborType, Path
 from agents.aero.underlay_links import UnderlayLinks
 from agents.core import Outbox
 
-PATIENCE = 3
-"""Solicits without an answer after which the next Server of the list is tried."""
+PATIENCE = 2
+"""Solicits not answered in their time, one and two seconds, after which the next Server of the list is tried."""
 
 
 @dataclass
@@ -68,13 +68,17 @@ class Attachment:
         """On to the next Server when nobody answers; with a lease that lives we keep the present one until attached.
 
         A Rebind is for any DHCPv6 server that may extend the lease (RFC 8415 §18.2.5): the others are behind the other
-        Servers.
+        Servers.  A message has its whole time to be answered: asked at one moment, two Servers would both hold us, with
+        announcements of equal age (spec MOB-8).
         """
         if len(self._candidates) < 2 or self.choice is None:
             return
-        if min(self._dhcp.unanswered(Phase.SOLICITING), default=0) >= PATIENCE:
-            self.attach(self.choice.number + 1, now)
-        elif max(self._dhcp.unanswered(Phase.REBINDING), default=0) > 1:
+        if min(self._dhcp.unanswered(Phase.SOLICITING, now), default=0) >= PATIENCE:
+            if not self._dhcp.attached:
+                self.attach(self.choice.number + 1, now)
+            else:  # this Server has no such prefix for us
+                self._dhcp.settle_for_less(now)
+        elif max(self._dhcp.unanswered(Phase.REBINDING, now), default=0) > 0:
             self.change(self.choice.number + 1, now)
 
     def failed(self, neighbor: Neighbor, now: float) -> bool:

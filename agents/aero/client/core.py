@@ -31,6 +31,7 @@ from agents.aero.notices import (
     Install,
     Notice,
     Remove,
+    Unaccepted,
 )
 from agents.aero.optimisation.client import Correspondence
 from agents.aero.optimisation.messages import read_mediation
@@ -87,6 +88,8 @@ class ClientCore(Identity):
                 self._receive_control(message.control, now)
             case ChangeServer():
                 self._attachment.change(message.number, now)
+            case Unaccepted():
+                self.correspondence.refusals.refused(message, now)
             case AddressesChanged():
                 self._addresses_changed(message, now)
             case _:
@@ -94,10 +97,10 @@ class ClientCore(Identity):
 
     def handle_timer(self, now: float) -> None:
         """Leases, solicitations, probes."""
+        self._attachment.handle_timer(now)  # first: it may make the next transmission needless
         self._dhcp.handle_timer(now)
         self._discovery.handle_timer(now)
         self.correspondence.handle_timer(now)
-        self._attachment.handle_timer(now)
 
     def next_timer(self) -> float | None:
         """When `handle_timer` has something to do."""

@@ -116,6 +116,12 @@ class Delegation:
         if self.lease.prefixes:
             self._start(Phase.RELEASING, now)
 
+    def abandon(self, now: float) -> None:
+        """Do without the prefixes held so far; they are asked for on."""
+        self.hint = tuple(self.lease.prefixes) or self.hint
+        self.lease = Lease()
+        self._changed(self, now)
+
     # --- time
 
     def next_timer(self) -> float | None:
@@ -163,10 +169,11 @@ class Delegation:
         """Whether the Server in use leased what is held."""
         return self.phase in (Phase.BOUND, Phase.RENEWING, Phase.REBINDING)
 
-    @property
-    def unanswered(self) -> int:
-        """Transmissions of the present message without an answer."""
-        return self._retransmission.sent if self._retransmission else 0
+    def unanswered(self, now: float) -> int:
+        """Transmissions of the present message whose time for an answer is over."""
+        if self._retransmission is None:
+            return 0
+        return self._retransmission.sent - (self._retransmission.due > now)
 
     # --- messages
 

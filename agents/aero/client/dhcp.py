@@ -95,15 +95,28 @@ class Dhcp:
         if self.farewell and not self.farewell.begun and all(each.attached for each in self.delegations):
             self.farewell.begin(now)
 
+    def settle_for_less(self, now: float) -> None:
+        """Go on without what only the old Server had; it must know that we left all the same (spec MOB-7)."""
+        if self.farewell and not self.farewell.begun:
+            self.farewell.begin(now)
+            for each in self.delegations:
+                if not each.attached:
+                    each.abandon(now)
+
     @property
     def releasing(self) -> bool:
         """Whether a Release still waits for its answer."""
         leaving = self.farewell is not None and self.farewell.releasing
         return leaving or any(each.phase is Phase.RELEASING for each in self.delegations)
 
-    def unanswered(self, phase: Phase) -> list[int]:
+    @property
+    def attached(self) -> bool:
+        """Whether the Server in use leased anything."""
+        return any(each.attached for each in self.delegations)
+
+    def unanswered(self, phase: Phase, now: float) -> list[int]:
         """How often each message of a phase was sent in vain."""
-        return [each.unanswered for each in self.delegations if each.phase is phase]
+        return [each.unanswered(now) for each in self.delegations if each.phase is phase]
 
     # --- time
 

@@ -18,6 +18,7 @@ from agents.aero.optimisation.pairs import Correspondent
 from agents.aero.optimisation.settings import Client
 from agents.aero.optimisation.source import Source
 from agents.aero.optimisation.target import Target
+from agents.aero.optimisation.unaccepted import Refusals
 from agents.core import Outbox
 from agents.timers import earliest
 from agents.wire.nd import NdMessage
@@ -34,7 +35,9 @@ class Correspondence:
         self._target = Target(client, self.correspondents, solicitations)
         self._source = Source(client, self.correspondents, solicitations, discovery.encapsulations)
         self._moving = Moving(client, self.correspondents)
+        self.refusals = Refusals(client, self.correspondents)
         self._authentication = Authentication(client, self.correspondents)
+        self._authentication.in_vain = self.refusals.in_vain
         self._authentication.when_heard = self._moving.heard
         self._authentication.when_seen = self._source.seen
         self._authentication.when_moved = self._confirm

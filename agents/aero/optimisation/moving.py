@@ -88,10 +88,11 @@ class Moving:
             return
         announcement.sent += 1
         self._timers.set(correspondent.address, now + RETRANS_TIMER)
-        own, peer = correspondent.own, correspondent.address
-        message = NeighborAdvertisement(own, router, override=True, options=self._client.told_lladdrs())
-        sealed = correspondent.tokens.seal(message, own, peer, now)
-        self._correspondents.outbox.do(SendControl(push_discovery(sealed, own, peer), lladdr))
+        peer = correspondent.address
+        for own in sorted(correspondent.owns):  # it knows each of them as a neighbor of its own
+            message = NeighborAdvertisement(own, router, override=True, options=self._client.told_lladdrs())
+            sealed = correspondent.tokens.seal(message, own, peer, now)
+            self._correspondents.outbox.do(SendControl(push_discovery(sealed, own, peer), lladdr))
 
     def withdraw(self, correspondent: Correspondent, now: float) -> None:
         """Ask a source to go back to its Server: a NULL Redirect for each of its pairs (RFC 6706 §6.4.12).

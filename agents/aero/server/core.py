@@ -58,7 +58,13 @@ class ServerCore(Router):
         self._leases.when_gained = lambda _client, prefix, _now: self.departures.returned(prefix)
         self._leases.when_lost = self._prefix_lost
         self.mediator = Mediator(
-            self.cache, config.address, config.aggregates, config.optimisation, self._outbox, self.departures.covers
+            self.cache,
+            config.address,
+            config.aggregates,
+            config.optimisation,
+            self._outbox,
+            self.departures.covers,
+            self._leases.taken_over,
         )
         self._speaker = Speaker(Policy("defaults", tuple(map(source_of, config.relays))), self._outbox)
         self._announcing = Announcing(config, self._speaker, self._outbox)
