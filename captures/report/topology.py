@@ -17,7 +17,17 @@ MARGIN = 40.0
 TIERS = {"correspondent": 0, "cmd": 0, "lma": 0, "cache": 0, "core": 1, "gateway": 2, "cell": 3, "mobile": 4}
 ROWS = (40.0, 180.0, 340.0, 520.0, 614.0)
 HIDDEN = ("air",)
-AERO_TIERS = {"native": 0, "server": 1, "relay": 1, "core": 2, "nat": 3, "router": 3, "client": 4, "host": 5}
+AERO_TIERS = {
+    "native": 0,
+    "native router": 0,
+    "server": 1,
+    "relay": 1,
+    "core": 2,
+    "nat": 3,
+    "router": 3,
+    "client": 4,
+    "host": 5,
+}
 AERO_ROWS = (40.0, 150.0, 270.0, 390.0, 500.0, 610.0)
 BESIDE = 120.0
 
@@ -92,7 +102,8 @@ class Topology:
         for name in self.nodes:
             if name not in self.place:
                 tier = self.tiers.get(self._role(name), 2)
-                beside = next(iter(link.servers), "") if tier == 0 else ""
+                above = link.relays if self._role(name) == "native router" else link.servers
+                beside = next(iter(above), "") if tier == 0 else ""
                 x = self.place[beside][0] if beside in self.place else WIDTH / 2
                 self.place[name] = (x, self.rows[tier])
 

@@ -25,6 +25,8 @@ NEXT = {
 """Addresses after the move, by Client."""
 INTERVAL, SETTLING = 0.02, 1.0
 """Between pings; how long they run before the move."""
+FOLLOWED = 1.0
+"""Seconds of pings at least that go to the new address."""
 LATEST_MS = 8000.0
 """Until a Server helps, where nobody heard of the move (spec MOB-14)."""
 DIRECT, THROUGH = 62, 61
@@ -119,6 +121,7 @@ class MoveLab(AeroLab):
                 "new": NEXT[f"c{self.mover}"][options.outer],
                 "heard": heard,
                 "bound_ms": 50 * slowness,
+                "least": int(FOLLOWED / INTERVAL),
             },
             {
                 "check": "aero-pings",

@@ -10,7 +10,7 @@ from itertools import pairwise
 
 from captures.aero.exchanges import RENEW, REPLY, SOLICIT
 from captures.aero.link import AeroLink, Client
-from captures.aero.records import ADVERTISEMENT, Frame
+from captures.aero.records import ADVERTISEMENT, SOLICITATION, Frame
 from captures.checks.base import Result, Tally, check, milliseconds
 from captures.ip import Address
 from captures.run import Run
@@ -23,8 +23,11 @@ QUIET = "nobody moved, or no packet of the moment after is in the captures"
 
 
 @check("aero-move")
-def aero_move(run: Run, client: str, peer: str, new: str, heard: bool, bound_ms: float) -> list[Result]:
-    """Judge one move; `new`: the underlay address after it, `heard`: whether the peer gets the announcements."""
+def aero_move(run: Run, client: str, peer: str, new: str, heard: bool, bound_ms: float, least: int) -> list[Result]:
+    """Judge one move; `new`: the underlay address after it, `heard`: whether the peer gets the announcements.
+
+    `least`: packets that the peer must have sent there directly, so that following is more than a lucky one.
+    """
     link = run.aero
     assert link
     moments = [event["t"] for event in link.said(client, "moving")]
@@ -35,7 +38,7 @@ def aero_move(run: Run, client: str, peer: str, new: str, heard: bool, bound_ms:
         _renewed(link, mover, address, begin, bound_ms),
         _believed(link, mover, address, begin),
         _announced(link, mover, other, address, begin, heard, bound_ms),
-        _followed(link, mover, other, address, begin, heard, bound_ms),
+        _followed(link, mover, other, address, begin, heard, bound_ms, least),
     ]
 
 
@@ -128,35 +131,59 @@ def _announced(
 
 
 def _followed(
-    link: AeroLink, mover: Client, peer: Client, new: Address, begin: float | None, heard: bool, bound_ms: float
+    link: AeroLink,
+    mover: Client,
+    peer: Client,
+    new: Address,
+    begin: float | None,
+    heard: bool,
+    bound_ms: float,
+    least: int,
 ) -> Result:
     when = f"at most {bound_ms:g} ms after the announcement" if heard else "after its Server was asked again"
     tally = Tally(
         f"aero-move.{peer.name}.follows",
         "MOB-4" if heard else "MOB-14",
         f"{peer.name} sends to where {mover.name} is now",
-        f"direct data to the new address {when}, and none to the old one afterwards",
+        f"{least} packets or more directly to the new address, the first {when} and not before, and none to another "
+        "one afterwards; the address is asked, and answers",
     )
     since = _since(link, peer, begin)
     if begin is None or not since:
         return tally.result(nothing=QUIET)
-    data = [one for one in since if one.echo and one.outer.destination in mover.underlay]
+    data = [one for one in since if one.echo and one.inner and mover.covers(one.inner.destination)]
     there = [one for one in data if one.outer.destination == new]
     told = [one for one in _announcements(link.received(peer), new) if one.time >= begin]
     if not there:
         tally.wrong("no direct data to the new address", *since[:2])
         return tally.result()
-    tally.see(there[0])
+    tally.see(*there)
+    tally.demand(len(there) >= least, f"only {len(there)} packets to the new address", *there)
     late = [one for one in data if one.outer.destination != new and one.time > there[0].time + IN_FLIGHT]
-    tally.demand(not late, "to the old address again", *late)
+    tally.demand(not late, "to another address again", *late)
+    answered = _answered(link, peer, new, begin)
+    tally.demand(answered is not None, "the new address was not confirmed")
+    count = f"{len(there)} packets there, the first"
     if not heard:
         tally.demand(not told, "an announcement arrived", *told)
-        return tally.result(f"{milliseconds(there[0].time - begin)} after the move")
+        untested = answered is not None and there[0].time < answered.time
+        tally.demand(not untested, "before the new address had answered", there[0])
+        return tally.result(f"{count} {milliseconds(there[0].time - begin)} after the move")
     if not told:
         tally.wrong("no announcement arrived")
         return tally.result()
     took = there[0].time - told[0].time
+    tally.demand(took >= 0, f"{milliseconds(-took)} before the announcement", there[0], told[0])
     tally.demand(took * 1000 <= bound_ms, f"after {milliseconds(took)}", there[0])
-    asked = [one for one in since if one.discovery and one.outer.destination == new]
-    tally.demand(bool(asked), "the new address was not confirmed")
-    return tally.result(f"{milliseconds(took)} after the announcement")
+    return tally.result(f"{count} {milliseconds(took)} after the announcement")
+
+
+def _answered(link: AeroLink, peer: Client, new: Address, begin: float) -> Frame | None:
+    """The first answer to a solicitation of the new address."""
+    asked = [one for one in _since(link, peer, begin) if one.outer.destination == new]
+    nonces = {one.discovery.nonce for one in asked if one.discovery and one.discovery.type == SOLICITATION}
+    for one in link.received(peer):
+        said = one.discovery
+        if said and said.type == ADVERTISEMENT and said.solicited and said.nonce in nonces and one.time >= begin:
+            return one
+    return None

@@ -8,7 +8,7 @@ from aero_world import C1, DUIDS, H1, SERVER
 NEW = "198.51.100.9"
 ALL_SERVERS = "ff02::1:2"
 MOVES = 2.0
-HEARD = {"check": "aero-move", "client": "c1", "peer": "c2", "new": NEW, "heard": True, "bound_ms": 50}
+HEARD = {"check": "aero-move", "client": "c1", "peer": "c2", "new": NEW, "heard": True, "bound_ms": 50, "least": 2}
 LOST = {**HEARD, "heard": False}
 CHECKS, LOST_CHECKS = [HEARD], [LOST]
 
@@ -60,4 +60,6 @@ class LostMoveWorld(MoveWorld):
         for number in range(3):
             self.announce(f"told:{number}", MOVES + 0.02 + number, arrives=False)
         self.ping("by-server", 90, 5, MOVES + 6, direct=False)
-        self.ping("after:6", 90, 6, MOVES + 8, direct=True)
+        self.ask("confirm", "c2", "c1", MOVES + 7.9, b"found!")
+        for number in (6, 7):
+            self.ping(f"after:{number}", 90, number, MOVES + 2 + number, direct=True)

@@ -133,9 +133,31 @@ def stays_with_the_server():
     return never(*(f"after:{number}:reply:direct" for number in (5, 6)))
 
 
-@doctored(HEARD, FOLLOWS, "to the old address again")
+@doctored(HEARD, FOLLOWS, "to another address again")
 def falls_back():
     return besides(MoveWorld(), "again", "c2", 0.3, destination=C1, source=C2)
+
+
+@doctored(HEARD, FOLLOWS, "to another address again")
+def falls_back_to_the_server():
+    world = MoveWorld()
+    world.data("again", "c2", "c1", 90, 9, MOVES + 0.3, direct=False)
+    return world
+
+
+@doctored(HEARD, FOLLOWS, "only 1 packets to the new address")
+def follows_with_one_packet():
+    return never("after:6:reply:direct")
+
+
+@doctored(HEARD, FOLLOWS, "169.0 ms before the announcement")
+def follows_before_it_is_told():
+    return changed("told@c2-wan", time=MOVES + 0.2)
+
+
+@doctored(LOST, FOLLOWS, "before the new address had answered")
+def follows_untested():
+    return spoilt(LostMoveWorld, "confirm:answer@c2-wan", time=MOVES + 8.5)
 
 
 @doctored(LOST, FOLLOWS, "an announcement arrived")
@@ -158,6 +180,11 @@ def follows_late():
 @doctored(HEARD, FOLLOWS, "the new address was not confirmed")
 def not_confirmed():
     return never("confirm")
+
+
+@doctored(HEARD, FOLLOWS, "the new address was not confirmed")
+def asked_without_an_answer():
+    return never("confirm:answer@c2-wan")
 
 
 @doctored(HEARD, FOLLOWS, "nobody moved, or", outcome=None)
