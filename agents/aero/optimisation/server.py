@@ -38,6 +38,8 @@ class Mediator:
         self._outbox = outbox
         self._departed = departed
         self.origination = Origination(own, aggregates, config, outbox)
+        self.when_elsewhere: Callable[[Prefix, float], None] = lambda _prefix, _now: None
+        """A Relay told of a prefix whose Client is at another Server."""
 
     def pass_on(self, control: Control, mediation: Mediation, now: float) -> None:
         """Take a Predirect or Redirect and send it on its way (Refused)."""
@@ -46,13 +48,19 @@ class Mediator:
             raise Refused("origin_fail")
         match mediation.kind, origin.type:
             case Kind.PREDIRECT, NeighborType.PERMANENT if mediation.inner.source == origin.address:
+                self._elsewhere(mediation, now)
                 self._forward(mediation, self._client(mediation.destination))
             case ((Kind.REDIRECT | Kind.NULL), NeighborType.STATIC) if _names(origin, mediation.inner.source):
                 self._of_target(origin, mediation, now)
             case ((Kind.REDIRECT | Kind.NULL), NeighborType.PERMANENT) if mediation.inner.source == origin.address:
+                self._elsewhere(mediation, now)
                 self._to_source(self._client(mediation.source), mediation, now)
             case _:
                 raise Refused("origin_fail")
+
+    def _elsewhere(self, mediation: Mediation, now: float) -> None:
+        if mediation.prefix is not None:
+            self.when_elsewhere(mediation.prefix, now)
 
     def _of_target(self, target: Neighbor, mediation: Mediation, now: float) -> None:
         """What a Client of ours says of itself is ours to check (spec RO-8)."""

@@ -41,6 +41,7 @@ from agents.aero.server.ldra import Ldra, Refused, client_message
 from agents.aero.server.leases import Conflict, Leases
 from agents.aero.server.limits import Limits
 from agents.aero.server.relays import Relays
+from agents.aero.server.takeovers import Takeovers
 from agents.aero.underlay_links import UnderlayLinks
 from agents.core import Event, Outbox
 from agents.plain import PlainError
@@ -86,9 +87,11 @@ class ServerCore:
         self.departures = Departures()
         self._leases.when_gained = lambda _client, prefix, _now: self.departures.returned(prefix)
         self._leases.when_lost = self._prefix_lost
+        self._takeovers = Takeovers(self.cache, self._discovery.solicitations, self._leases.taken_over)
         self.mediator = Mediator(
             self.cache, config.address, config.aggregates, config.optimisation, self._outbox, self.departures.covers
         )
+        self.mediator.when_elsewhere = self._takeovers.seen
         self._speaker = Speaker(Policy("defaults", tuple(map(source_of, config.relays))), self._outbox)
         self._announcing = Announcing(config, self._speaker, self._outbox)
         self._relays = Relays(config.relays, self.cache, self._speaker, self._outbox)
@@ -273,14 +276,15 @@ class ServerCore:
         return []
 
     def _client_added(self, client: Neighbor, now: float) -> None:
-        path = client.path
-        if path:
+        self._takeovers.forget(client)
+        if client.path:
             self.mediator.origination.moved(client)
             self._discovery.watch(client, None, now)
             self._discovery.encapsulations.improve(client, now)
 
     def _client_removed(self, client: Neighbor) -> None:
         self.mediator.origination.removed(client)
+        self._takeovers.forget(client)
         self._discovery.forget(client)
 
     def _prefix_lost(self, client: Neighbor, prefix: Prefix, now: float) -> None:

@@ -72,6 +72,12 @@ class Leases:
             if client and prefix in client.prefixes:
                 self._drop_prefix(client, prefix, now)
 
+    def taken_over(self, client: Neighbor, prefix: Prefix, now: float) -> None:
+        """The Client has attached at another Server with this prefix (spec §5.1, §8)."""
+        if prefix in client.prefixes:
+            self._outbox.say("taken-over", client=client.address, prefix=prefix)
+            self._drop_prefix(client, prefix, now)
+
     def next_timer(self) -> float | None:
         """When the next lease ends."""
         return self._timers.next()
