@@ -4,7 +4,7 @@ import pytest
 from aero_direct_world import H2, SIZE, DirectWorld
 from aero_doctored import without
 from aero_move_world import MoveWorld
-from aero_transfer_world import CHANGED, MOVED, TransferWorld
+from aero_transfer_world import CHANGED, MOVED, ServedWorld, TransferWorld
 from aero_world import H1, T0
 
 from captures.aero.transfers import Stream, segments, stream, transfers
@@ -55,6 +55,13 @@ def test_a_gap_begins_at_a_move(event, moment, silence):
     assert gaps[event].client == "c1"
     assert gaps[event].moved == pytest.approx(T0 + moment)
     assert gaps[event].seconds == pytest.approx(silence, abs=0.006)
+
+
+def test_a_gap_begins_when_a_server_fails():
+    link = ServedWorld().run().aero
+    gaps = {gap.event: gap for gap in travel(ServedWorld(), "file, data").gaps(moves(link))}
+    assert (gaps["failing"].client, gaps["failing"].seconds) == ("s1", pytest.approx(0.02, abs=0.006))
+    assert "s1 fails" in Ways(link, 0.1).draw()
 
 
 def test_what_was_silent_before_is_not_a_moves_gap():
