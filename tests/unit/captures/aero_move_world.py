@@ -10,7 +10,9 @@ ALL_SERVERS = "ff02::1:2"
 MOVES = 2.0
 HEARD = {"check": "aero-move", "client": "c1", "peer": "c2", "new": NEW, "heard": True, "bound_ms": 50, "least": 2}
 LOST = {**HEARD, "heard": False}
-CHECKS, LOST_CHECKS = [HEARD], [LOST]
+BY_SERVER = {"check": "aero-move", "client": "c1", "new": NEW, "bound_ms": 50}
+COST = {"check": "aero-move-loss", "client": "c1", "ping": "move", "trips": 0.5, "lost_ms": 100}
+CHECKS, LOST_CHECKS = [HEARD, BY_SERVER, COST], [LOST]
 
 
 class MoveWorld(PairWorld):
@@ -19,6 +21,7 @@ class MoveWorld(PairWorld):
     def __init__(self, tweak=lambda _tag, fields: fields):
         super().__init__(tweak)
         self.lab["domain"]["clients"]["c1"]["underlay"] = [C1, NEW]
+        self.series("move", 1.0, 3.0, 90)
         self.ping("before", 90, 1, 1.0, direct=True)
         self.say("moving", MOVES, node="c1", address=[NEW])
         self.between("late", "c2", "c1", MOVES + 0.001, echo(H2, H1, 90, 2, SIZE, reply=True, ttl=63), arrives=False)

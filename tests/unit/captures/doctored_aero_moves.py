@@ -4,13 +4,13 @@ from functools import partial
 
 from aero_direct_world import H2, SIZE
 from aero_doctored import doctored, spoilt, without
-from aero_move_world import HEARD, LOST, MOVES, LostMoveWorld, MoveWorld
+from aero_move_world import COST, HEARD, LOST, MOVES, LostMoveWorld, MoveWorld
 from aero_octets import echo
 from aero_world import C1, C2, H1, S1
 
 changed, never = partial(spoilt, MoveWorld), partial(without, MoveWorld)
-RENEW, SERVER, TOLD, FOLLOWS = (
-    f"aero-move.{name}" for name in ("c1.renew", "c1.server", "c1.announcement", "c2.follows")
+RENEW, SERVER, TOLD, FOLLOWS, LOSS = (
+    f"aero-move.{name}" for name in ("c1.renew", "c1.server", "c1.announcement", "c2.follows", "c1.loss")
 )
 
 
@@ -67,6 +67,24 @@ def server_believes_too_early():
 @doctored(HEARD, SERVER, "to the old address after")
 def server_does_not_believe():
     return besides(MoveWorld(), "late", "s1", 0.3, destination=C1)
+
+
+# -- what it costs -------------------------------------------------------------------------------------
+
+
+@doctored(COST, LOSS, "1 requests lost, 0.0 allowed", lost_ms=0, trips=0)
+def a_request_is_lost():
+    return never("after:5:request@h2-eth0")
+
+
+@doctored(COST, LOSS, "nothing arrives in the end", lost_ms=1000)
+def it_ends_with_the_move():
+    return never("after:6:request@h2-eth0")
+
+
+@doctored(COST, LOSS, "no request or no reply arrived before the move", outcome=None)
+def nothing_came_before():
+    return never("before")
 
 
 # -- announcements -------------------------------------------------------------------------------------
