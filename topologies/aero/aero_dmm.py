@@ -104,7 +104,7 @@ class CrowdLab(RelayLab):
             {
                 "check": "aero-flows",
                 "flows": options.clients,
-                "moves": _moves(options) // 2,
+                "moves": int(min(_moves(options), options.clients * (options.seconds - QUIET) / REST) / 2),
                 "bound_ms": LOST_MS * slowness,
                 "both_ms": BOTH_MS + LOST_MS * slowness,
                 "silence_ms": LATE_MS * slowness,
