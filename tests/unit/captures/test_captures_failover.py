@@ -11,6 +11,7 @@ from broken_rules import judge, never_broken
 from failover_world import REBIND, SOLICIT, FailoverWorld, FlowWorld, crashed, speechless, unheard
 from relay_world import MED, S1, S2, B, T, World
 
+from captures.aero import figures
 from captures.aero.bgp import Message
 from captures.aero.records import Delegated
 from captures.checks import call
@@ -95,6 +96,26 @@ def test_a_reply_that_was_sent_and_lost():
     world = FlowWorld()
     world.change(lambda one: one.echo == ("reply", 77, 4) and one.node == "c1")
     assert {one.id for one in call(world.run(), FLOWS) if one.passed is False} == {BACK}
+
+
+def test_how_long_a_client_attaches_does_not_count_its_later_servers(monkeypatch):
+    monkeypatch.setattr(figures, "exchanges", lambda link: link.__dict__["made"])
+    world = FailoverWorld()
+    world.exchange(1, SOLICIT)
+    world.exchange(18, SOLICIT, server="s2")
+    world.events += [{"t": T + t, "node": "c1", "event": "attaching"} for t in (1, 17.9)]
+    world.events.append({"t": T + 1.01, "node": "c1", "event": "attached"})
+    assert attach_times(world) == {"c1": pytest.approx(5)}
+    del world.events[-3:]
+    assert attach_times(world) == {"c1": pytest.approx(17_005)}
+    world.events.append({"t": T + 17, "node": "c1", "event": "changing"})
+    assert attach_times(world) == {"c1": pytest.approx(5)}
+
+
+def attach_times(world):
+    link = world.link()
+    link.__dict__["made"] = [replace(one, client=link.clients["c1"]) for one in world.exchanges]
+    return figures.attach_times(link)
 
 
 # --- doctored
