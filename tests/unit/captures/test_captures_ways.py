@@ -105,7 +105,7 @@ def test_the_report_draws_ways_moves_and_gaps():
 def test_a_crowd_is_drawn_in_low_rows():
     world = MoveWorld()
     ends = {"source": H1, "destination": H2, "node": "h1", "peer": "h2"}
-    for number in range(12):
+    for number in range(11):  # beside the world's own
         world.say("pings", 1.0, name=f"more-{number}", end=T0 + 3, size=SIZE, icmp_id=90, count=1, **ends)
     ways = Ways(world.run().aero, 0.25)
     assert ways.crowded
