@@ -145,7 +145,7 @@ WRONG = {
     "asked in a hurry": (
         rerouted, lambda w: (unlike(w, at(16)), w.asks(15.2, R1)), LOST, "gaps of 200.0 ms, 1800.0 ms"),
     "still to the dead one": (rerouted, lambda w: w.data(19, R1), LOST, "to r1 after 9000.0 ms"),
-    "rerouted late": (rerouted, lambda _w: None, {**LOST, "noticed_ms": 8000}, "to another Relay after 8100.0 ms"),
+    "rerouted late": (rerouted, lambda _w: None, {**LOST, "noticed_ms": 7000}, "to r1 after 7900.0 ms"),
     "not asked": (taken_over, lambda w: unlike(w, at(2, 11, 12)), TAKEN, "asked 1 times"),
     "it is there": (taken_over, lambda w: w.answers(10.5, C1), TAKEN, "c1 answers"),
     "kept": (taken_over, forget, TAKEN, f"r1 keeps {A} of s1"),
