@@ -39,8 +39,8 @@ GONE = {"aerod": 0.5, "exabgp": 0.5, "kea": None, "node": HOLD, "link": HOLD, "p
 """Seconds until the Relay has lost what s1 announced; None: it has no reason to."""
 ASKED = 3.0
 """Seconds that a Server asks a Client which a Relay says is elsewhere."""
-FILE, OCTETS, RATE = "file", 20_000_000, 2_000_000
-"""What h1 fetches from h2, and octets a second at most."""
+FILE, RATE, LASTS = "file", 2_000_000, 10.0
+"""What h1 fetches from h2, octets a second at most, and seconds of it, outages apart."""
 FETCHED = 0.2
 """Part of the file that has arrived when it happens."""
 AGAIN_MS = 500.0
@@ -144,7 +144,8 @@ class FailoverLab(RelayLab):
                     flows.enter_context(traffic.pinging(run, name, *each, count=count, interval=INTERVAL))
             if fetching:
                 rate = int(RATE / run.slowness)
-                file = Transfer(run, FILE, "h1", one, "h2", two, octets=OCTETS, rate=rate)
+                lasts = LASTS + REBOUND if options.fails == "kea" else LASTS  # over the change of Servers
+                file = Transfer(run, FILE, "h1", one, "h2", two, octets=int(lasts * RATE), rate=rate)
                 file.reached(FETCHED)
             yield
         if file:
