@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 from ipaddress import IPv6Address, ip_network
 from typing import Any
 
-from agents.aero.addresses import PRE_ATTACH, Prefix, in_use_elsewhere
+from agents.aero.addresses import ANYCAST, PRE_ATTACH, Prefix, in_use_elsewhere
 from agents.aero.client.delegation import IPV4_IAID, IPV6_IAID, Delegation, Phase
+from agents.aero.client.expecting import Expected
 from agents.aero.client.farewell import Farewell
 from agents.aero.client.identity import Identity
 from agents.aero.client.models import plan
@@ -84,6 +85,7 @@ class ClientCore(Identity):
         """We are elsewhere, and the Server has not confirmed that it knows."""
         self._farewell: Farewell | None = None
         """To the Server that we are leaving; until we are attached elsewhere it is still ours."""
+        self._expected = Expected(self.cache)
         self._plan: Plan = {}
         self._answering = PRE_ATTACH
         """AERO address of the Server whose answer is being read."""
@@ -171,7 +173,7 @@ class ClientCore(Identity):
             "nat": self.nat,
             "server": str(self._choice.lladdr) if self._choice else None,
             "delegations": {each.iaid: plain(each.phase) for each in self._delegations},
-            "neighbors": [describe(neighbor) for neighbor in self.cache],
+            "neighbors": [describe(neighbor) for neighbor in self.cache if neighbor.address != ANYCAST],
             "items": [f"{kind} {name}".strip() for kind, name in self._plan],
             "counters": dict(self.counters),
         }
@@ -217,6 +219,8 @@ class ClientCore(Identity):
         number %= len(self._choices)
         self._choice = _Choice(self._choices[number], number)
         self._outbox.say("attaching", server=str(self._choice.lladdr))
+        if self.prefixes:
+            self._expected.begin(self._choice.lladdr, self.links.mtu(self._choice.lladdr))
         for each in self._delegations:
             each.attach(now)
 
@@ -277,6 +281,7 @@ class ClientCore(Identity):
         leaving = self._farewell.server if self._farewell else None
         if leaving and leaving.address == address:  # nobody else answered: we stay
             self._farewell = leaving = None
+        self._expected.end()
         for other in [each for each in self.cache if each.type is NeighborType.STATIC and each is not leaving]:
             self._drop_server(other)
         path = Path.to(self._choice.lladdr, self.links.mtu(self._choice.lladdr), last_received=now)
@@ -312,6 +317,7 @@ class ClientCore(Identity):
         self._outbox.do(SendControl(packet, lladdr))
 
     def _receive_control(self, control: Control, now: float) -> None:
+        control = self._expected.unknown(control)
         try:
             inner = pull_inner(control.packet)
             if mediation := read_mediation(inner):

@@ -9,7 +9,12 @@ from aero_domain import START
 from aero_packets import ipv6
 from aero_routing import routed
 
-from agents.aero.notices import ChangeServer
+from agents.aero.addresses import ANYCAST
+from agents.aero.dataplane.sink import Control
+from agents.aero.inner_packets import push_discovery
+from agents.aero.notices import ChangeServer, Controlled
+from agents.wire.nd import NeighborSolicitation
+from agents.wire.nd_options import Nonce
 
 FIRST, SECOND = (ip_network(f"2001:db8:1000:{number}00::/56") for number in (20, 21))
 ONE, TWO = FIRST[1], SECOND[1]
@@ -105,3 +110,53 @@ def test_one_that_comes_back_while_it_is_asked_stays(link):
 def test_prefixes_of_nobody_are_nothing(link):
     link.named["s1"].core.mediator.when_elsewhere(ip_network("2001:db8:1000:f000::/56"), link.now)
     assert not list(link.named["s1"].core.actions())
+
+
+@pytest.mark.requirement("MOB-7", "SRV-2")
+@pytest.mark.parametrize("failed", [False, True], ids=["told to", "its own failed"])
+def test_data_that_overtakes_the_reply_of_a_new_server_is_taken(link, failed):
+    """s2 has the entry, and waits for its ExaBGP: what its other Client sends meanwhile is c1's already."""
+    link.run(2)
+    two, one = link.named["c2"], link.named["c1"]
+    link.feed(two, ChangeServer(1))
+    link.run(3)
+    hear = link.hear
+    link.hear = lambda ip, *lines: None if lines == (b"done\n",) and ip == "203.0.113.2" else hear(ip, *lines)
+    if failed:
+        link.named["s1"].up = False
+        one.core._server_failed(one.core.cache.default, link.now)
+        link._turn(one)
+    else:
+        link.feed(one, ChangeServer(1))
+    link.run(link.now - START + 0.02)
+    assert link.named["s2"].core.cache.owner(ONE)
+    before = len(one.delivered)
+    sent = talk(link, "c2", TO_ONE, 0.2)
+    assert one.core.cache.default is None or str(one.core.cache.default.address) == "fe80::1"
+    link.run(link.now - START + 1)
+    assert len(one.delivered) - before == sent == 2
+    assert str(one.core.cache.default.address) == "fe80::2"
+    assert one.core.cache.get(ANYCAST) is None
+
+
+@pytest.mark.requirement("CLI-3")
+def test_a_server_that_is_asked_is_a_stranger_to_control(link):
+    """Its address may be forged: what it says counts when it has answered."""
+    link.run(2)
+    one = link.named["c1"]
+    link.named["s2"].up = False
+    link.feed(one, ChangeServer(1))
+    lladdr = one.core._choice.lladdr
+    stand_in = one.core.cache.at(lladdr)
+    assert stand_in.router
+    assert not [each for each in one.core.inspect()["neighbors"] if each["address"] == str(stand_in.address)]
+    packet = push_discovery(
+        NeighborSolicitation(one.core.address, (Nonce(b"nonce!"),)), stand_in.address, one.core.address
+    )
+    one.sent.clear()
+    link.feed(one, Controlled(Control(packet, lladdr, stand_in, len(packet))))
+    assert not one.sent
+    assert one.core.counters["origin_fail"] == 1
+    link.run(link.now - START + 30)  # nobody answers there: on to s1 again
+    assert str(one.core.cache.default.address) == "fe80::1"
+    assert one.core.cache.at(lladdr) is None
