@@ -120,6 +120,14 @@ class ToDhcpServer:
 
 
 @dataclass(frozen=True)
+class ReplayTaken:
+    """A client message counts from now on: none with its replay value or a lower one may, after a restart either."""
+
+    duid: bytes
+    value: int
+
+
+@dataclass(frozen=True)
 class Install:
     """Make the kernel hold these items, in this order."""
 

@@ -12,7 +12,7 @@ from captures.aero.link import AeroLink, Client
 def attach_times(link: AeroLink) -> dict[str, float]:
     """Client -> milliseconds from its first Solicit to the last Reply of its attachment, as its own capture shows.
 
-    Of its first attachment: it may change Servers later, because it is told to, or because its own has failed.
+    Of its first attachment: it may change Servers later, or be stopped and started again.
     """
     found = {}
     talk = [one for one in exchanges(link) if one.message.type in (1, 3)]

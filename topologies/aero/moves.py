@@ -14,7 +14,7 @@ from topologies.aero import traffic
 from topologies.aero.lab import AeroLab
 from topologies.aero.members import Client
 from topologies.aero.moving import readdress
-from topologies.aero.plan import AeroOptions, AeroPlan
+from topologies.aero.plan import OFF, ON, AeroPlan, TokenOptions
 from topologies.lab import option
 from topologies.runner import Run
 
@@ -35,7 +35,7 @@ LOST_MS, DIRECT_TRIPS, SERVER_TRIPS = 100.0, 0.5, 1.5
 
 
 @dataclass(frozen=True)
-class MoveOptions(AeroOptions):
+class MoveOptions(TokenOptions):
     """Options of the labs of moving Clients."""
 
     announcement: str = option("heard", "whether correspondents get to know of the move", ("heard", "lost"))
@@ -59,7 +59,7 @@ class MoveLab(AeroLab):
     """h1 pings h2 directly, one of their Clients moves, and hardly a packet is lost."""
 
     options: ClassVar[type] = MoveOptions
-    variants = ({}, {"announcement": "lost"}, {"path": "server"}, {"outer": "ipv6"})
+    variants = ({}, {"announcement": "lost"}, {"path": "server"}, {"outer": "ipv6"}, {"tokens": OFF})
     mover: ClassVar[int]
 
     @property
@@ -69,8 +69,8 @@ class MoveLab(AeroLab):
 
     def plan(self, options: Any) -> MovePlan:
         """Two router Clients."""
-        optimise = options.path == "direct"
-        return MovePlan(options, (Client(1), Client(2)), optimise=optimise, mover=f"c{self.mover}")
+        clients, optimise, tokens = (Client(1), Client(2)), options.path == "direct", options.tokens == ON
+        return MovePlan(options, clients, optimise=optimise, tokens=tokens, mover=f"c{self.mover}")
 
     def steps(self, options: Any) -> list[str]:
         """The script in words."""
@@ -115,29 +115,32 @@ class MoveLab(AeroLab):
 
     def checks(self, options: Any, slowness: float) -> list[dict[str, Any]]:
         """Renew, announcement, the correspondent's new path, and what was lost."""
-        heard, direct = options.announcement == "heard", options.path == "direct"
+        tokens, direct = options.tokens == ON, options.path == "direct"
+        heard = options.announcement == "heard"
+        soon = heard or not tokens  # Servers send correspondents back
         move: dict[str, Any] = {
-            "check": "aero-move",
             "client": f"c{self.mover}",
             "new": NEXT[f"c{self.mover}"][options.outer],
             "bound_ms": 50 * slowness,
         }
-        if direct:
-            move |= {"peer": f"c{3 - self.mover}", "heard": heard, "least": int(FOLLOWED / INTERVAL)}
+        other = {"peer": f"c{3 - self.mover}"} if direct else {}
+        told = {"heard": heard if tokens else None, "least": int(FOLLOWED / INTERVAL)} if direct else {}
+        retreat = [{"check": "aero-retreat", **move, **other}] if direct and not tokens else []
         cost: list[dict[str, Any]] = []
-        if heard:
-            trips = DIRECT_TRIPS if direct else SERVER_TRIPS
+        if soon:
+            trips = DIRECT_TRIPS if direct and tokens else SERVER_TRIPS
             series = {"client": f"c{self.mover}", "ping": "move"}
             cost = [{"check": "aero-move-loss", **series, "trips": trips, "lost_ms": LOST_MS * slowness}]
-        outage = LOST_MS / 1000 * slowness if heard else LATEST_MS / 1000 + 0.2 * slowness
+        outage = LOST_MS / 1000 * slowness if soon else LATEST_MS / 1000 + 0.2 * slowness
         return [
             {"check": "aero-attach", "bound_ms": 1000 * slowness},
             {"check": "aero-encapsulation"},
-            move,
+            {"check": "aero-move", **move, **other, **told},
+            *retreat,
             *cost,
             {
                 "check": "aero-pings",
-                "requirement": "MOB-6" if heard else "MOB-6, MOB-14",
+                "requirement": "MOB-6" if soon else "MOB-6, MOB-14",
                 "ttl": {"after": DIRECT if direct else THROUGH},
                 "max_lost": {"move": int(outage / INTERVAL) + 1},
             },

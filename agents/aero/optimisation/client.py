@@ -113,7 +113,12 @@ class Correspondence:
         self._source.moved()
         self._moving.moved(now, router=self._client.router)
         for each in list(self.correspondents):
-            self._confirm(each, now)
+            if len(each.tokens):  # who else would answer to where we are now?
+                self._confirm(each, now)
+
+    def confirmed(self, now: float) -> None:
+        """Our Server knows where we are."""
+        self._moving.confirmed(now)
 
     def withdraw(self, now: float) -> None:
         """We leave: sources had better use their Servers."""

@@ -27,12 +27,19 @@ QUIET = "nobody moved, or no packet of the moment after is in the captures"
 
 @check("aero-move")
 def aero_move(
-    run: Run, client: str, new: str, bound_ms: float, peer: str | None = None, heard: bool = True, least: int = 1
+    run: Run,
+    client: str,
+    new: str,
+    bound_ms: float,
+    peer: str | None = None,
+    heard: bool | None = True,
+    least: int = 1,
 ) -> list[Result]:
     """Judge one move; `new`: the underlay address after it, `bound_ms`: until it is told.
 
     `peer`: the Client that sends to it directly, None where all go by their Server; `heard`: whether that gets the
-    announcements; `least`: packets that it must have sent to the new address, so that following is no luck.
+    announcements, None: without a token nothing is announced (check "aero-retreat"); `least`: packets that it must have
+    sent to the new address, so that following is no luck.
     """
     link = run.aero
     assert link
@@ -40,7 +47,7 @@ def aero_move(
     begin = moments[0] if moments else None
     mover, address = link.clients[client], ip_address(new)
     found = [_renewed(link, mover, address, begin, bound_ms), _believed(link, mover, address, begin)]
-    if peer is None:
+    if peer is None or heard is None:
         return found
     other = link.clients[peer]
     return [
@@ -146,7 +153,7 @@ def _believed(link: AeroLink, mover: Client, new: Address, begin: float | None) 
     return tally.result()
 
 
-def _announcements(frames: list[Frame], new: Address) -> list[Frame]:
+def announcements(frames: list[Frame], new: Address) -> list[Frame]:
     """Unsolicited advertisements from the new address."""
     found = [one for one in frames if one.discovery and one.discovery.type == ADVERTISEMENT and one.outer.source == new]
     return [one for one in found if one.discovery and not one.discovery.solicited and one.discovery.override]
@@ -165,7 +172,7 @@ def _announced(
     since = _since(link, mover, begin)
     if begin is None or not since:
         return tally.result(nothing=QUIET)
-    found = [one for one in _announcements(since, new) if one.outer.destination in peer.underlay]
+    found = [one for one in announcements(since, new) if one.outer.destination in peer.underlay]
     tally.see(*found)
     tally.demand(1 <= len(found) <= MOST, f"{len(found)} announcements", *found[MOST:])
     tally.demand(heard or len(found) == MOST, f"{len(found)} announcements though nobody answered", *found)
@@ -205,7 +212,7 @@ def _followed(
         return tally.result(nothing=QUIET)
     data = [one for one in since if one.echo and one.inner and mover.covers(one.inner.destination)]
     there = [one for one in data if one.outer.destination == new]
-    told = [one for one in _announcements(link.received(peer), new) if one.time >= begin]
+    told = [one for one in announcements(link.received(peer), new) if one.time >= begin]
     if not there:
         tally.wrong("no direct data to the new address", *since[:2])
         return tally.result()

@@ -35,6 +35,7 @@ from agents.aero.notices import (
     DhcpAnswer,
     FlowUsed,
     PathWanted,
+    ReplayTaken,
     SendControl,
     Stranger,
     ToDhcpServer,
@@ -143,6 +144,8 @@ class Node:
     forwarded: int = 0
     """Data packets sent on the underlay."""
     items: dict = field(default_factory=dict)
+    replays: dict = field(default_factory=dict)
+    """What a Server's journal holds."""
 
 
 RELAY = IPv6Address("fe80::ff01"), "203.0.113.9"
@@ -229,6 +232,17 @@ class Link:
         node = Node(core, ip, dhcp=dhcp or DhcpServer(b"server%d" % number))
         watch, departed = core.mediator.origination.watch, core.departures.covers
         return self._plug(node, ServerPolicy(core.cache, lambda _address: False, watch=watch, departed=departed))
+
+    def restart_server(self, number: int, old: Node) -> Node:
+        """Killed and started again: it knows what it had written down."""
+        self.nodes.remove(old)
+        config = {name: getattr(old.core.config, name) for name in ("auth_keys", "optimisation", "relays")}
+        node = self.add_server(number, old.dhcp, **config)
+        node.replays = dict(old.replays)
+        node.core.restore(old.core.saved_state(), self.now)
+        node.core.restore_replays(node.replays)
+        self.start(node)
+        return node
 
     def add_relay(self, servers: list[Node]) -> Node:
         """A Relay that learns routes from these Servers at once, the newest attachment first."""
@@ -332,6 +346,8 @@ class Link:
                 self._transmit(node, action)
             elif isinstance(action, ToBgp):
                 pass
+            elif isinstance(action, ReplayTaken):
+                node.replays[action.duid] = action.value
             elif isinstance(action, ToDhcpServer):
                 answer = node.dhcp.answer(action.data)
                 if answer:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from ipaddress import IPv6Address, ip_network
+from ipaddress import IPv6Address, ip_address, ip_network
 from itertools import pairwise
 
 import pytest
@@ -11,9 +11,13 @@ from aero_domain import START, Link, Nat, with_relay
 from test_aero_optimisation import ONE, TWO, back, both_ways, forth, hops, of, two_clients
 
 from agents.aero.config import OptimisationConfig
-from agents.aero.notices import ChangeServer
+from agents.aero.dataplane.sink import Control
+from agents.aero.lladdr import Encapsulation, LinkLayerAddress
+from agents.aero.notices import ChangeServer, Controlled
+from agents.aero.optimisation.messages import UNSPECIFIED, header_between, push_mediation
 from agents.wire.dhcpv6 import MessageType
-from agents.wire.nd import NdType
+from agents.wire.nd import NdType, Redirect
+from agents.wire.redirects import Framing
 
 FIRST, SECOND = ip_network("2001:db8:1000:2000::/56"), ip_network("2001:db8:1000:2100::/56")
 RATE, RTT = 50.0, 0.02
@@ -143,22 +147,83 @@ def test_a_lost_renew_is_repeated_soon():
     assert link.now - moved < 2
 
 
-@pytest.mark.requirement("MOB-5")
-def test_without_tokens_both_fall_back_to_the_server():
-    plain = {"optimisation": OptimisationConfig(tokens=False)}
-    link, _home, first, second = flowing(server=plain)
+KEYLESS = {"optimisation": OptimisationConfig(tokens=False)}
+
+
+@pytest.mark.requirement("MOB-5", "RO-18", "MOB-12")
+@pytest.mark.parametrize("servers", [1, 2])
+def test_without_tokens_both_fall_back_to_their_servers_at_once(servers):
+    """The Servers pass the NULL Redirect on: to the source, only that proves where it comes from."""
+    if servers == 1:
+        link, home, first, second = two_clients(server=KEYLESS)
+    else:
+        link, home, _other, first, second = at_two_servers(**KEYLESS)
+    both_ways(link, first, second, 2, RATE)
     assert len(of(first)[0].tokens) == 0
-    assert of(first)[0].forward
-    first.sent.clear()
+    assert (hops(first.delivered[-1][1]), hops(second.delivered[-1][1])) == (64, 64)
+    for node in (first, second):
+        node.sent.clear()
+        node.core.counters.clear()
+    before, died = (len(second.delivered), len(first.delivered)), link.now
     link.move(first, "198.51.100.77")
     assert not of(first)[0].forward
+    sent = both_ways(link, first, second, 1, RATE)
+    assert [f["reason"] for f in link.said("direct-path-left")] == ["moved", "null-redirect"]
+    through = home.core.address
+    nulls = [a for a in first.sent if icmp_type(a.packet) == NdType.REDIRECT and a.packet[6] == 58]
+    assert {(IPv6Address(a.packet[24:40]), str(a.lladdr.ip)) for a in nulls[:1]} == {(through, home.ip)}
     assert not [a for a in first.sent if is_announcement(a.packet)]
-    nulls = [a for a in first.sent if icmp_type(a.packet) == NdType.REDIRECT]
-    assert len(nulls) == 1
+    lost = [sent - (len(n.delivered) - was) for n, was in zip((second, first), before, strict=True)]
+    assert max(lost) <= RATE * (1.5 * (1 + servers) * RTT + 0.1)
+    assert next(t for t, _packet in first.delivered if t > died + RTT) - died <= 3 * (1 + servers) * RTT
+    both_ways(link, first, second, 5, RATE)  # and are optimised anew, each by its Server
+    assert (hops(first.delivered[-1][1]), hops(second.delivered[-1][1])) == (64, 64)
+    assert [str(path.lladdr.ip) for path in of(second)[0].paths][-1] == "198.51.100.77"
+    for node in (first, second):
+        assert not {name for name in node.core.counters if "fail" in name}
+
+
+@pytest.mark.requirement("MOB-5", "RO-18", "RLY-6")
+def test_only_a_target_s_own_servers_pass_its_null_redirects_on():
+    link, one, two, first, _second = at_two_servers(**KEYLESS)
+    link.flow(first, forth, seconds=1)
+    pair = next(iter(of(first)[0].forward.values())).pair
+    null = Redirect(UNSPECIFIED, UNSPECIFIED, False, (header_between(pair.source, pair.destination),))
+    relay = link.relay
+    for sender, receiver, counter in (
+        (first, one, "redirect_prefix"),  # the packet concerned is for somebody else
+        (one, relay, "redirect_prefix"),  # this Server is not the target's
+        (relay, two, "redirect_no_route"),  # the source is no Client of this one
+    ):
+        own, to = sender.core.address, receiver.core.address
+        packet = push_mediation(null, Framing.ND, own, to)
+        lladdr = LinkLayerAddress(Encapsulation.UDP, ip_address(sender.ip), 8060)
+        before = receiver.core.counters[counter]
+        origin = receiver.core.cache.at(lladdr)
+        link.feed(receiver, Controlled(Control(packet, lladdr, origin, len(packet))))
+        assert receiver.core.counters[counter] == before + 1
+    link.run(link.now - START + 1)
+    assert of(first)[0].forward
+    assert not link.said("direct-path-left")
+
+
+@pytest.mark.requirement("RO-18", "MOB-5")
+def test_a_client_without_tokens_that_leaves_sends_sources_back():
+    link, _home, _first, second = flowing(both=False, server=KEYLESS)
+    link.stop(second)
+    link.run(link.now - START + 0.1)
+    assert [f["reason"] for f in link.said("direct-path-left")] == ["null-redirect"]
+
+
+@pytest.mark.requirement("MOB-5")
+def test_without_tokens_a_source_that_hears_nothing_is_back_within_eight_seconds():
+    link, _home, first, second = flowing(server=KEYLESS)
+    link.lose = lambda _sender, _receiver, packet: icmp_type(packet) == NdType.REDIRECT and link.now < died + 7
     died = link.now
+    link.move(first, "198.51.100.77")
     both_ways(link, first, second, 10, RATE)
     again = next(t for t, _packet in first.delivered if t > died + RTT)
-    assert again - died <= 8.1
+    assert 3 <= again - died <= 8.1
 
 
 @pytest.mark.requirement("RO-18")
@@ -204,10 +269,10 @@ def test_into_a_nat_and_out_of_it_again():
 KEYS = {f"0003000102000000{number:04x}": f"{number:032x}" for number in (1, 2)}
 
 
-def at_two_servers(*, keys: bool = False):
+def at_two_servers(*, keys: bool = False, **options):
     """A Client at each; with `keys`, DHCPv6 messages are authenticated."""
     link = Link()
-    one, two = with_relay(link, 2, auth_keys=KEYS if keys else {})
+    one, two = with_relay(link, 2, auth_keys=KEYS if keys else {}, **options)
     own = [{"auth_key": key} if keys else {} for key in KEYS.values()]
     first, second = link.add_client(1, [one, two], **own[0]), link.add_client(2, [two, one], **own[1])
     link.attach(first, second)

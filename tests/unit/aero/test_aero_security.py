@@ -299,6 +299,46 @@ def test_a_release_counts_from_an_address_of_the_entry_or_with_the_key(auth):
         assert unmapped(prefix) in next(each for each in server.core.cache if each.duid).prefixes
 
 
+@pytest.mark.requirement("SEC9-10", "SEC9-11", "SRV-13")
+def test_what_was_overheard_before_the_server_restarted_is_a_replay_still():
+    link = Link()
+    duid = "00030001020000000001"
+    server = link.add_server(1, auth_keys={duid: KEY.hex()})
+    client = link.add_client(1, [server], auth_key=KEY.hex())
+    link.attach(client)
+    [prefix] = client.core.prefixes
+    genuine = release(duid, prefix, KEY)
+    put(link, server, genuine, where(client))
+    link.run(link.now - START + 0.1)
+    assert not [each for each in server.core.cache if each.duid]
+    link.nodes.remove(client)
+    client = link.add_client(1, [server], auth_key=KEY.hex())
+    client.core.restore({"prefixes": {}, "replay": 1 << 51}, link.now)
+    link.attach(client)
+    overheard = [genuine, *(action.packet for action in client.sent if action.packet[24:40] == ALL_DHCP_SERVERS.packed)]
+    assert len(overheard) >= 2
+    again = link.restart_server(1, server)
+    before = state(again)
+    for packet in overheard:
+        for source in (where(client), EVIL):
+            put(link, again, packet, source)
+    link.run(link.now - START + 0.1)
+    assert again.core.counters == {"auth_replayed": 2 * len(overheard)}
+    assert (state(again), again.sent) == (before, [])
+    client.core._dhcp.renew(link.now)
+    link.run(link.now - START + 2)
+    assert [each.path.lladdr for each in again.core.cache if each.duid] == [where(client)]
+
+
+def test_replay_values_of_clients_without_a_key_are_not_kept():
+    link = Link()
+    keyed, stranger = bytes.fromhex("00030001020000000001"), b"stranger"
+    server = link.add_server(1, auth_keys={keyed.hex(): KEY.hex()})
+    server.core.restore_replays({keyed: 5, stranger: 7})
+    assert server.core._dhcp._verifier._last == {keyed: 5}
+    link.add_server(2).core.restore_replays({keyed: 5})
+
+
 # --- the underlay
 
 

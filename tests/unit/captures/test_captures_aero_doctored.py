@@ -15,7 +15,7 @@ import doctored_aero_transfers
 import pytest
 from aero_direct_world import DirectWorld, PublishedWorld
 from aero_doctored import DOCTORED
-from aero_move_world import LostMoveWorld, MoveWorld
+from aero_move_world import KeylessMoveWorld, LostMoveWorld, MoveWorld
 from aero_nat_world import NatWorld
 from aero_path_world import PathWorld
 from aero_transfer_world import DirectFileWorld, ServedWorld, TransferWorld
@@ -40,6 +40,7 @@ RIGHT = [
     *((PublishedWorld, entry) for entry in aero_direct_world.PUBLISHED_CHECKS),
     *((MoveWorld, entry) for entry in aero_move_world.CHECKS),
     *((LostMoveWorld, entry) for entry in aero_move_world.LOST_CHECKS),
+    *((KeylessMoveWorld, entry) for entry in aero_move_world.KEYLESS_CHECKS),
     *((TransferWorld, entry) for entry in aero_transfer_world.CHECKS),
     (ServedWorld, aero_transfer_world.SERVED),
     (DirectFileWorld, aero_transfer_world.DIRECT),
