@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_network
+from ipaddress import IPv4Address, ip_network
 
 import pytest
 from aero_domain import START
@@ -12,6 +12,7 @@ from aero_routing import routed
 from agents.aero.addresses import ANYCAST
 from agents.aero.dataplane.sink import Control
 from agents.aero.inner_packets import push_discovery
+from agents.aero.lladdr import Encapsulation, LinkLayerAddress
 from agents.aero.notices import ChangeServer, Controlled
 from agents.wire.nd import NeighborSolicitation
 from agents.wire.nd_options import Nonce
@@ -124,7 +125,7 @@ def test_data_that_overtakes_the_reply_of_a_new_server_is_taken(link, failed):
     link.hear = lambda ip, *lines: None if lines == (b"done\n",) and ip == "203.0.113.2" else hear(ip, *lines)
     if failed:
         link.named["s1"].up = False
-        one.core._server_failed(one.core.cache.default, link.now)
+        one.core._neighbor_failed(one.core.cache.default, link.now)
         link._turn(one)
     else:
         link.feed(one, ChangeServer(1))
@@ -146,7 +147,7 @@ def test_a_server_that_is_asked_is_a_stranger_to_control(link):
     one = link.named["c1"]
     link.named["s2"].up = False
     link.feed(one, ChangeServer(1))
-    lladdr = one.core._choice.lladdr
+    lladdr = LinkLayerAddress(Encapsulation.UDP, IPv4Address("203.0.113.2"), 8060)
     stand_in = one.core.cache.at(lladdr)
     assert stand_in.router
     assert not [each for each in one.core.inspect()["neighbors"] if each["address"] == str(stand_in.address)]
