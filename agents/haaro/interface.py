@@ -80,7 +80,7 @@ class Kernel:
             case Line():
                 yield from self._line_requests(item, put=put)
             case TunnelRoute() if put or not self._shared(item):
-                route = Route(item.prefix, Hop(self._index(self._tunnel, needed=put)), self._table)
+                route = Route(item.prefix, Hop(links.index_if(self._tunnel, needed=put)), self._table)
                 yield routing.put_route(route) if put else routing.drop_route(route.place)
                 if item.prefix == EVERYTHING:
                     yield from _rules((Rule(RULE + 2, routing.MAIN, suppress=0, version=4),), put=put)
@@ -97,23 +97,13 @@ class Kernel:
         line = item.line
         own = ip_network(line.address)
         if line.gateway:
-            route = Route(EVERYTHING, Hop(self._index(line.interface, needed=put), gateway=line.gateway), item.table)
+            route = Route(EVERYTHING, Hop(links.index_if(line.interface, needed=put), gateway=line.gateway), item.table)
             yield routing.put_route(route) if put else routing.drop_route(route.place)
         rules = (
             Rule(RULE, routing.MAIN, source=own, suppress=0, version=4),
             Rule(RULE + 1, item.table if line.gateway else routing.MAIN, source=own, version=4),
         )
         yield from _rules(rules, put=put)
-
-    @staticmethod
-    def _index(interface: str, *, needed: bool) -> int:
-        """Its index; 0 for one that is gone, and its routes with it."""
-        try:
-            return links.index(interface)
-        except KernelError:
-            if needed:
-                raise
-            return 0
 
     # --- settings
 

@@ -183,7 +183,7 @@ class AeroLink:
     @cached_property
     def pings(self) -> list[Ping]:
         """Series of echo requests, in order."""
-        return [_ping(event) for event in self.events if event["event"] == "pings"]
+        return [read_ping(event) for event in self.events if event["event"] == "pings"]
 
     def steps(self) -> list[tuple[str, float, float]]:
         """(title, begin, end) of the script's steps."""
@@ -233,7 +233,8 @@ def _client(name: str, facts: Object) -> Client:
     )
 
 
-def _ping(event: Object) -> Ping:
+def read_ping(event: Object) -> Ping:
+    """As the script wrote it down."""
     return Ping(
         event["name"],
         event["node"],

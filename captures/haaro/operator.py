@@ -9,7 +9,7 @@ from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import Any
 
-from captures.aero.link import Ping
+from captures.aero.link import Ping, read_ping
 from captures.frames import decode_all
 from captures.haaro.decode import read_frame
 from captures.haaro.records import Frame
@@ -141,7 +141,7 @@ class Operator:
     @cached_property
     def pings(self) -> list[Ping]:
         """Series of echo requests, in order."""
-        return [_ping(event) for event in self.events if event["event"] == "pings"]
+        return [read_ping(event) for event in self.events if event["event"] == "pings"]
 
     def steps(self) -> Iterator[tuple[str, float]]:
         """(title, begin) of the script's steps."""
@@ -165,21 +165,4 @@ def _router(name: str, facts: Object) -> MobileRouter:
         ),
         facts["agent"],
         facts["served"],
-    )
-
-
-def _ping(event: Object) -> Ping:
-    return Ping(
-        event["name"],
-        event["node"],
-        event["peer"],
-        IPv4Address(event["source"]),
-        IPv4Address(event["destination"]),
-        event["icmp_id"],
-        event["count"],
-        event["size"],
-        event["t"],
-        event["end"],
-        event.get("expect", "reply"),
-        event.get("via", ""),
     )

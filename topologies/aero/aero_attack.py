@@ -26,6 +26,7 @@ from agents.wire.dhcpv6 import MessageType
 from testbed.nodes import Host
 from testbed.validation import LabError
 from testbed.waiting import NotYet, wait_until
+from topologies import states
 from topologies import traffic as hosts
 from topologies.aero import attacks, traffic
 from topologies.aero.attacks import OUTSIDER, Attack
@@ -121,13 +122,13 @@ class AttackLab(RelayLab):
         run.step("c1, c2 and c3 attach")
         fight = Fight(run)
         traffic.attached(run, ("c1", "c2", "c3"))
-        traffic.when(run, "r1", "to have 3 routes", lambda now: now["routes"] == 3)
+        states.when(run, "r1", "to have 3 routes", lambda now: now["routes"] == 3)
         traffic.settled(run, ("c1", "c2", "c3"))
         h1, h2 = (hosts.address_in(run, f"h{n}", Client(n).prefixes["ipv6"]) for n in (1, 2))
         run.step("h1 and h2 find the direct path")
         traffic.pings(run, "finding", "h1", h1, "h2", h2, count=40, interval=INTERVAL)
         for name in ("c1", "c2"):
-            traffic.when(run, name, "to use the direct path", traffic.is_direct)
+            states.when(run, name, "to use the direct path", traffic.is_direct)
         wait_until("the outsider to overhear a Renew", fight.knows_a_request, timeout=hosts.PATIENCE)
         run.step("the attacks")
         with traffic.pinging(run, "meanwhile", "h1", h1, "h2", h2, count=200, interval=INTERVAL):
@@ -157,7 +158,7 @@ class AttackLab(RelayLab):
             fight.carry_out(attack)
         run.agents["c2"].start()
         traffic.attached(run, ("c2",))
-        traffic.when(run, "r1", "to have 3 routes", lambda now: now["routes"] == 3)
+        states.when(run, "r1", "to have 3 routes", lambda now: now["routes"] == 3)
 
     def checks(self, options: Any, slowness: float) -> list[dict[str, Any]]:
         """The attacks, and that traffic did not notice."""
@@ -256,7 +257,7 @@ class Fight:
         def stolen(now: dict[str, Any]) -> bool:
             return any(OUTSIDER in path["lladdr"] for one in now["neighbors"] for path in one["paths"])
 
-        traffic.when(self._run, attack.victim, "to believe the thief", stolen)
+        states.when(self._run, attack.victim, "to believe the thief", stolen)
         self._run.log("theft", node="x", row=attack.row, victim=attack.victim, begin=begin)
 
     def _wait_until_counted(self, attack: Attack, before: dict[str, int], wanted: int) -> None:
@@ -278,7 +279,7 @@ class Fight:
 
     def _look(self, node: str) -> tuple[dict[str, Any], dict[str, int]]:
         """An agent's whole state, and apart from it what it counted."""
-        state = dict(traffic.state(self._run, node))
+        state = dict(states.state(self._run, node))
         control, data = (Counter(state.pop(name)) for name in ("counters", "dataplane"))
         return state, dict(control + data)
 

@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 
 from testbed.validation import LabError
 from testbed.waiting import wait_until
+from topologies import states
 from topologies.aero import traffic
 from topologies.aero.crowd import MOST_MOVES, CrowdClient, CrowdPlan
 from topologies.aero.moving import change_server, readdress
@@ -80,7 +81,7 @@ class CrowdLab(RelayLab):
         run.step("Clients attach")
         traffic.attached(run, (client.name for client in plan.clients))
         for relay in plan.relay_list:
-            traffic.when(run, relay.name, "to have all routes", lambda now: now["routes"] == options.clients)
+            states.when(run, relay.name, "to have all routes", lambda now: now["routes"] == options.clients)
         run.step("they talk, and move")
         count = int(options.seconds / options.interval)
         flows = [_Flow(run, *pair, count, options.interval) for pair in _pairs(plan, chance)]

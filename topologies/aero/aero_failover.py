@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from topologies import states
 from topologies import traffic as hosts
 from topologies.aero import traffic
 from topologies.aero.faults import cut_off, kill
@@ -113,13 +114,13 @@ class FailoverLab(RelayLab):
         traffic.attached(run, ("c1", "c2"))
         one, two = (hosts.address_in(run, f"h{n}", Client(n).prefixes["ipv6"]) for n in (1, 2))
         for relay in self.plan(options).relay_list:
-            traffic.when(run, relay.name, "to have both routes", lambda now: now["routes"] == 2)
+            states.when(run, relay.name, "to have both routes", lambda now: now["routes"] == 2)
         traffic.settled(run, ("c1", "c2"))
         if not _strangers(options):
             traffic.pings(run, "before", "h1", one, "h2", two, count=20)
             if options.path == "direct":
                 for name in ("c1", "c2"):
-                    traffic.when(run, name, "to use the direct path", traffic.is_direct)
+                    states.when(run, name, "to use the direct path", traffic.is_direct)
         with self._talking(run, options, one, two):
             run.step(_failing(options))
             self._fail(run, options.fails, one)
@@ -127,7 +128,7 @@ class FailoverLab(RelayLab):
         traffic.pings(run, "after", "h1", one, "h2", two)
         traffic.pings(run, "g-after", "g", NATIVE["ipv6"], "h1", one)
         if _strangers(options):
-            traffic.when(run, "s1", "to see that c1 is elsewhere", lambda now: len(_clients(now)) == 1)
+            states.when(run, "s1", "to see that c1 is elsewhere", lambda now: len(_clients(now)) == 1)
             traffic.pings(run, "then", "h2", two, "h1", one)
         run.step("done")
 
@@ -164,28 +165,28 @@ class FailoverLab(RelayLab):
             if fails == "relay":
                 kill(run, "r1", "node")
                 for name in ("s1", "s2"):
-                    traffic.when(run, name, "to use r2", lambda now: now["relay"] == Relay(2).aero_address)
+                    states.when(run, name, "to use r2", lambda now: now["relay"] == Relay(2).aero_address)
                 return
             if fails not in ("link", "path"):
                 kill(run, "s1", fails)
-            traffic.when(run, "c1", "to be at s2", _at("fe80::2"))
+            states.when(run, "c1", "to be at s2", _at("fe80::2"))
             if fails in ("link", "node"):
-                traffic.when(run, "r1", "to have lost s1", lambda now: not now["bgp"]["sessions"]["fe80::1"])
+                states.when(run, "r1", "to have lost s1", lambda now: not now["bgp"]["sessions"]["fe80::1"])
         if fails == "link":
             run.step(BACK)
-            traffic.when(run, "r1", "to hear s1 again", lambda now: now["bgp"]["sessions"]["fe80::1"])
+            states.when(run, "r1", "to hear s1 again", lambda now: now["bgp"]["sessions"]["fe80::1"])
 
     @staticmethod
     def _without_exabgp(run: Run, one: str) -> None:
         """It dies, is missed, and comes back."""
         kill(run, "s1", "exabgp")
-        traffic.when(run, "r1", "to have lost c1's route", lambda now: now["routes"] == 1)
+        states.when(run, "r1", "to have lost c1's route", lambda now: now["routes"] == 1)
         count = int(AWAY / 0.1)
         traffic.pings(run, "g-away", "g", NATIVE["ipv6"], "h1", one, count=count, interval=0.1, expect="none")
         run.step("s1's ExaBGP is back")
         run.log("restarting", node="s1", what="exabgp")
         run.exabgps["s1"].start()
-        traffic.when(run, "r1", "to have c1's route again", lambda now: now["routes"] == 2)
+        states.when(run, "r1", "to have c1's route again", lambda now: now["routes"] == 2)
 
     @staticmethod
     def _outage(options: Any) -> float:
@@ -264,7 +265,7 @@ def _strangers(options: Any) -> bool:
     return bool(options.fails == "path" and options.path == "direct")
 
 
-def _clients(now: traffic.State) -> list[traffic.State]:
+def _clients(now: states.State) -> list[states.State]:
     """The Clients of a Server."""
     return [each for each in now["neighbors"] if each["type"] == "static"]
 
@@ -272,7 +273,7 @@ def _clients(now: traffic.State) -> list[traffic.State]:
 def _at(server: str) -> Any:
     """Whether a Client is attached at a Server."""
 
-    def holds(now: traffic.State) -> bool:
+    def holds(now: states.State) -> bool:
         routers = [each["address"] for each in now["neighbors"] if each["type"] == "static"]
         return server in routers and set(now["delegations"].values()) == {"bound"}
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from topologies import states
 from topologies import traffic as hosts
 from topologies.aero import traffic
 from topologies.aero.lab import AeroLab
@@ -86,7 +87,7 @@ class MoveLab(AeroLab):
         traffic.pings(run, "before", "h1", one, "h2", two, count=int(SETTLING / INTERVAL), interval=INTERVAL)
         direct = ("c1", "c2") if options.path == "direct" else ()
         for name in direct:
-            traffic.when(run, name, "to use the direct path", traffic.is_direct)
+            states.when(run, name, "to use the direct path", traffic.is_direct)
         run.step(self.moves)
         mover, lost = Client(self.mover), options.announcement == "lost"
         peer = Client(3 - self.mover)
@@ -97,10 +98,10 @@ class MoveLab(AeroLab):
         with traffic.pinging(run, "move", "h1", one, "h2", two, count=count, interval=INTERVAL):
             readdress(run, mover.name, mover.underlay, NEXT[mover.name])
             if lost:
-                traffic.when(run, peer.name, "to leave the direct path", lambda now: not traffic.is_direct(now))
+                states.when(run, peer.name, "to leave the direct path", lambda now: not traffic.is_direct(now))
                 run.net["core"].run(["nft", "delete", "table", "inet", "roamlab-lost"], check=True)
             for name in direct:
-                traffic.when(run, name, "to use the direct path", traffic.is_direct)
+                states.when(run, name, "to use the direct path", traffic.is_direct)
         run.step("h1 pings on")
         traffic.pings(run, "after", "h1", one, "h2", two)
         run.step("done")

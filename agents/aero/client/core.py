@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -36,8 +35,8 @@ from agents.aero.notices import (
 from agents.aero.optimisation.client import Correspondence
 from agents.aero.optimisation.messages import read_mediation
 from agents.aero.optimisation.pairs import Correspondent
-from agents.core import Event
 from agents.plain import plain
+from agents.timers import earliest
 from agents.wire.errors import DecodeError
 from agents.wire.nd import ICMPV6, NdMessage
 from agents.wire.nd_options import Observed
@@ -102,16 +101,7 @@ class ClientCore(Identity):
 
     def next_timer(self) -> float | None:
         """When `handle_timer` has something to do."""
-        due = (part.next_timer() for part in (self._dhcp, self._discovery, self.correspondence))
-        return min((t for t in due if t is not None), default=None)
-
-    def actions(self) -> Iterator[Any]:
-        """What to do now, in order."""
-        return self._outbox.actions()
-
-    def events(self) -> Iterator[Event]:
-        """What happened since the last call."""
-        return self._outbox.events()
+        return earliest(self._dhcp, self._discovery, self.correspondence)
 
     def inspect(self) -> dict[str, Any]:
         """Leases, Server, kernel items, counters."""

@@ -23,6 +23,7 @@ from agents.aero.neighbors import Neighbor
 from agents.aero.notices import SendControl
 from agents.core import Outbox
 from agents.plain import PlainError
+from agents.timers import earliest
 from agents.wire.dhcpv6 import Message, pull_dhcpv6, push_dhcpv6
 
 IAIDS = {"ipv6": IPV6_IAID, "ipv4": IPV4_IAID}
@@ -108,9 +109,7 @@ class Dhcp:
 
     def next_timer(self) -> float | None:
         """When `handle_timer` has something to do."""
-        due = [each.next_timer() for each in self.delegations]
-        due.append(self.farewell.next_timer() if self.farewell else None)
-        return min((each for each in due if each is not None), default=None)
+        return earliest(*self.delegations, *([self.farewell] if self.farewell else []))
 
     def handle_timer(self, now: float) -> None:
         """Renew, rebind, expire, send again."""

@@ -19,6 +19,7 @@ from agents.aero.optimisation.settings import Client
 from agents.aero.optimisation.source import Source
 from agents.aero.optimisation.target import Target
 from agents.core import Outbox
+from agents.timers import earliest
 from agents.wire.nd import NdMessage
 
 
@@ -145,8 +146,7 @@ class Correspondence:
 
     def next_timer(self) -> float | None:
         """When `handle_timer` has something to do."""
-        due = (self.correspondents.next_timer(), self._source.next_timer(), self._moving.next_timer())
-        return min((each for each in due if each is not None), default=None)
+        return earliest(self.correspondents, self._source, self._moving)
 
     def handle_timer(self, now: float) -> None:
         """Pairs end, direct paths are asked for signs of life, announcements are repeated."""

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from ipaddress import IPv6Address
 from typing import Any
 
@@ -15,10 +14,9 @@ from agents.aero.config import ServerConfig
 from agents.aero.constants import ALL_DHCP_SERVERS
 from agents.aero.dataplane.sink import Control
 from agents.aero.describing import describe
-from agents.aero.discovery.core import Discovery
 from agents.aero.inner_packets import UDP, pull_discovery, pull_inner, push_discovery
-from agents.aero.lladdr import Encapsulation, LinkLayerAddress
-from agents.aero.neighbors import Neighbor, NeighborCache, NeighborType
+from agents.aero.lladdr import LinkLayerAddress
+from agents.aero.neighbors import Neighbor, NeighborType
 from agents.aero.notices import (
     Controlled,
     DhcpAnswer,
@@ -31,6 +29,7 @@ from agents.aero.optimisation.messages import read_mediation
 from agents.aero.optimisation.server import Mediator
 from agents.aero.optimisation.transit import Refused as NotPassed
 from agents.aero.permanent import source_of, take_up
+from agents.aero.router import Router
 from agents.aero.server.announcing import MED_BASE, Announcing
 from agents.aero.server.departures import Departures
 from agents.aero.server.dhcp import Dhcp
@@ -38,28 +37,21 @@ from agents.aero.server.ldra import Refused
 from agents.aero.server.leases import Leases
 from agents.aero.server.relays import Relays
 from agents.aero.server.takeovers import Takeovers
-from agents.aero.underlay_links import UnderlayLinks
-from agents.core import Event, Outbox
 from agents.plain import PlainError
+from agents.timers import earliest
 from agents.wire.errors import DecodeError
 from agents.wire.nd import ICMPV6, NeighborAdvertisement
-from agents.wire.nd_options import LinkLayerOption, Observed
+from agents.wire.nd_options import Observed
 
 HINT_INTERVAL = 1.0
 
 
-class ServerCore:
+class ServerCore(Router):
     """An AERO Server without sockets, kernel or clock."""
 
     def __init__(self, config: ServerConfig) -> None:
+        super().__init__(config)
         self.config = config
-        self.cache = NeighborCache()
-        self.counters: Counter[str] = Counter()
-        self.router = True
-        self._outbox = Outbox()
-        self.links = UnderlayLinks(config.links)
-        wanted = Encapsulation[config.dataplane.encapsulation.upper()]
-        self._discovery = Discovery(self.cache, self._outbox, self, wanted)
         self._leases = Leases(self.cache, self._outbox, self.links.mtu, self.links.addresses)
         self._leases.when_added = self._client_added
         self._leases.when_removed = self._client_removed
@@ -78,17 +70,6 @@ class ServerCore:
         self._discovery.when_failed = self._discovery.when_restored = lambda _neighbor, _now: self._relays.choose()
         self._dhcp = Dhcp(config, self._leases, self._announcing, self._outbox, self._drop)
         self._hinted: dict[IPv6Address, float] = {}
-
-    # --- who we are, for Neighbor Discovery
-
-    @property
-    def address(self) -> IPv6Address:
-        """AERO address."""
-        return self.config.address
-
-    def lladdrs(self, toward: LinkLayerAddress, *, target: bool) -> tuple[LinkLayerOption, ...]:
-        """Our link-layer address in the encapsulation and IP version of a neighbor's."""
-        return self.links.options(toward, target=target)
 
     # --- doors
 
@@ -126,17 +107,7 @@ class ServerCore:
 
     def next_timer(self) -> float | None:
         """When `handle_timer` has something to do."""
-        parts = (self._leases, self._announcing, self.departures, self._discovery)
-        due = (part.next_timer() for part in parts)
-        return min((t for t in due if t is not None), default=None)
-
-    def actions(self) -> Iterator[Any]:
-        """What to do now, in order."""
-        return self._outbox.actions()
-
-    def events(self) -> Iterator[Event]:
-        """What happened since the last call."""
-        return self._outbox.events()
+        return earliest(self._leases, self._announcing, self.departures, self._discovery)
 
     def inspect(self) -> dict[str, Any]:
         """Clients and counters."""
@@ -229,8 +200,3 @@ class ServerCore:
         self._hinted[client.address] = now
         self.counters["hints"] += 1
         self._outbox.do(SendControl(packet, lladdr))
-
-    def _drop(self, counter: str, lladdr: LinkLayerAddress | None = None) -> None:
-        self.counters[counter] += 1
-        if self.counters[counter] <= 3:  # the counters tell the rest: a flood must not fill the log
-            self._outbox.say("dropped", reason=counter, lladdr=str(lladdr) if lladdr else None)
