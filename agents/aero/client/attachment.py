@@ -7,6 +7,7 @@ from ipaddress import IPv6Address
 
 from agents.aero.client.delegation import Phase
 from agents.aero.client.dhcp import Dhcp
+from agents.aero.client.expecting import Expected
 from agents.aero.config import ClientConfig
 from agents.aero.discovery.core import Discovery
 from agents.aero.lladdr import Encapsulation, LinkLayerAddress
@@ -40,6 +41,7 @@ class Attachment:
         self._outbox = outbox
         self._candidates = _candidates(config, links)
         self.choice: Choice | None = None
+        self.expected = Expected(self._cache)
         dhcp.when_left = self._drop
 
     @property
@@ -55,6 +57,8 @@ class Attachment:
         number %= len(self._candidates)
         self.choice = Choice(self._candidates[number], number)
         self._outbox.say("attaching", server=str(self.choice.lladdr))
+        if any(each.lease.prefixes for each in self._dhcp.delegations):
+            self.expected.begin(self.choice.lladdr, self._links.mtu(self.choice.lladdr))
         self._dhcp.attach(self.choice.lladdr, now)
 
     def change(self, number: int, now: float) -> None:
@@ -99,6 +103,7 @@ class Attachment:
         leaving = self._dhcp.farewell.server if self._dhcp.farewell else None
         if leaving and leaving.address == address:  # nobody else answered: we stay
             self._dhcp.farewell = leaving = None
+        self.expected.end()
         for other in [each for each in self._cache if each.type is NeighborType.STATIC and each is not leaving]:
             self._drop(other)
         server = Neighbor(address, NeighborType.STATIC, router=True, paths=[self._path(self.choice.lladdr, now)])

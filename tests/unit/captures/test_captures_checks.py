@@ -17,6 +17,7 @@ import test_captures_haaro_checks
 import test_captures_interoperator
 import test_captures_lifecycle
 import test_captures_local
+import test_captures_outages
 import test_captures_protection
 import test_captures_relays
 from doctoring import DOCTORED, MODES, Prepared, doctored, tweaked, without
@@ -665,6 +666,7 @@ def test_every_check_has_its_right_run():
     elsewhere |= dict.fromkeys(test_captures_relays.CHECKS, test_captures_relays)
     elsewhere |= dict.fromkeys(test_captures_attacks.CHECKS, test_captures_attacks)
     elsewhere |= dict.fromkeys(test_captures_failover.CHECKS, test_captures_failover)
+    elsewhere |= dict.fromkeys(test_captures_outages.CHECKS, test_captures_outages)
     elsewhere |= dict.fromkeys(test_captures_haaro_checks.CHECKS, test_captures_haaro_checks)
     assert set(REGISTRY) == {entry["check"] for entry in syn.CHECKS} | set(elsewhere)
 
