@@ -56,6 +56,8 @@ FAMILIES = {
         "haaro-multihome",
         "haaro-leave",
         "haaro-realms",
+        "haaro-gateway",
+        "haaro-nonces",
         "haaro-attack",
     ),
 }

@@ -2,6 +2,7 @@
 
 Tunnels are the packet path's affair; the kernel sends into the TUN interface what has a route there.  On a router
 
+    RULE - 1  out of the tunnels      the main table, on a gateway: peers' packets for the Internet leave by a line
     RULE      from a line's address   the main table, but for its default routes
     RULE + 1  from a line's address   the line's own table: its gateway
     RULE + 2  all packets             the main table, but for its default routes
@@ -17,7 +18,7 @@ import contextlib
 from collections.abc import Iterable, Iterator
 from ipaddress import IPv4Interface, ip_network
 
-from agents.haaro.items import EVERYTHING, HomeAddress, Item, Key, Line, Routing, TunnelRoute
+from agents.haaro.items import EVERYTHING, Gateway, HomeAddress, Item, Key, Line, Routing, TunnelRoute
 from agents.kernel import links, routing, sysctl
 from agents.kernel.netlink import KernelError, Netlink, Request
 from agents.kernel.routing import Hop, Route, Rule
@@ -77,6 +78,8 @@ class Kernel:
                 number, own = links.index(_LOOPBACK), IPv4Interface((item.address, 32))
                 change = links.add_address if put else links.delete_address
                 yield change(number, _LOOPBACK, own)
+            case Gateway():
+                yield from _rules((Rule(RULE - 1, routing.MAIN, interface=self._tunnel, version=4),), put=put)
             case Line():
                 yield from self._line_requests(item, put=put)
             case TunnelRoute() if put or not self._shared(item):

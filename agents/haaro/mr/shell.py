@@ -33,7 +33,7 @@ class RouterShell:
         for name in sorted(self._names):
             links.index(name)  # a name that is not there is a mistake, a line without carrier is not
         self._core = MrCore(config)
-        ends = Ends(config.home_address, config.prefixes, config.home_agent)
+        ends = Ends(config.home_address, config.prefixes, config.home_agent, config.gateway)
         self._node = Node(self._core, config.interface, config.control, table=TABLE, ends=ends)
         self._shell = self._node.shell
         self._watch = Netlink(groups=(rtnl.RTNLGRP_LINK,))
