@@ -30,6 +30,7 @@ from agents.dgw.forwarding import (
 )
 from agents.kernel import gate, links, routing, sysctl, tunnels
 from agents.kernel.dlif import Dlifs
+from agents.kernel.elements import Element
 from agents.kernel.netlink import KernelError, Netlink
 from agents.kernel.radvd import Radvd
 from agents.kernel.reaper import Reaper
@@ -113,7 +114,7 @@ class Executor:
 
         The gate lets their packets in last, all in one transaction.
         """
-        admitted: list[tuple[str, str]] = []
+        admitted: list[Element] = []
         for item in items:
             before = self._items.get(item.key)
             if before != item:
@@ -215,6 +216,7 @@ class Executor:
         if clear:
             self.clear()
         self._reaper.close()
+        self._gate.close()
         self._netlink.close()
 
     def _base_routes(self) -> Collection[Route]:
@@ -278,7 +280,7 @@ def _rules(item: Item) -> set[Rule]:
     return set()
 
 
-def _elements(item: Item) -> list[tuple[str, str]]:
+def _elements(item: Item) -> list[Element]:
     """Gate elements an item stands for."""
     if isinstance(item, Tunnel):
         return [gate.peer_element(item.peer)]

@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import os
 import socket
+import struct
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +23,9 @@ from pyroute2.netlink.rtnl.marshal import MarshalRtnl
 _RECEIVE = 1 << 18
 _PIPELINED = 100
 """Requests sent at once; the acknowledgements of some 250 overflow a socket's receive buffer (ENOBUFS)."""
+_HEADER = struct.Struct("=IHHII")
+_ACKNOWLEDGEMENT = struct.Struct("=IHHIIi")
+"""A message's header, and the errno behind it."""
 
 
 class KernelError(Exception):
@@ -42,17 +46,20 @@ class Request:
     type: int
     layout: Callable[[], nlmsg]
     """pyroute2's class of the message."""
-    content: Mapping[str, Any]
-    """Its fields, and its attributes under "attrs"."""
+    content: Mapping[str, Any] | bytes
+    """Its fields, and its attributes under "attrs"; or all of it as octets."""
     flags: int = 0
     ignore: tuple[int, ...] = ()
     """errno values that mean "it is already so"."""
 
     def encode(self, sequence: int, flags: int) -> bytearray:
         """Pack the message."""
+        flags |= self.flags | nl.NLM_F_REQUEST
+        if isinstance(self.content, bytes):
+            length = _HEADER.size + len(self.content)
+            return bytearray(_HEADER.pack(length, self.type, flags, sequence, 0) + self.content)
         message = self.layout()
         message.setvalue(self.content)
-        flags |= self.flags | nl.NLM_F_REQUEST
         message["header"] = {"type": self.type, "flags": flags, "sequence_number": sequence}
         message.encode()
         packed: bytearray = message.data
@@ -95,13 +102,13 @@ class Netlink:
 
         All of them are executed even if one is refused; the first refusal is then raised as KernelError.
         """
-        answers: list[nlmsg] = []
+        answers: list[tuple[int, bytes]] = []
         for start in range(0, len(requests), _PIPELINED):
             answers += self._pipeline(requests[start : start + _PIPELINED])
-        for request, answer in zip(requests, answers, strict=True):
-            if -answer["error"] not in (0, *request.ignore):
-                raise _refusal(request.what, answer)
-        return tuple(-answer["error"] for answer in answers)
+        for request, (code, answer) in zip(requests, answers, strict=True):
+            if code and code not in request.ignore:
+                raise _refusal(request.what, next(iter(self._marshal.parse(answer))))
+        return tuple(code for code, _answer in answers)
 
     def dump(self, request: Request) -> list[nlmsg]:
         """Return a whole table; asked again when it changed while being read."""
@@ -119,17 +126,14 @@ class Netlink:
         """Read one batch of messages (blocks until there is one)."""
         return list(self._marshal.parse(self._socket.recv(_RECEIVE)))
 
-    def _pipeline(self, requests: tuple[Request, ...]) -> list[nlmsg]:
-        """Send some requests in one call, give their acknowledgements."""
+    def _pipeline(self, requests: tuple[Request, ...]) -> list[tuple[int, bytes]]:
+        """Send some requests in one call, give their acknowledgements: errno, and the message with the rest."""
         first = self._sequence + 1
         self._sequence += len(requests)
         self._socket.send(b"".join(request.encode(first + i, nl.NLM_F_ACK) for i, request in enumerate(requests)))
-        answers: list[nlmsg] = []
+        answers: list[tuple[int, bytes]] = []
         while len(answers) < len(requests):  # they come in the order of the requests
-            for message in self.events():
-                header = message["header"]
-                if header["type"] == nl.NLMSG_ERROR and header["sequence_number"] >= first:
-                    answers.append(message)
+            answers += acknowledgements(self._socket.recv(_RECEIVE), first)
         return answers
 
     def _answers(self, request: Request, flags: int) -> Iterator[nlmsg]:
@@ -146,6 +150,16 @@ class Netlink:
                 yield message
                 if header["type"] == nl.NLMSG_DONE:
                     return
+
+
+def acknowledgements(received: bytes, first: int) -> Iterator[tuple[int, bytes]]:
+    """Of each acknowledgement of a request from number `first` on: errno, and the whole message."""
+    at = 0
+    while at + _ACKNOWLEDGEMENT.size <= len(received):
+        length, kind, _flags, sequence, _port, error = _ACKNOWLEDGEMENT.unpack_from(received, at)
+        if kind == nl.NLMSG_ERROR and sequence >= first:
+            yield -error, received[at : at + length]
+        at += max(length + 3 & ~3, _HEADER.size)
 
 
 def _refusal(what: str, answer: nlmsg) -> KernelError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import socket
+import struct
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Any
@@ -12,6 +13,7 @@ from pyroute2.netlink import NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, nlmsg, rtn
 from pyroute2.netlink.rtnl.fibmsg import FR_ACT_TO_TBL, fibmsg
 from pyroute2.netlink.rtnl.rtmsg import LWTUNNEL_ENCAP_SEG6, LWTUNNEL_ENCAP_SEG6_LOCAL, rtmsg
 
+from agents.kernel.attributes import attribute, short, word
 from agents.kernel.netlink import Netlink, Request
 
 MAIN, LOCAL = 254, 255
@@ -25,13 +27,17 @@ Place = tuple[Prefix, int, int]
 
 _FAMILIES = {4: socket.AF_INET, 6: socket.AF_INET6}
 _LINK, _NOWHERE = 253, 255
+_UNICAST, _UNREACHABLE = rtnl.rt_type["unicast"], rtnl.rt_type["unreachable"]
 _INVERTED, _UNSUPPRESSED = 2, 0xFFFFFFFF
 REDUCED, DECAPSULATE = "encap.red", "End.DT6"
-# pyroute2 0.9.7 knows the modes inline and encap only, and silently sends encap for any other.
-_SRH = rtmsg.seg6_encap_info.ipv6_sr_hdr
-_SRH.encapmodes[REDUCED], _SRH.r_encapmodes[3] = 3, REDUCED
-# It packs an action by its name and reads it as a number.
-_ACTIONS = rtmsg.seg6local_encap_info.action.actions
+# pyroute2 0.9.7 knows the modes inline and encap only; actions it reads as numbers.
+_REDUCED, _DECAPSULATE = 3, 7
+rtmsg.seg6_encap_info.ipv6_sr_hdr.r_encapmodes[_REDUCED] = REDUCED
+_RTA_DST, _RTA_OIF, _RTA_GATEWAY, _RTA_PRIORITY, _RTA_PREFSRC, _RTA_TABLE = 1, 4, 5, 6, 7, 15
+_RTA_ENCAP_TYPE, _RTA_ENCAP, _SEG6_IPTUNNEL_SRH, _SEG6_LOCAL_ACTION, _SEG6_LOCAL_TABLE = 21, 22, 1, 1, 3
+_RTMSG = struct.Struct("=8BI")
+_SEGMENT = struct.Struct("=iBBBBBBH16s")
+"""Mode, and a routing header (RFC 8754 §2) with one segment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,43 +92,40 @@ class Rule:
     """Routes with a prefix this short do not count."""
 
 
-def _hop_attributes(hop: Hop) -> list[tuple[str, Any]]:
-    found: list[tuple[str, Any]] = [("RTA_OIF", hop.interface)]
+def _hop_attributes(hop: Hop) -> bytes:
+    found = word(_RTA_OIF, hop.interface)
     if hop.gateway:
-        found.append(("RTA_GATEWAY", str(hop.gateway)))
+        found += attribute(_RTA_GATEWAY, hop.gateway.packed)
     if hop.segment:
-        outer = {"mode": REDUCED, "segs": [str(hop.segment)]}
-        found += ("RTA_ENCAP_TYPE", LWTUNNEL_ENCAP_SEG6), ("RTA_ENCAP", {"attrs": [("SEG6_IPTUNNEL_SRH", outer)]})
+        outer = _SEGMENT.pack(_REDUCED, 0, 2, 4, 0, 0, 0, 0, hop.segment.packed)
+        found += short(_RTA_ENCAP_TYPE, LWTUNNEL_ENCAP_SEG6)
+        found += attribute(_RTA_ENCAP, attribute(_SEG6_IPTUNNEL_SRH, outer))
     elif hop.decapsulate:
-        action = [("SEG6_LOCAL_ACTION", DECAPSULATE), ("SEG6_LOCAL_TABLE", 0)]
-        found += ("RTA_ENCAP_TYPE", LWTUNNEL_ENCAP_SEG6_LOCAL), ("RTA_ENCAP", {"attrs": action})
+        action = word(_SEG6_LOCAL_ACTION, _DECAPSULATE) + word(_SEG6_LOCAL_TABLE, 0)
+        found += short(_RTA_ENCAP_TYPE, LWTUNNEL_ENCAP_SEG6_LOCAL) + attribute(_RTA_ENCAP, action)
     return found
 
 
 def _route_request(what: str, kind: int, route: Route, flags: int = 0, ignore: tuple[int, ...] = ()) -> Request:
-    kind_of_route = rtnl.rt_type["unicast" if route.hop else "unreachable"]
+    prefix, hop, table, metric = route.prefix, route.hop, route.table, route.metric
+    kind_of_route = _UNICAST if hop else _UNREACHABLE
     scope = 0
-    if route.prefix.version == 4:  # IPv4 compares type and scope when it deletes, unless told not to
+    if prefix.version == 4:  # IPv4 compares type and scope when it deletes, unless told not to
         deleted = kind == rtnl.RTM_DELROUTE
         kind_of_route = 0 if deleted else kind_of_route
-        scope = _NOWHERE if deleted else _LINK if route.hop and not route.hop.gateway else 0
-    content = {
-        "family": _FAMILIES[route.prefix.version],
-        "dst_len": route.prefix.prefixlen,
-        "table": route.table if route.table < 256 else 0,
-        "proto": OWN,
-        "scope": scope,
-        "type": kind_of_route,
-        "attrs": [
-            ("RTA_DST", str(route.prefix.network_address)),
-            ("RTA_PRIORITY", route.metric),
-            ("RTA_TABLE", route.table),
-            *(_hop_attributes(route.hop) if route.hop else ()),
-            *([("RTA_PREFSRC", str(route.source))] if route.source else ()),
-        ],
-    }
-    named = "route {} table {} metric {}".format(*route.place)
-    return Request(f"{what} {named}", kind, rtmsg, content, flags, ignore)
+        scope = _NOWHERE if deleted else _LINK if hop and not hop.gateway else 0
+    small = table if table < 256 else 0
+    content = b"".join(
+        (
+            _RTMSG.pack(_FAMILIES[prefix.version], prefix.prefixlen, 0, 0, small, OWN, scope, kind_of_route, 0),
+            attribute(_RTA_DST, prefix.network_address.packed),
+            word(_RTA_PRIORITY, metric),
+            word(_RTA_TABLE, table),
+            _hop_attributes(hop) if hop else b"",
+            attribute(_RTA_PREFSRC, route.source.packed) if route.source else b"",
+        )
+    )
+    return Request(f"{what} route {prefix} table {table} metric {metric}", kind, rtmsg, content, flags, ignore)
 
 
 def put_route(route: Route) -> Request:
@@ -193,7 +196,7 @@ def _hop(message: nlmsg) -> Hop:
             return Hop(interface, segment=IPv6Address(outer["segs"][0]))
     elif kind == LWTUNNEL_ENCAP_SEG6_LOCAL:
         action = encapsulation.get_attr("SEG6_LOCAL_ACTION"), encapsulation.get_attr("SEG6_LOCAL_TABLE")
-        if action == (_ACTIONS[DECAPSULATE], 0):
+        if action == (_DECAPSULATE, 0):
             return Hop(interface, decapsulate=True)
     return Hop(0)  # an encapsulation we do not make: equal to no hop that is wanted
 

@@ -1,14 +1,16 @@
-"""What pyroute2 makes of our requests, octet by octet where its schema was extended; names and gate elements."""
+"""Our requests octet by octet, and as pyroute2 reads them; acknowledgements; names and gate elements."""
 
 from __future__ import annotations
 
-from ipaddress import IPv6Address, IPv6Network
+import errno
+import struct
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
 import pytest
 from pyroute2.netlink.rtnl.marshal import MarshalRtnl
 
-from agents.kernel import gate, links
-from agents.kernel.netlink import KernelError, Request
+from agents.kernel import gate, links, routing
+from agents.kernel.netlink import KernelError, Request, acknowledgements
 from agents.kernel.routing import Hop, Route, put_route
 from agents.kernel.tunnels.ip6tnl import device
 
@@ -33,6 +35,39 @@ def test_decapsulation_names_table_zero() -> None:
     assert message.endswith(bytes.fromhex(wanted))
 
 
+ROUTES = [
+    Route(PREFIX, None, metric=4096),
+    Route(PREFIX, Hop(5), table=1007),
+    Route(IPv6Network("::/0"), Hop(5, segment=PEER), table=1000),
+    Route(IPv6Network("2001:db8::7/128"), Hop(300, decapsulate=True), table=41, metric=64),
+    Route(IPv4Network("192.0.2.0/24"), Hop(7, gateway=IPv4Address("198.51.100.1"))),
+    Route(IPv4Network("0.0.0.0/0"), Hop(7), table=300, source=IPv4Address("192.0.2.9")),
+    Route(PREFIX, Hop(5), source=IPv6Address("2001:db8:a1:1::9")),
+]
+
+
+@pytest.mark.parametrize("route", ROUTES)
+def test_a_route_is_read_as_it_was_packed(route: Route) -> None:
+    (message,) = MarshalRtnl().parse(packed(put_route(route)))
+    assert routing._own_route(message) == route
+    assert (message["proto"], message["header"]["flags"]) == (routing.OWN, 0x501)
+    (message,) = MarshalRtnl().parse(packed(routing.drop_route(route.place)))
+    assert (message["dst_len"], message["proto"]) == (route.prefix.prefixlen, routing.OWN)
+    assert (message.get_attr("RTA_TABLE"), message.get_attr("RTA_PRIORITY")) == (route.table, route.metric)
+    assert message.get_attr("RTA_OIF") is None, "wherever it leads"
+
+
+def test_acknowledgements_of_earlier_requests_and_cut_ones_do_not_count() -> None:
+    def answer(number: int, code: int, length: int = 36) -> bytes:
+        return struct.pack("=IHHIIi", length, 2, 0, number, 0, -code).ljust(length + 3 & ~3, b"\0")
+
+    data = answer(4, 2) + answer(5, 0) + answer(6, errno.ENODEV, 53) + answer(7, 0)
+    found = list(acknowledgements(data, 5))
+    assert [(code, len(message)) for code, message in found] == [(0, 36), (errno.ENODEV, 53), (0, 36)]
+    assert list(acknowledgements(data[:-17], 7)) == []
+    assert list(acknowledgements(bytes(64), 0)) == [], "a message without length ends somewhere, too"
+
+
 def test_a_request_can_be_sent_again_under_another_number() -> None:
     request = links.new_macvlan(10000, "mn1dgw1", 3, "02:d6:00:01:00:01")
     first, second = bytes(request.encode(1, 4)), bytes(request.encode(2, 4))
@@ -54,8 +89,8 @@ def test_device_names_fit() -> None:
 
 
 def test_gate_elements() -> None:
-    assert gate.source_element("mn1dgw1", PREFIX) == ("sources", '"mn1dgw1" . 0x20010db800a10001')
-    assert gate.tunnel_element(PEER, PREFIX, "source") == ("tunnel_source", f"{PEER} . 0x20010db800a10001")
+    assert gate.source_element("mn1dgw1", PREFIX)[:2] == ("sources", '"mn1dgw1" . 0x20010db800a10001')
+    assert gate.tunnel_element(PEER, PREFIX, "source")[:2] == ("tunnel_source", f"{PEER} . 0x20010db800a10001")
     with pytest.raises(KernelError, match="/64"):
         gate.source_element("mn1dgw1", IPv6Network("2001:db8:a1::/48"))
     with pytest.raises(KernelError, match="source or destination"):
