@@ -24,7 +24,7 @@ KEPT = 16384
 """Neighbors whose way in is remembered; with more than that, all are learnt anew."""
 
 
-def open_underlay(own: Sequence[Address], mark: int = 0, *, runs: bool = False) -> Underlay | SeveralAddresses:
+def open_underlay(own: Sequence[Address], mark: int = 0, *, runs: bool = True) -> Underlay | SeveralAddresses:
     """The sockets of a node (KernelError)."""
     versions = [address.version for address in own]
     kind = SeveralAddresses if len(set(versions)) < len(versions) else Underlay
@@ -34,7 +34,7 @@ def open_underlay(own: Sequence[Address], mark: int = 0, *, runs: bool = False) 
 class SeveralAddresses:
     """As Underlay, for all addresses of a node."""
 
-    def __init__(self, own: Sequence[Address], mark: int, *, runs: bool = False) -> None:
+    def __init__(self, own: Sequence[Address], mark: int, *, runs: bool = True) -> None:
         self._mark = mark
         self._by_address: dict[str, Underlay] = {}
         self._ways: dict[SocketAddress, Underlay] = {}

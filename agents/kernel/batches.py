@@ -6,6 +6,7 @@ What the kernel reads and writes are arrays made once; per datagram there is an 
 from __future__ import annotations
 
 import ctypes
+import errno
 import socket
 import struct
 import sys
@@ -18,8 +19,8 @@ ONE_MESSAGE = socket.CMSG_SPACE(4)
 """Octets of ancillary data with one number in it."""
 SENDING = 160 << 10
 """Octets of datagrams collected before they are sent."""
-LONGEST_RUN = 65000
-"""Octets of equal datagrams given to the kernel as one."""
+LONGEST_RUN, MOST_IN_RUN = 65000, 64
+"""Octets and number of datagrams given to the kernel as one."""
 KEPT = 4096
 """Addresses kept in the kernel's form."""
 _NAME, _CONTROL = 28, 64
@@ -103,15 +104,25 @@ class Arrivals:
             yield bytes(names[at : at + words[word + _NAME_LENGTH4]]), view[: words[word + _LENGTH4]], extra, value
 
 
+def can_run(sender: socket.socket) -> bool:
+    """Whether the kernel makes many datagrams of one for this socket (UDP segmentation, Linux 4.18)."""
+    try:
+        sender.setsockopt(_UDP, _UDP_SEGMENT, 0)
+    except OSError:
+        return False
+    return True
+
+
 class Departures:
     """Datagrams of one socket, collected to be sent together."""
 
     def __init__(self, fd: int, tos_level: int, tos_kind: int, *, runs: bool = False) -> None:
-        """`tos_level` and `tos_kind` name the ancillary message with the type of service.
-
-        `runs`: give equally long datagrams to one address to the kernel as one, which cuts it again (UDP only).
-        """
-        self._fd, self._may_run = fd, runs
+        """`tos_level` and `tos_kind` name the ancillary message with the type of service."""
+        self._fd = fd
+        self.runs = runs
+        """Give equally long datagrams to one address, and one shorter behind them, to the kernel as one, which cuts it
+        again: for a socket that `can_run`, to be changed while nothing is collected."""
+        self._refused = False
         self._entries = (_Entry * SLOTS)()
         self._iovecs = (_Iovec * SLOTS)()
         self._data, self._controls = bytearray(SENDING), bytearray(2 * ONE_MESSAGE * SLOTS)
@@ -127,8 +138,10 @@ class Departures:
         self._slots: list[tuple[Address, int, int]] = []
         """(destination, octets of each datagram but the last, type of service) of what is collected."""
         self._fill = 0
-        self._run = 0
-        """Octets in the last slot; 0: nothing may be added to it."""
+        self._run: tuple[Address, int] | None = None
+        """Destination and type of service of the last slot, while something may be added to it."""
+        self._piece = self._whole = self._room = 0
+        """Its octets: of each datagram, of all; how many datagrams may be added."""
 
     @property
     def pending(self) -> bool:
@@ -148,17 +161,33 @@ class Departures:
             view[fill:end] = part
             fill = end
         self._fill = fill
-        if self._run and self._slots[-1] == (destination, length, tos) and self._run + length <= LONGEST_RUN:
-            self._run += length
-            self._pieces[2 * len(self._slots) - 1] = self._run
-            return
+        if self._room and 0 < length <= self._piece and self._run == (destination, tos):
+            whole = self._whole + length
+            if whole <= LONGEST_RUN:
+                self._prolong(whole, length)
+                return
         self._new_slot(destination, start, length, tos)
+
+    def _prolong(self, whole: int, length: int) -> None:
+        """The last slot is a run of so many octets now, `length` of which are its last datagram's."""
+        slot, piece = len(self._slots) - 1, self._piece
+        self._pieces[2 * slot + 1] = whole
+        if self._whole == piece:  # it was one datagram: tell the kernel where to cut
+            place, at = 2 * slot * ONE_MESSAGE, slot * _STEP
+            struct.pack_into("@NiiH", self._controls, place, socket.CMSG_LEN(2), _UDP, _UDP_SEGMENT, piece)
+            self._sizes[at + _CONTROL_AT] = self._control_base + place
+            self._sizes[at + _CONTROL_LENGTH_AT] += ONE_MESSAGE
+        self._whole = whole
+        self._room = self._room - 1 if length == piece else 0
 
     def _new_slot(self, destination: Address, start: int, length: int, tos: int) -> None:
         slot = len(self._slots)
         name = self._names.get(destination) or self._learn(destination)
         self._slots.append((destination, length, tos))
-        self._run = length if self._may_run else 0
+        if self.runs and not self._refused:
+            self._run = (destination, tos)
+            self._piece = self._whole = length
+            self._room = MOST_IN_RUN - 1
         self._pieces[2 * slot], self._pieces[2 * slot + 1] = self._base + start, length
         at = slot * _STEP
         self._sizes[at + _NAME_AT], self._words[slot * _STEP4 + _NAME_LENGTH4] = name
@@ -173,8 +202,6 @@ class Departures:
         """Send what is collected; (destination, errno) of each datagram that could not be sent."""
         failed: list[tuple[Address, int]] = []
         slots = self._slots
-        if self._may_run:
-            self._mark_runs()
         done = 0
         while done < len(slots):
             sent = _sendmmsg(self._fd, self._at + done * _OCTETS, len(slots) - done, _MSG_DONTWAIT)
@@ -184,34 +211,25 @@ class Departures:
             failed += self._one_by_one(done, ctypes.get_errno())
             done += 1
         slots.clear()
-        self._fill = self._run = 0
+        self._fill = self._room = 0
         if len(self._names) > KEPT:
             self._names.clear()
         return failed
 
-    def _mark_runs(self) -> None:
-        """Tell the kernel where to cut."""
-        for slot, (_destination, length, tos) in enumerate(self._slots):
-            if self._pieces[2 * slot + 1] > length:
-                place, at = 2 * slot * ONE_MESSAGE, slot * _STEP
-                struct.pack_into("@NiiH", self._controls, place, socket.CMSG_LEN(2), _UDP, _UDP_SEGMENT, length)
-                self._sizes[at + _CONTROL_AT] = self._control_base + place
-                self._sizes[at + _CONTROL_LENGTH_AT] = ONE_MESSAGE * (2 if tos else 1)
-
     def _one_by_one(self, slot: int, number: int) -> list[tuple[Address, int]]:
         """A slot that the kernel refused: a run may be what it refuses, its datagrams not."""
-        destination, length, _tos = self._slots[slot]
+        destination, length, tos = self._slots[slot]
         whole = self._pieces[2 * slot + 1]
         if whole == length:
             return [(destination, number)]
+        if number == errno.EIO:  # what the route leads to cannot sum what is cut: it would refuse them all
+            self._refused = True
         failed = []
         at, base = slot * _STEP, self._pieces[2 * slot]
-        tos = self._sizes[at + _CONTROL_LENGTH_AT] > ONE_MESSAGE
         self._sizes[at + _CONTROL_AT] += ONE_MESSAGE
         self._sizes[at + _CONTROL_LENGTH_AT] = ONE_MESSAGE if tos else 0
-        self._pieces[2 * slot + 1] = length
         for start in range(0, whole, length):
-            self._pieces[2 * slot] = base + start
+            self._pieces[2 * slot], self._pieces[2 * slot + 1] = base + start, min(length, whole - start)
             if _sendmmsg(self._fd, self._at + slot * _OCTETS, 1, _MSG_DONTWAIT) < 1:
                 failed.append((destination, ctypes.get_errno()))
         return failed

@@ -28,6 +28,7 @@ from testbed.kea import Kea
 from testbed.mininet_api import Topo
 from testbed.network import Network
 from testbed.nodes import Host
+from testbed.segmentation import cut_before_the_wire
 from testbed.waiting import wait_until
 from topologies.aero.kea import KeaSettings, Pool
 from topologies.bench.attaching import attaching
@@ -119,8 +120,7 @@ def run(progress: Callable[[str], None] = lambda _text: None) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="roamlab-bench-") as folder, Network(BenchTopo()) as net:
         for name in ("net.ipv6.conf.all.forwarding", "net.ipv4.ip_forward"):
             net["s1"].sysctl(name, 1)
-        for client in PREFIXES:  # what is counted behind the wire must be what is on the wire
-            net["s1"].run(["ethtool", "-K", client, "tx-udp-segmentation", "off"], check=True)
+        cut_before_the_wire([net["s1"]])  # what is counted behind it must be what is on it
         progress("kernel forwarding")
         kernel = _moved_by_kernel(net, OVERLAY["c2"])
         progress("kernel VXLAN")
@@ -280,7 +280,6 @@ def _server(way: Way, folder: Path) -> dict[str, Any]:
         "dataplane": {
             "encapsulation": way.encapsulation,
             "dpd": "always" if way.headers else "off",
-            "runs": True,
         },
     }
 
