@@ -53,6 +53,8 @@ class _Port:
     share an identification (RFC 6864 §4.3, spec §2.6)."""
     df: bool | None = None
     """How the socket is set now."""
+    collecting: bool = False
+    """Whether what is sent is collected."""
 
 
 class Underlay:
@@ -155,9 +157,7 @@ class Underlay:
             yield
         finally:
             self._together = False
-            for port in self._collecting:
-                self._flush(port)
-            self._collecting.clear()
+            self._send_collected()
 
     def transmit(
         self, through: Carrier, destination: SocketAddress, octets: Sequence[Octets], df: bool, tos: int
@@ -171,15 +171,20 @@ class Underlay:
         if port.df is not df and port.version == 4:
             self._flush(port)
             _set_df(port, df)
-        length = sum(map(len, octets))
-        if departures.full(length):
+        elif departures.full:
             self._flush(port)
-        if not departures.pending:
+        if not port.collecting:
+            port.collecting = True
             self._collecting.append(port)
-        departures.add(destination, octets, length, tos)
+        departures.add(destination, octets, tos)
         if not self._together:
+            self._send_collected()
+
+    def _send_collected(self) -> None:
+        for port in self._collecting:
             self._flush(port)
-            self._collecting.clear()
+            port.collecting = False
+        self._collecting.clear()
 
     def _flush(self, port: _Port) -> None:
         for destination, number in port.departures.flush():

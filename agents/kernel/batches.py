@@ -17,13 +17,15 @@ SLOTS = 64
 """Datagrams a call at most."""
 ONE_MESSAGE = socket.CMSG_SPACE(4)
 """Octets of ancillary data with one number in it."""
-SENDING = 160 << 10
-"""Octets of datagrams collected before they are sent."""
+SENDING, LONGEST = 160 << 10, 1 << 16
+"""Octets of datagrams collected before they are sent, and of the longest one."""
 LONGEST_RUN, MOST_IN_RUN = 65000, 64
 """Octets and number of datagrams given to the kernel as one."""
 KEPT = 4096
 """Addresses kept in the kernel's form."""
-_NAME, _CONTROL = 28, 64
+_NAME_LENGTHS = (16, 28)
+"""Octets of struct sockaddr_in, sockaddr_in6."""
+_NAME, _CONTROL = max(_NAME_LENGTHS), 64
 _VALUE = socket.CMSG_LEN(0) + (0 if sys.byteorder == "little" else 3)
 _MSG_DONTWAIT = 0x40
 _UDP, _UDP_SEGMENT = 17, 103
@@ -82,8 +84,11 @@ class Arrivals:
         self._words, self._sizes = self._octets.cast("I"), self._octets.cast("L")
         self._fresh = bytes(self._octets)
         self._at = ctypes.addressof(self._entries)
-        whole = memoryview(self._data)
+        whole, addresses = memoryview(self._data), memoryview(self._names)
         self._views = [whole[slot * room : (slot + 1) * room] for slot in range(SLOTS)]
+        self._senders = {
+            octets: [addresses[at : at + octets] for at in range(0, SLOTS * _NAME, _NAME)] for octets in _NAME_LENGTHS
+        }
 
     def receive(self, fd: int) -> int:
         """Read what is there now, as far as it has room; how many datagrams that were.
@@ -96,12 +101,15 @@ class Arrivals:
     def first(self, count: int) -> Iterator[tuple[bytes, memoryview, int, int]]:
         """Of each datagram (address as the kernel writes it, octets, octets of ancillary data, the number in its first
         message).  The octets are valid until `receive` is called again, and may be written to."""
-        words, sizes, names, controls = self._words, self._sizes, self._names, self._controls
-        for slot, view in enumerate(self._views[:count]):
-            at, word = slot * _NAME, slot * _STEP4
-            extra = sizes[slot * _STEP + _CONTROL_LENGTH_AT]
-            value = controls[slot * _CONTROL + _VALUE] if extra else 0
-            yield bytes(names[at : at + words[word + _NAME_LENGTH4]]), view[: words[word + _LENGTH4]], extra, value
+        if not count:
+            return
+        words, sizes, controls = self._words, self._sizes, self._controls
+        senders = self._senders[words[_NAME_LENGTH4]]  # what comes to one socket has addresses of one kind
+        length, control, value = _LENGTH4, _CONTROL_LENGTH_AT, _VALUE
+        for slot in range(count):
+            extra = sizes[control]
+            yield senders[slot].tobytes(), self._views[slot][: words[length]], extra, controls[value] if extra else 0
+            length, control, value = length + _STEP4, control + _STEP, value + _CONTROL
 
 
 def can_run(sender: socket.socket) -> bool:
@@ -125,7 +133,7 @@ class Departures:
         self._refused = False
         self._entries = (_Entry * SLOTS)()
         self._iovecs = (_Iovec * SLOTS)()
-        self._data, self._controls = bytearray(SENDING), bytearray(2 * ONE_MESSAGE * SLOTS)
+        self._data, self._controls = bytearray(SENDING + LONGEST), bytearray(2 * ONE_MESSAGE * SLOTS)
         self._base, self._control_base = _place(self._data), _place(self._controls)
         for slot, entry in enumerate(self._entries):
             entry.header.iov, entry.header.iov_length = ctypes.addressof(self._iovecs[slot]), 1
@@ -138,22 +146,23 @@ class Departures:
         self._slots: list[tuple[Address, int, int]] = []
         """(destination, octets of each datagram but the last, type of service) of what is collected."""
         self._fill = 0
-        self._run: tuple[Address, int] | None = None
-        """Destination and type of service of the last slot, while something may be added to it."""
-        self._piece = self._whole = self._room = 0
-        """Its octets: of each datagram, of all; how many datagrams may be added."""
+        self._to: Address | None = None
+        """Destination of the last slot."""
+        self._tos = self._piece = self._whole = self._room = 0
+        """Its type of service; its octets: of each datagram, of all; how many datagrams may be added to it."""
 
     @property
     def pending(self) -> bool:
         """Whether something is collected."""
         return bool(self._slots)
 
-    def full(self, octets: int) -> bool:
-        """Whether a datagram of this size has no place: `flush` first."""
-        return len(self._slots) == SLOTS or self._fill + octets > SENDING
+    @property
+    def full(self) -> bool:
+        """Whether there is no place for one more: `flush` first."""
+        return self._fill > SENDING or len(self._slots) == SLOTS
 
-    def add(self, destination: Address, octets: Sequence[Any], length: int, tos: int) -> None:
-        """Collect one datagram, `length` octets in parts."""
+    def add(self, destination: Address, octets: Sequence[Any], tos: int) -> None:
+        """Collect one datagram, in parts, LONGEST octets at most."""
         fill = start = self._fill
         view = self._view
         for part in octets:
@@ -161,7 +170,8 @@ class Departures:
             view[fill:end] = part
             fill = end
         self._fill = fill
-        if self._room and 0 < length <= self._piece and self._run == (destination, tos):
+        length = fill - start
+        if self._room and 0 < length <= self._piece and tos == self._tos and destination == self._to:
             whole = self._whole + length
             if whole <= LONGEST_RUN:
                 self._prolong(whole, length)
@@ -185,7 +195,7 @@ class Departures:
         name = self._names.get(destination) or self._learn(destination)
         self._slots.append((destination, length, tos))
         if self.runs and not self._refused:
-            self._run = (destination, tos)
+            self._to, self._tos = destination, tos
             self._piece = self._whole = length
             self._room = MOST_IN_RUN - 1
         self._pieces[2 * slot], self._pieces[2 * slot + 1] = self._base + start, length
