@@ -12,11 +12,20 @@ def answer(program: str) -> str:
     return subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.strip()
 
 
-@pytest.mark.parametrize("module", ["agents.aero.client.shell", "agents.aero.server.shell", "agents.dgw.executor"])
+ROLES = [
+    *(f"agents.dgw.{role}.shell" for role in ("gateway", "cmd", "lma")),
+    *(f"agents.aero.{role}.shell" for role in ("client", "server", "relay")),
+    *(f"agents.haaro.{role}.shell" for role in ("mr", "ha")),
+]
+
+
+@pytest.mark.parametrize("module", ROLES)
 def test_an_agent_does_not_load_what_nobody_uses(module):
-    loaded = answer(f"import sys, {module}; print(*[name for name in sys.modules if name.startswith('pyroute2.')])")
-    assert "pyroute2.netlink.rtnl.rtmsg" in loaded.split()
-    assert not {"pyroute2.ndb", "pyroute2.ipdb", "pyroute2.conntrack"} & set(loaded.split())
+    program = ".".join([*module.split(".")[:2], "__main__"])
+    loaded = set(answer(f"import sys, {program}, {module}; print(*sys.modules)").split())
+    assert {"pyroute2.netlink.rtnl.rtmsg", module} <= loaded
+    assert not {"pyroute2.ndb", "pyroute2.ipdb", "pyroute2.conntrack", "pyroute2.netlink.rtnl.tcmsg"} & loaded
+    assert not {"scapy", "mininet", "click", "rich", "testbed", "topologies", "captures"} & loaded
 
 
 @pytest.mark.parametrize(
