@@ -24,6 +24,11 @@ def short(kind: int, number: int) -> bytes:
     return struct.pack("=HHHxx", 6, kind, number)
 
 
+def octet(kind: int, number: int) -> bytes:
+    """An attribute that holds a number of 8 bits."""
+    return struct.pack("=HHBxxx", 5, kind, number)
+
+
 def text(kind: int, words: str) -> bytes:
     """An attribute that holds a string, ended by a zero."""
     return attribute(kind, words.encode() + b"\0")

@@ -17,7 +17,7 @@ SLOTS = 64
 """Datagrams a call at most."""
 ONE_MESSAGE = socket.CMSG_SPACE(4)
 """Octets of ancillary data with one number in it."""
-SENDING, LONGEST = 160 << 10, 1 << 16
+SENDING, LONGEST = 160 << 10, 65 << 10
 """Octets of datagrams collected before they are sent, and of the longest one."""
 LONGEST_RUN, MOST_IN_RUN = 65000, 64
 """Octets and number of datagrams given to the kernel as one."""

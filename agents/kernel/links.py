@@ -17,9 +17,10 @@ from pyroute2.netlink import NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, nlmsg, rtn
 from pyroute2.netlink.rtnl.ifaddrmsg import IFA_F_NODAD, ifaddrmsg
 from pyroute2.netlink.rtnl.ifinfmsg import IFF_RUNNING, IFF_UP, ifinfmsg
 from pyroute2.netlink.rtnl.ndmsg import NTF_PROXY, NUD_STALE, ndmsg
-from pyroute2.netlink.rtnl.rtmsg import rtmsg
 
+from agents.kernel.attributes import attribute, octet, word
 from agents.kernel.netlink import KernelError, Netlink, Request
+from agents.kernel.routing import look_up
 
 CHANGES = (rtnl.RTNLGRP_LINK, rtnl.RTNLGRP_IPV4_IFADDR, rtnl.RTNLGRP_IPV6_IFADDR)
 """Groups that tell of interfaces and their addresses."""
@@ -33,6 +34,9 @@ Interface = IPv4Interface | IPv6Interface
 
 _UNFIT = 0x08 | 0x20 | 0x40
 """Address flags IFA_F_DADFAILED, _DEPRECATED, _TENTATIVE."""
+_IFADDRMSG, _NDMSG, _IFINFOMSG = struct.Struct("=4BI"), struct.Struct("=BxxxiHBB"), struct.Struct("=BxHiII")
+_IFA_ADDRESS, _IFA_LOCAL, _IFA_FLAGS, _IFA_PROTO = 1, 2, 8, 11
+_NDA_DST, _NDA_LLADDR = 1, 2
 OWNED, RETIRED = 183, 184
 """Device groups: ours, and ours but out of service and waiting for deletion."""
 
@@ -90,7 +94,7 @@ def no_auto_link_local(number: int, name: str) -> Request:
 
 def set_up(number: int, name: str) -> Request:
     """Bring an interface up."""
-    content = {"index": number, "flags": IFF_UP, "change": IFF_UP}
+    content = _IFINFOMSG.pack(socket.AF_UNSPEC, 0, number, IFF_UP, IFF_UP)
     return Request(f"bring {name} up", rtnl.RTM_NEWLINK, ifinfmsg, content)
 
 
@@ -120,17 +124,17 @@ def delete_group(group: int) -> Request:
     return Request(f"delete group {group}", rtnl.RTM_DELLINK, ifinfmsg, {"attrs": [("IFLA_GROUP", group)]}, ignore=gone)
 
 
-def _address(number: int, address: Interface, *, dad: bool = False, owner: int = 0) -> dict[str, Any]:
-    ip = str(address.ip)
-    six = address.version == 6
-    flags = [("IFA_FLAGS", IFA_F_NODAD)] if six and not dad else []
-    mark = [("IFA_PROTO", owner)] if owner else []
-    return {
-        "family": socket.AF_INET6 if six else socket.AF_INET,
-        "prefixlen": address.network.prefixlen,
-        "index": number,
-        "attrs": [("IFA_LOCAL", ip), ("IFA_ADDRESS", ip), *flags, *mark],
-    }
+def _address(number: int, address: Interface, *, dad: bool = False, owner: int = 0) -> bytes:
+    octets, six = address.ip.packed, address.version == 6
+    return b"".join(
+        (
+            _IFADDRMSG.pack(socket.AF_INET6 if six else socket.AF_INET, address.network.prefixlen, 0, 0, number),
+            attribute(_IFA_LOCAL, octets),
+            attribute(_IFA_ADDRESS, octets),
+            word(_IFA_FLAGS, IFA_F_NODAD) if six and not dad else b"",
+            octet(_IFA_PROTO, owner) if owner else b"",
+        )
+    )
 
 
 def add_address(number: int, name: str, address: Interface, *, dad: bool = False, owner: int = 0) -> Request:
@@ -160,13 +164,9 @@ def delete_address(number: int, name: str, address: Interface) -> Request:
 
 def hint_neighbour(number: int, name: str, neighbour: IPv6Address, mac: str) -> Request:
     """Tell where a neighbour is, unproven: used at once, verified as for any stale entry (RFC 4861 §7.3.3)."""
-    content = {
-        "family": socket.AF_INET6,
-        "ifindex": number,
-        "state": NUD_STALE,
-        "ndm_type": rtnl.rt_type["unicast"],
-        "attrs": [("NDA_DST", str(neighbour)), ("NDA_LLADDR", mac)],
-    }
+    fixed = _NDMSG.pack(socket.AF_INET6, number, NUD_STALE, 0, rtnl.rt_type["unicast"])
+    octets = bytes.fromhex(mac.replace(":", ""))
+    content = fixed + attribute(_NDA_DST, neighbour.packed) + attribute(_NDA_LLADDR, octets)
     what = f"hint neighbour {neighbour} on {name}"
     return Request(what, rtnl.RTM_NEWNEIGH, ndmsg, content, NLM_F_CREATE | NLM_F_REPLACE)
 
@@ -290,9 +290,7 @@ def wait_delivered(netlink: Netlink, number: int, name: str, address: IPv6Addres
     The kernel completes an address in a work queue, also without duplicate address detection. Until then a
     packet to it, such as the answer to the first neighbour solicitation, is routed elsewhere and lost.
     """
-    attributes = [("RTA_DST", str(address)), ("RTA_OIF", number)]
-    content = {"family": socket.AF_INET6, "dst_len": 128, "attrs": attributes}
-    request = Request(f"look for {address} on {name}", rtnl.RTM_GETROUTE, rtmsg, content)
+    request = look_up(f"look for {address} on {name}", address, number)
     local = f"{name} does not answer to {address}"
     _wait(local, rtnl.RTNLGRP_IPV6_ROUTE, lambda: bool(netlink.ask(request)["type"] == rtnl.rt_type["local"]))
 

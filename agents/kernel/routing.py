@@ -7,13 +7,12 @@ import socket
 import struct
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
-from typing import Any
 
 from pyroute2.netlink import NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, nlmsg, rtnl
 from pyroute2.netlink.rtnl.fibmsg import FR_ACT_TO_TBL, fibmsg
 from pyroute2.netlink.rtnl.rtmsg import LWTUNNEL_ENCAP_SEG6, LWTUNNEL_ENCAP_SEG6_LOCAL, rtmsg
 
-from agents.kernel.attributes import attribute, short, word
+from agents.kernel.attributes import attribute, octet, short, text, word
 from agents.kernel.netlink import Netlink, Request
 
 MAIN, LOCAL = 254, 255
@@ -35,7 +34,10 @@ _REDUCED, _DECAPSULATE = 3, 7
 rtmsg.seg6_encap_info.ipv6_sr_hdr.r_encapmodes[_REDUCED] = REDUCED
 _RTA_DST, _RTA_OIF, _RTA_GATEWAY, _RTA_PRIORITY, _RTA_PREFSRC, _RTA_TABLE = 1, 4, 5, 6, 7, 15
 _RTA_ENCAP_TYPE, _RTA_ENCAP, _SEG6_IPTUNNEL_SRH, _SEG6_LOCAL_ACTION, _SEG6_LOCAL_TABLE = 21, 22, 1, 1, 3
+_FRA_DST, _FRA_SRC, _FRA_IIFNAME, _FRA_PRIORITY, _FRA_FWMARK, _FRA_SUPPRESS_PREFIXLEN = 1, 2, 3, 6, 10, 14
+_FRA_TABLE, _FRA_PROTOCOL, _FRA_IP_PROTO = 15, 21, 22
 _RTMSG = struct.Struct("=8BI")
+"""struct rtmsg, and struct fib_rule_hdr."""
 _SEGMENT = struct.Struct("=iBBBBBBH16s")
 """Mode, and a routing header (RFC 8754 §2) with one segment."""
 
@@ -133,6 +135,13 @@ def put_route(route: Route) -> Request:
     return _route_request("set", rtnl.RTM_NEWROUTE, route, NLM_F_CREATE | NLM_F_REPLACE)
 
 
+def look_up(what: str, destination: IPv6Address, interface: int) -> Request:
+    """Ask which route a packet to this destination takes, if it goes by this interface."""
+    fixed = _RTMSG.pack(socket.AF_INET6, 128, 0, 0, 0, 0, 0, 0, 0)
+    content = fixed + attribute(_RTA_DST, destination.packed) + word(_RTA_OIF, interface)
+    return Request(what, rtnl.RTM_GETROUTE, rtmsg, content)
+
+
 def drop_route(place: Place) -> Request:
     """Delete our route in a place, wherever it leads; one that is gone is fine."""
     prefix, table, metric = place
@@ -142,28 +151,33 @@ def drop_route(place: Place) -> Request:
 
 
 def _rule_request(rule: Rule, owner: int, *, put: bool) -> Request:
-    content: dict[str, Any] = {
-        "family": _FAMILIES[rule.version],
-        "flags": _INVERTED if rule.unless_mark else 0,
-        "table": rule.table if rule.table < 256 else 0,
-        "action": FR_ACT_TO_TBL,
-        "attrs": [("FRA_PRIORITY", rule.preference), ("FRA_TABLE", rule.table)],
-    }
-    for end, prefix in (("src", rule.source), ("dst", rule.destination)):
-        if prefix:
-            content[f"{end}_len"] = prefix.prefixlen
-            content["attrs"].append((f"FRA_{end.upper()}", str(prefix.network_address)))
-    if rule.suppress is not None:
-        content["attrs"].append(("FRA_SUPPRESS_PREFIXLEN", rule.suppress))
-    for name, value in (
-        ("FRA_PROTOCOL", owner),
-        ("FRA_IP_PROTO", rule.protocol),
-        ("FRA_FWMARK", rule.mark or rule.unless_mark),
-        ("FRA_IIFNAME", rule.interface),
-    ):
-        if value:
-            content["attrs"].append((name, value))
-    named = f"rule {rule.preference} to table {rule.table}"
+    source, destination, table = rule.source, rule.destination, rule.table
+    mark = rule.mark or rule.unless_mark
+    content = b"".join(
+        (
+            _RTMSG.pack(
+                _FAMILIES[rule.version],
+                destination.prefixlen if destination else 0,
+                source.prefixlen if source else 0,
+                0,
+                table if table < 256 else 0,
+                0,
+                0,
+                FR_ACT_TO_TBL,
+                _INVERTED if rule.unless_mark else 0,
+            ),
+            word(_FRA_PRIORITY, rule.preference),
+            word(_FRA_TABLE, table),
+            attribute(_FRA_SRC, source.network_address.packed) if source else b"",
+            attribute(_FRA_DST, destination.network_address.packed) if destination else b"",
+            word(_FRA_SUPPRESS_PREFIXLEN, rule.suppress) if rule.suppress is not None else b"",
+            octet(_FRA_PROTOCOL, owner) if owner else b"",
+            octet(_FRA_IP_PROTO, rule.protocol) if rule.protocol else b"",
+            word(_FRA_FWMARK, mark) if mark else b"",
+            text(_FRA_IIFNAME, rule.interface) if rule.interface else b"",
+        )
+    )
+    named = f"rule {rule.preference} to table {table}"
     if put:
         return Request(f"add {named}", rtnl.RTM_NEWRULE, fibmsg, content, NLM_F_CREATE | NLM_F_EXCL, (errno.EEXIST,))
     return Request(f"delete {named}", rtnl.RTM_DELRULE, fibmsg, content, ignore=(errno.ENOENT,))

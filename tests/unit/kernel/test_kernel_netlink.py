@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import errno
 import struct
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_interface
 
 import pytest
 from pyroute2.netlink.rtnl.marshal import MarshalRtnl
 
 from agents.kernel import gate, links, routing
 from agents.kernel.netlink import KernelError, Request, acknowledgements
-from agents.kernel.routing import Hop, Route, put_route
+from agents.kernel.routing import Hop, Route, Rule, put_route
 from agents.kernel.tunnels.ip6tnl import device
 
 PEER = IPv6Address("2001:db8:c:2::2")
@@ -55,6 +55,41 @@ def test_a_route_is_read_as_it_was_packed(route: Route) -> None:
     assert (message["dst_len"], message["proto"]) == (route.prefix.prefixlen, routing.OWN)
     assert (message.get_attr("RTA_TABLE"), message.get_attr("RTA_PRIORITY")) == (route.table, route.metric)
     assert message.get_attr("RTA_OIF") is None, "wherever it leads"
+
+
+RULES = [
+    Rule(1000, 1007, source=PREFIX),
+    Rule(10, 41, destination=IPv6Network("2001:db8:c:1::2/128"), protocol=41),
+    Rule(900, 254, destination=PREFIX, interface="mn1dgw1"),
+    Rule(990, 254, mark=0xD6),
+    Rule(7, 300, source=IPv4Network("192.0.2.0/24"), version=4, unless_mark=5),
+    Rule(8, 254, suppress=0),
+]
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_a_rule_is_read_as_it_was_packed(rule: Rule) -> None:
+    (message,) = MarshalRtnl().parse(packed(routing.put_rule(rule)))
+    assert routing._own_rule(message) == rule
+    assert (message.get_attr("FRA_PROTOCOL"), message["action"]) == (routing.OWN, 1)
+    (message,) = MarshalRtnl().parse(packed(routing.drop_rule(rule)))
+    assert routing._own_rule(message) == rule
+
+
+def test_addresses_and_neighbours_are_read_as_they_were_packed() -> None:
+    for text, flags in (("2001:db8::7/64", 0x02), ("192.0.2.7/24", None)):
+        address = ip_interface(text)
+        (message,) = MarshalRtnl().parse(packed(links.add_address(7, "wan", address, owner=183)))
+        assert (message["index"], message["prefixlen"]) == (7, address.network.prefixlen)
+        assert {message.get_attr("IFA_LOCAL"), message.get_attr("IFA_ADDRESS")} == {str(address.ip)}
+        assert (message.get_attr("IFA_FLAGS"), message.get_attr("IFA_PROTO")) == (flags, 183)
+    (message,) = MarshalRtnl().parse(packed(links.add_address(7, "wan", ip_interface("fe80::1/64"), dad=True)))
+    assert (message.get_attr("IFA_FLAGS"), message.get_attr("IFA_PROTO")) == (None, None)
+    (message,) = MarshalRtnl().parse(packed(links.hint_neighbour(7, "wan", PEER, "02:d6:00:01:00:0f")))
+    assert (message["ifindex"], message["state"]) == (7, 4)
+    assert (message.get_attr("NDA_DST"), message.get_attr("NDA_LLADDR")) == (str(PEER), "02:d6:00:01:00:0f")
+    (message,) = MarshalRtnl().parse(packed(links.set_up(7, "wan")))
+    assert (message["index"], message["flags"], message["change"]) == (7, 1, 1)
 
 
 def test_acknowledgements_of_earlier_requests_and_cut_ones_do_not_count() -> None:
