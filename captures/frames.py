@@ -1,10 +1,8 @@
-"""Captures of a run directory, read frame by frame by a family's own decoder, several files at once."""
+"""Captures of a run directory, read frame by frame by a family's own decoder."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
@@ -19,10 +17,7 @@ def decode_all(
     read_frame: ReadFrame[T], directory: Path, captures: Iterable[tuple[str, str, str]]
 ) -> dict[tuple[str, str], list[T]]:
     """Decode (file, node, interface) captures of a run directory: (node, interface) -> frames, in order."""
-    listed = list(captures)
-    with ThreadPoolExecutor(max_workers=os.cpu_count() or 2) as pool:
-        read = pool.map(lambda each: decode_file(read_frame, directory / each[0], *each), listed)
-        return {(node, name): frames for (_file, node, name), frames in zip(listed, read, strict=True)}
+    return {(one[1], one[2]): decode_file(read_frame, directory / one[0], *one) for one in captures}
 
 
 def decode_file(read_frame: ReadFrame[T], path: Path, file: str, node: str, interface: str) -> list[T]:

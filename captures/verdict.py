@@ -57,10 +57,15 @@ def judge(run_dir: Path | str | Run) -> Verdict:
 
 
 def metrics(run: Run) -> dict[str, Any]:
-    """Figures: times in milliseconds, volumes in octets."""
+    """Figures of the run's family: times in milliseconds, volumes in octets."""
+    memory = next((one.fields["memory_mb"] for one in run.logged("resources")), None)
+    return {**_of_family(run), "memory_mb": memory}
+
+
+def _of_family(run: Run) -> dict[str, Any]:
     if run.haaro:
-        return {**_handover_metrics(run), **haaro.metrics(run.haaro)}
-    return {**_handover_metrics(run), **aero.metrics(run.aero)} if run.aero else _handover_metrics(run)
+        return haaro.metrics(run.haaro)
+    return aero.metrics(run.aero) if run.aero else _handover_metrics(run)
 
 
 def _handover_metrics(run: Run) -> dict[str, Any]:
@@ -86,7 +91,6 @@ def _handover_metrics(run: Run) -> dict[str, Any]:
         "flows": {report.flow.name: _flow(report) for report in reports},
         "tunnelled_bytes": tunnelled_bytes(run),
         **({"content": figures} if (figures := content.figures(run)) else {}),
-        "memory_mb": next((one.fields["memory_mb"] for one in run.logged("resources")), None),
     }
 
 

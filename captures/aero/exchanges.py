@@ -57,8 +57,8 @@ class Exchange:
 def exchanges(link: AeroLink) -> Iterator[Exchange]:
     """Every client message, by Client and time."""
     for client in link.clients.values():
-        for asked in link.sent(client):
-            if asked.dhcp:
+        for asked in link.conversing(client):
+            if asked.outer.source in client.underlay:
                 yield _follow(link, client, asked)
 
 
@@ -69,7 +69,7 @@ def _follow(link: AeroLink, client: Client, asked: Frame) -> Exchange:
     if server is None:
         return Exchange(client, asked)
     loopback = link.frames(server.name, "lo")
-    wan = link.wan(server)
+    wan = link.conversing(server)
     arrived = _find(wan, asked.time, lambda one: one.dhcp is not None and one.dhcp.octets == message.octets)
     forwarded = _find(loopback, asked.time, lambda one: _holds(one, RELAY_FORWARD) and _inside(one) == message.octets)
     answered = delivered = received = None
@@ -78,7 +78,7 @@ def _follow(link: AeroLink, client: Client, asked: Frame) -> Exchange:
     if answered:
         octets = _inside(answered)
         delivered = _find(wan, answered.time, lambda one: one.dhcp is not None and one.dhcp.octets == octets)
-    at_client = link.received(client)
+    at_client = (one for one in link.conversing(client) if one.outer.destination in client.underlay)
     received = _find(at_client, asked.time, lambda one: one.dhcp is not None and _same(one.dhcp, message))
     return Exchange(client, asked, server, arrived, forwarded, answered, delivered, received)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from statistics import median
 
 from captures.aero.exchanges import REPLY, exchanges
@@ -26,15 +27,15 @@ def attach_times(link: AeroLink) -> dict[str, float]:
 
 def tunnelled(link: AeroLink) -> dict[str, int]:
     """ "c1–s1" -> octets of outer packets between two AERO nodes, counted where they were sent."""
-    found: dict[str, int] = {}
+    servers = {address: server.name for server in link.servers.values() for address in server.underlay}
+    found: Counter[str] = Counter()
     for client in link.clients.values():
-        for server in link.servers.values():
-            sent = [one for one in link.sent(client) if one.outer.destination in server.underlay]
-            back = [one for one in link.received(client) if one.outer.source in server.underlay]
-            octets = sum(one.outer.size for one in sent + back)
-            if octets:
-                found[f"{client.name}–{server.name}"] = octets
-    return found
+        far = [(one.outer.destination, one) for one in link.sent(client)]
+        far += [(one.outer.source, one) for one in link.received(client)]
+        for address, one in far:
+            if address in servers:
+                found[f"{client.name}–{servers[address]}"] += one.outer.size
+    return dict(found)
 
 
 def metrics(link: AeroLink) -> dict[str, object]:

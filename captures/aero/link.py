@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_interface, ip_network
@@ -102,6 +102,7 @@ class AeroLink:
         self.clients = {name: _client(name, facts) for name, facts in domain.get("clients", {}).items()}
         self.aggregates: tuple[Prefix, ...] = tuple(ip_network(text) for text in domain.get("aggregates", []))
         self._bgp: dict[tuple[str, str], list[Message | End]] = {}
+        self._kept: dict[tuple[str, str], list[Frame]] = {}
         self.nats: dict[str, dict[str, str]] = domain.get("nats", {})
 
     @cached_property
@@ -141,11 +142,21 @@ class AeroLink:
 
     def sent(self, node: Server | Client) -> list[Frame]:
         """What a node put on the underlay, at its own interface."""
-        return [one for one in self.wan(node) if one.code and one.outer.source in node.underlay]
+        return self._keep("sent", node, lambda one: bool(one.code) and one.outer.source in node.underlay)
 
     def received(self, node: Server | Client) -> list[Frame]:
         """What a node took from the underlay."""
-        return [one for one in self.wan(node) if one.code and one.outer.destination in node.underlay]
+        return self._keep("received", node, lambda one: bool(one.code) and one.outer.destination in node.underlay)
+
+    def conversing(self, node: Server | Client) -> list[Frame]:
+        """DHCPv6 at a node's underlay interface."""
+        return self._keep("conversing", node, lambda one: one.dhcp is not None)
+
+    def _keep(self, what: str, node: Server | Client, holds: Callable[[Frame], bool]) -> list[Frame]:
+        """Asked for again at every message of a conversation, and long."""
+        if (what, node.name) not in self._kept:
+            self._kept[what, node.name] = [one for one in self.wan(node) if holds(one)]
+        return self._kept[what, node.name]
 
     def wan(self, node: Server | Client) -> list[Frame]:
         """Everything at a node's underlay interface."""

@@ -85,6 +85,7 @@ class Operator:
         self.home_agent = IPv4Address(agent["address"])
         self.home_node: str = agent["node"]
         self._home_interface: str = agent["interface"]
+        self._at: dict[str, list[Frame]] = {}
         self.routers = {name: _router(name, facts) for name, facts in domain["routers"].items()}
 
     @cached_property
@@ -109,8 +110,10 @@ class Operator:
 
     def at_router(self, router: MobileRouter) -> list[Frame]:
         """Everything on a router's lines, in order of time."""
-        found = [one for line in router.lines for one in self.frames(router.name, line.interface)]
-        return sorted(found, key=lambda one: one.time)
+        if router.name not in self._at:
+            found = [one for line in router.lines for one in self.frames(router.name, line.interface)]
+            self._at[router.name] = sorted(found, key=lambda one: one.time)
+        return self._at[router.name]
 
     def sent(self, router: MobileRouter) -> list[Frame]:
         """What a router put on its lines."""

@@ -10,7 +10,6 @@ from captures.haaro.records import Frame, Message
 from captures.report.arrows import Arrow, Step
 
 NETWORK_ACK = {0: "ok", 1: "bad length", 2: "unauthorised", 3: "not set up"}
-TIERS = {"home agent": 0, "correspondent": 0, "core": 1, "ISP": 2, "nat": 3, "mobile router": 4, "site": 5}
 SIGNALLING = (
     "Registrations, return routability, and of each direct tunnel the first keepalive and the first other packet, as "
     "their senders' captures show them; what a message goes through is beside it. Rows are in order of time, not to "

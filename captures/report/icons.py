@@ -57,3 +57,33 @@ def cell(x: float, y: float) -> str:
 def box(x: float, y: float) -> str:
     """Any other node."""
     return group(rect(x - 24, y - 18, 48, 36, "node host", rx=5) + line(x - 14, y, x + 14, y, "icon-line"))
+
+
+def server(x: float, y: float) -> str:
+    """Server or home agent: two units of a rack."""
+    units = "".join(rect(x - 23, y + at, 46, 16, "node host", rx=3) for at in (-17, 1))
+    return units + "".join(
+        circle(x - 15, y + at, 2, "icon-dot") + line(x - 6, y + at, x + 15, y + at, "icon-line") for at in (-9, 9)
+    )
+
+
+def small_router(x: float, y: float) -> str:
+    """A router other than the core."""
+    arrows = path(f"M{x - 12} {y - 5}h24M{x + 12} {y + 5}h-24", "icon-line")
+    tips = path(f"M{x + 8} {y - 9}l4 4l-4 4M{x - 8} {y + 1}l-4 4l4 4", "icon-line")
+    return circle(x, y, 20, "node core") + arrows + tips
+
+
+def mobile_router(x: float, y: float) -> str:
+    """What moves and routes: a box with an antenna."""
+    body = rect(x - 24, y - 10, 48, 26, "node host", rx=5)
+    antenna = path(f"M{x + 14} {y - 10}v-13M{x - 14} {y + 3}h12", "icon-line")
+    waves = path(f"M{x + 9} {y - 25}a6 6 0 0 0 0 9M{x + 19} {y - 25}a6 6 0 0 1 0 9", "icon-line")
+    return group(body + antenna + waves + circle(x + 12, y + 3, 2, "icon-dot"))
+
+
+def nat(x: float, y: float) -> str:
+    """A NAT: a wall with a way through."""
+    wall = rect(x - 24, y - 18, 48, 36, "node host", rx=5)
+    gap = path(f"M{x} {y - 18}v11M{x} {y + 7}v11", "icon-line")
+    return group(wall + gap + path(f"M{x - 15} {y}h30M{x + 10} {y - 5}l5 5l-5 5", "icon-line"))

@@ -1,29 +1,43 @@
-"""Topology drawing: nodes in tiers by role, link networks and addresses, cells, the walk, tunnels seen."""
+"""Topology drawing: nodes in rows by role, link networks and addresses, cells, the walk, tunnels seen."""
 
 from __future__ import annotations
 
+from collections import defaultdict
 from ipaddress import ip_interface
 from itertools import pairwise
 from typing import Any
 
-from captures.aero.link import AeroLink
-from captures.haaro.operator import Operator
-from captures.report import haaro, icons
+from captures.report import icons
+from captures.report.captions import Caption, Plate, draw_captions, draw_plates
+from captures.report.layout import ROWS, WIDTH, beside_gateway, lay_out, role
 from captures.report.svg import drawing, group, line, path, rect, text, title, width_of
 from captures.run import Run
 
-WIDTH = 1120.0
-MARGIN = 40.0
-TIERS = {"correspondent": 0, "cmd": 0, "lma": 0, "cache": 0, "core": 1, "gateway": 2, "cell": 3, "mobile": 4}
-ROWS = (40.0, 180.0, 340.0, 520.0, 614.0)
-HIDDEN = ("air",)
-AERO_TIERS = {"native": 0, "server": 1, "relay": 1, "core": 2, "nat": 3, "router": 3, "client": 4, "host": 5}
-AERO_ROWS = (40.0, 150.0, 270.0, 390.0, 500.0, 610.0)
-BESIDE = 120.0
+SHAPES = {
+    "cmd": icons.database,
+    "lma": icons.router,
+    "cache": icons.database,
+    "correspondent": icons.host,
+    "core": icons.router,
+    "mobile": icons.phone,
+    "server": icons.server,
+    "relay": icons.small_router,
+    "native router": icons.small_router,
+    "native": icons.host,
+    "client": icons.mobile_router,
+    "host": icons.host,
+    "nat": icons.nat,
+    "home agent": icons.server,
+    "mobile router": icons.mobile_router,
+    "ISP": icons.small_router,
+    "site": icons.host,
+}
+WORDS = {"cmd": "mobility database", "lma": "local mobility anchor", "cache": "content cache"}
+UNITS = {"delay": "ms", "loss": "%", "rate": "Mbit/s"}
 
 
 class Topology:
-    """Lays the lab out and draws it."""
+    """Draws the lab as it is laid out."""
 
     def __init__(self, run: Run, colours: dict[str, str], tunnels: dict[str, int]) -> None:
         """`colours`: gateway -> css class; `tunnels`: "serving–anchor" -> octets seen."""
@@ -31,146 +45,43 @@ class Topology:
         self.colours = colours
         self.tunnels = tunnels
         self.nodes: dict[str, dict[str, Any]] = run.lab["nodes"]
-        self.place: dict[str, tuple[float, float]] = {}
-        self.tiers: dict[str, int] = AERO_TIERS if run.aero else TIERS
-        self.rows: tuple[float, ...] = AERO_ROWS if run.aero else ROWS
-        if run.haaro:
-            self.tiers, self.rows = haaro.TIERS, AERO_ROWS
-            self._lay_out_haaro(run.haaro)
-        elif run.aero:
-            self._lay_out_aero(run.aero)
-        else:
-            self._lay_out()
+        self.place = lay_out(run)
 
     def draw(self) -> str:
         """The whole drawing."""
         deepest = max((y for _, y in self.place.values()), default=0.0)
+        hub = next((y for name, (_, y) in self.place.items() if self._role(name) == "core"), deepest)
         parts = [self._links(), self._tunnels(), self._walk()]
         parts += [self._node(name) for name in self.place]
-        return drawing(WIDTH, deepest + 40, "".join(parts), "Topology of the lab")
+        captions = {name: self._caption(name) for name in self.place if self._role(name) != "cell"}
+        parts.append(draw_captions(self.place, captions, hub))
+        return drawing(WIDTH, deepest + 56, "".join(parts), "Topology of the lab")
 
     def _role(self, name: str) -> str:
-        return str(self.nodes[name].get("role", ""))
-
-    def _lay_out(self) -> None:
-        tiers: dict[int, list[str]] = {}
-        for name in self.nodes:
-            role = self._role(name)
-            if role not in HIDDEN and not self._beside_gateway(name):
-                tiers.setdefault(TIERS.get(role, 1), []).append(name)
-        gateways = sorted(tiers.get(2, []))
-        order = {name: index for index, name in enumerate(gateways)}
-        for tier, names in tiers.items():
-            names.sort(key=lambda name: self._order(tier, name, order))
-            for index, name in enumerate(names):
-                x = MARGIN + (WIDTH - 2 * MARGIN) * (index + 0.5) / len(names)
-                self.place[name] = (x, ROWS[tier])
-        if tiers.get(0) and len(tiers[0]) % 2 == 1:  # the CMD in the middle, straight above the core
-            middle = tiers[0][len(tiers[0]) // 2]
-            cmd = self.run.cmd_node
-            if cmd in tiers[0]:
-                self.place[middle], self.place[cmd] = self.place[cmd], self.place[middle]
-        for name, facts in self.run.lab.get("cells", {}).items():
-            if name in self.place and facts.get("gateway") in self.place:
-                self.place[name] = (self.place[facts["gateway"]][0], ROWS[3])
-        self._place_caches()
-        self._place_mobiles()
-
-    def _lay_out_aero(self, link: AeroLink) -> None:
-        """Each Client in a column with its NATs above and what is downstream below; Servers, Relays above the core."""
-        across = WIDTH - 2 * MARGIN
-        for names, row in (([*link.servers, *link.relays], 1), ([*link.clients], 4)):
-            for index, name in enumerate(names):
-                self.place[name] = (MARGIN + across * (index + 0.5) / len(names), self.rows[row])
-        for client in link.clients.values():
-            x, _y = self.place[client.name]
-            below = [lan.node for lan in client.downstream] or [client.host or ""]
-            for number, name in enumerate(name for name in below if name in self.nodes):
-                self.place[name] = (x + BESIDE * (number - (len(below) - 1) / 2), self.rows[5])
-            for number, name in enumerate(client.nats):
-                self.place[name] = (x + 130 * (number - (len(client.nats) - 1) / 2), self.rows[3])
-        for name in self.nodes:
-            if name not in self.place:
-                tier = self.tiers.get(self._role(name), 2)
-                beside = next(iter(link.servers), "") if tier == 0 else ""
-                x = self.place[beside][0] if beside in self.place else WIDTH / 2
-                self.place[name] = (x, self.rows[tier])
-
-    def _lay_out_haaro(self, operator: Operator) -> None:
-        """Each site in a column, its NATs above it; what is shared side by side above."""
-        tiers: dict[int, list[str]] = {}
-        for name in self.nodes:
-            tiers.setdefault(self.tiers.get(self._role(name), 2), []).append(name)
-        for tier, names in tiers.items():
-            for index, name in enumerate(names):
-                x = MARGIN + (WIDTH - 2 * MARGIN) * (index + 0.5) / len(names)
-                self.place[name] = (x, self.rows[tier])
-        for router in operator.routers.values():
-            x, _y = self.place[router.name]
-            self.place[router.host] = (x, self.rows[5])
-            nats = [line.nat for line in router.lines if line.nat]
-            for number, nat in enumerate(nats):
-                self.place[nat] = (x + 130 * (number - (len(nats) - 1) / 2), self.rows[3])
-
-    def _beside_gateway(self, name: str) -> bool:
-        ends = [(link["a"][0], link["b"][0]) for link in self.run.lab.get("links", [])]
-        others = [two if one == name else one for one, two in ends if name in (one, two)]
-        return self._role(name) == "cache" and any(self._role(other) == "gateway" for other in others)
-
-    def _place_caches(self) -> None:
-        """A cache at a gateway stands beside it, on the inner side."""
-        for link in self.run.lab.get("links", []):
-            for (one, _), (two, _) in ((link["a"], link["b"]), (link["b"], link["a"])):
-                if self._role(one) == "cache" and self._role(two) == "gateway":
-                    x, y = self.place[two]
-                    self.place[one] = (x + (BESIDE if x < WIDTH / 2 else -BESIDE), y)
-
-    def _order(self, tier: int, name: str, gateways: dict[str, int]) -> tuple[int, str]:
-        if tier == 3:
-            gateway = self.run.lab.get("cells", {}).get(name, {}).get("gateway", "")
-            return gateways.get(gateway, 99), name
-        return 0, name
-
-    def _place_mobiles(self) -> None:
-        """Each mobile node stands below the cell it ended in, side by side with others there."""
-        here: dict[str, list[str]] = {}
-        for name, stays in self.run.attachments.items():
-            if stays and name in self.place:
-                here.setdefault(stays[-1].cell, []).append(name)
-        for cell, names in here.items():
-            if cell in self.place:
-                for index, name in enumerate(names):
-                    offset = (index - (len(names) - 1) / 2) * 70
-                    self.place[name] = (self.place[cell][0] + offset, ROWS[4])
+        return role(self.nodes, name)
 
     def _links(self) -> str:
         parts = []
+        plates: dict[tuple[float, float], list[Plate]] = defaultdict(list)
         for link in self.run.lab.get("links", []):
             (one, first), (two, second) = link["a"], link["b"]
             if one not in self.place or two not in self.place or "mobile" in (self._role(one), self._role(two)):
                 continue
-            if self.tiers.get(self._role(one), 1) == 1 and self.tiers.get(self._role(two), 1) != 1:
+            if self._role(one) == "core":
                 one, first, two, second = two, second, one, first
             (x1, y1), (x2, y2) = self.place[one], self.place[two]
             parts.append(line(x1, y1, x2, y2, "link"))
             network = self._network(one, first) or self._network(two, second)
             if network and y1 != y2:
-                # Two thirds of the way from the hub: links fan out there and labels keep apart.
-                x, y = x1 + (x2 - x1) * 0.38, y1 + (y2 - y1) * (0.5 if y1 < y2 else 0.46)
-                x = x1 + (x2 - x1) * ((y - y1) / (y2 - y1)) if y1 != y2 else x
-                parts.append(self._plate(x, y, network))
+                # Links fan out at the hub; halfway between the rows labels keep apart.
+                share = 0.5 if y1 < y2 else 0.46
+                plates[y1, y2].append(Plate(x1 + (x2 - x1) * share, y1 + (y2 - y1) * share, network))
             parts.append(self._impairments(link, (x1 + x2) / 2, (y1 + y2) / 2))
-        return "".join(parts)
-
-    @staticmethod
-    def _plate(x: float, y: float, label: str) -> str:
-        wide = width_of(label, 11, mono=True) + 10
-        return rect(x - wide / 2, y - 9, wide, 18, "plate", rx=4) + text(x, y + 4, label, "mono small")
+        return "".join([*parts, *(draw_plates(found) for found in plates.values())])
 
     @staticmethod
     def _impairments(link: dict[str, Any], x: float, y: float) -> str:
-        units = {"delay": "ms", "loss": "%", "rate": "Mbit/s"}
-        known = [f"{key} {link[key]:g} {unit}" for key, unit in units.items() if link.get(key)]
+        known = [f"{key} {link[key]:g} {unit}" for key, unit in UNITS.items() if link.get(key)]
         return text(x + 8, y + 18, ", ".join(known), "small warn", "start") if known else ""
 
     def _network(self, node: str, interface: str) -> str:
@@ -178,7 +89,7 @@ class Topology:
         return str(ip_interface(addresses[0]).network) if addresses else ""
 
     def _address(self, name: str) -> str:
-        """The node's first address inside a link (hosts, CMD, gateways)."""
+        """The node's first address inside a link."""
         for facts in self.nodes[name].get("interfaces", {}).values():
             if facts.get("addresses"):
                 return str(ip_interface(facts["addresses"][0]).ip)
@@ -186,51 +97,27 @@ class Topology:
 
     def _node(self, name: str) -> str:
         x, y = self.place[name]
-        role = self._role(name)
-        if role == "gateway":
-            return icons.gateway(x, y, self.colours.get(name, "")) + self._beside(name, x, y)
-        if role == "core":
-            return icons.router(x, y) + text(x + 36, y + 5, name, "name", "start")
-        if role == "cell":
+        kind = self._role(name)
+        if kind == "gateway":
+            return icons.gateway(x, y, self.colours.get(name, ""))
+        if kind == "cell":
             return icons.cell(x, y) + text(x, y + 15, name, "small muted")
-        if role == "mobile":
-            return (
-                icons.phone(x, y)
-                + text(x + 22, y - 2, name, "name", "start")
-                + text(
-                    x + 22,
-                    y + 14,
-                    self.run.mobiles[name].mac if name in self.run.mobiles else "",
-                    "mono small",
-                    "start",
-                )
-            )
-        shape = {"cmd": icons.database, "lma": icons.router, "cache": icons.database, "correspondent": icons.host}.get(
-            role, icons.box
-        )(x, y)
-        caption = {
-            "cmd": "mobility database",
-            "lma": "local mobility anchor",
-            "cache": "content cache",
-            "correspondent": "correspondent",
-        }.get(role, role)
-        caption = "home LMA" if name == self.run.lma else caption
-        return shape + self._caption(x, y, 36, (name, caption, self._address(name)), self._beside_gateway(name))
+        return SHAPES.get(kind, icons.box)(x, y)
 
-    def _beside(self, name: str, x: float, y: float) -> str:
-        facts = self.run.gateways.get(name)
-        pool = f"pool {facts.pool}" if facts else "gateway"
-        heading = f"{name} of {facts.operator}" if facts and facts.operator else name
-        return self._caption(x, y, 38, (heading, pool, self._address(name)))
-
-    @staticmethod
-    def _caption(x: float, y: float, away: float, lines: tuple[str, str, str], inward: bool = False) -> str:
-        """Name, role and address on the outer side, where no link to the core passes, or on the other one."""
-        left = (x < WIDTH / 2 - 20) != inward
-        at, anchor = (x - away, "end") if left else (x + away, "start")
-        styles = ("name halo", "small muted halo", "mono small halo")
-        parts = (text(at, y - 7 + 15 * n, line_, styles[n], anchor) for n, line_ in enumerate(lines))
-        return "".join(parts)
+    def _caption(self, name: str) -> Caption:
+        kind = self._role(name)
+        if kind == "core":
+            return Caption((name, "", ""), side="right")
+        if kind == "mobile":
+            mac = self.run.mobiles[name].mac if name in self.run.mobiles else ""
+            return Caption((name, "", mac), 22, "right")
+        if kind == "gateway":
+            facts = self.run.gateways.get(name)
+            heading = f"{name} of {facts.operator}" if facts and facts.operator else name
+            return Caption((heading, f"pool {facts.pool}" if facts else "gateway", self._address(name)), 38)
+        words = "home LMA" if name == self.run.lma else WORDS.get(kind, kind)
+        side = "left" if kind == "native" else "inner" if beside_gateway(self.run, name) else "outer"
+        return Caption((name, words, self._address(name)), side=side)
 
     def _tunnels(self) -> str:
         """Arcs below the gateways, deeper for wider ones, so that none hides another."""
