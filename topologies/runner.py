@@ -28,6 +28,7 @@ from testbed.processes import Agent, Daemon, Kea, Radvd
 from testbed.radio.cells import Association
 from testbed.resources import usage
 from testbed.rundir import RunDirectory
+from testbed.segmentation import cut_before_the_wire
 from testbed.validation import LabError, unknown
 from topologies.lab import RUNTIME, AgentSpec, Lab
 from topologies.pace import slowness
@@ -77,6 +78,7 @@ class Run:
         self._cleanup.callback(self.directory.close)
         self._cleanup.callback(self.net.stop)
         self.net.start()
+        cut_before_the_wire(self.net[spec.node] for spec in self.lab.agents(self.options))
         progress("starting captures")
         self._start_captures()
         progress("starting services and agents")

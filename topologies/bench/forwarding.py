@@ -13,6 +13,7 @@ from typing import Any
 from testbed.mininet_api import Topo
 from testbed.network import Network
 from testbed.nodes import Host
+from testbed.segmentation import cut_before_the_wire
 from testbed.waiting import wait_until
 from topologies.bench.blasting import Rate, blaster_in, rate, tcp
 from topologies.bench.figures import Figure
@@ -57,8 +58,7 @@ def bench_network() -> Iterator[Network]:
     with Network(BenchTopo()) as net:
         for name in ("net.ipv6.conf.all.forwarding", "net.ipv4.ip_forward"):
             net["s1"].sysctl(name, 1)
-        for end in OVERLAY:  # what is counted behind the wire must be what is on the wire
-            net["s1"].run(["ethtool", "-K", end, "tx-udp-segmentation", "off"], check=True)
+        cut_before_the_wire([net["s1"]])  # what is counted behind it must be what is on it
         yield net
 
 

@@ -164,13 +164,14 @@ class Anchoring:
         return tuple(dict.fromkeys(believed))
 
     def _acknowledge(self, update: BindingUpdate, node: MobileNode, own: OwnBinding, source: IPv6Address) -> None:
-        self._accept(update, node, own.lifetime, source)
         base = self._base
         if base.config.mode == "locator" and source == base.config.cmd and own.care_of not in (None, base.lma):
-            # The serving gateway hears it from us, without the detour over the CMD (spec CMD-LOC-1).
+            # The serving gateway hears it from us, without the detour over the CMD (spec CMD-LOC-1), and first: it is
+            # the one that waits.
             extra = own_options(base.own_record(node), anchored=True)
             ack = compose_ack(update, lifetime=own.lifetime, prefixes=[own.prefix], extra=extra)
             base.send(ack, own.care_of)
+        self._accept(update, node, own.lifetime, source)
 
     def _unbind(
         self, node: MobileNode, own: OwnBinding, update: BindingUpdate, source: IPv6Address, now: float
