@@ -36,6 +36,8 @@ class Exchange:
     """Transmissions so far."""
     sequences: deque[int] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
     """The last sequence numbers sent: an answer to any of them counts."""
+    stamps: deque[int] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
+    """Timestamps sent, kept where a sequence number alone does not tell whose answer it is."""
     refused: set[IPv6Network] = field(default_factory=set)
     """Prefixes that a corrective answer took back: a late copy of the first answer must not bring them again."""
     unanswered: Callable[[int, float], None] | None = None
@@ -193,7 +195,7 @@ class Exchanges:
         sequence, message = exchange.compose(now)
         exchange.sequences.append(sequence)
         exchange.sends += 1
-        exchange.due = now + min(self._timing.initial_timeout * 2**count, self._timing.max_timeout)
+        exchange.due = now + self._timing.timeout(count)
         self._pacer.record(exchange.peer, now)
         self._outbox.do(Send(exchange.peer, message))
         if count:

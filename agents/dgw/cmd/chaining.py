@@ -197,8 +197,9 @@ class Chaining:
 
         tries = base.config.timing.unreachable_after if ending else None
         exchange = Exchange(record.address, chain.mn_id, "unchain" if ending else "chain", compose, tries=tries)
-        self._asking[record.prefix] = exchange
         base.exchanges.start(exchange, now)
+        if exchange in base.exchanges:  # else it is halted until an administrator acts (spec §10)
+            self._asking[record.prefix] = exchange
 
     def on_ack(self, ack: BindingAck, source: IPv6Address, now: float) -> None:
         """An anchor's PBA: the answer to our half of a chain."""
@@ -210,6 +211,7 @@ class Chaining:
             base.reception.drop("acknowledgement that matches no update", source)
             return
         if not same_request(exchange.context, ack):
+            base.exchanges.halt(exchange, "answered with something else than was asked")
             self._stop_asking(prefix)
             base.reception.drop("acknowledgement of something else than was asked", source, "mismatch")
             return

@@ -213,6 +213,8 @@ class Serving:
             if source not in base.state.legacy_peers:
                 base.state.legacy_peers.add(source)
                 base.outbox.say("legacy-peer", peer=source)
+            if source != exchange.peer:  # an anchor that answers what the CMD was asked (locator): no tunnel from it
+                return
             if exchange.purpose == "anchor":
                 base.exchanges.finish(exchange)
                 for anchor in anchors_at(node, source):

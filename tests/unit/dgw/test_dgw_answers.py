@@ -1,0 +1,200 @@
+"""What answers may do, and how long an update is repeated without one, in virtual time (spec §2.2, §5.6, §9, §10)."""
+
+from dataclasses import replace
+from ipaddress import IPv6Address, IPv6Network
+
+import pytest
+from dgw_domain import CMD, Domain, address
+from dgw_operators import OPERATORS, assert_relays, walk
+from test_dgw_bad_input import PREF_A, PREF_B, Receiver, plus, spoil_answers, update
+
+from agents.dgw.actions import MobilityDatagram
+from agents.dgw.config import Timing
+from agents.dgw.forwarding import Tunnel, Uplink
+from agents.dgw.freshness import ticks
+from agents.dgw.messages import compose_rejection
+from agents.wire.mobility import BindingAck, BindingUpdate, push_mobility
+from agents.wire.mobility_codes import AckFlag, Status
+from agents.wire.mobility_options import (
+    HandoffIndicator,
+    HomeNetworkPrefix,
+    LinkLocalAddress,
+    ServingMaar,
+)
+
+D1, D2, D3 = address(1), address(2), address(3)
+CENTRAL = ["relay", "locator", "proxy"]
+
+
+def silence(*addresses):
+    """No message from or to these arrives."""
+    return lambda now, source, destination, octets: [] if {source, destination} & set(addresses) else None
+
+
+# --- no answer
+
+
+@pytest.mark.requirement("RETX-2")
+@pytest.mark.parametrize("mode", ["direct", "relay"])
+def test_a_peer_that_is_silent_for_days_is_asked_every_32_seconds_all_the_same(mode):
+    """Beyond 1023 doublings a number would not fit a float: an update, and a question to the repository"""
+    domain = Domain(mode, timing=Timing(lifetime=262140))
+    domain.filters.append(silence(CMD))
+    domain.attach(1, 1)
+    domain.run(12 * 3600)
+    own = domain.gateway(1)
+    waiting = list(own._base.exchanges) if mode == "relay" else list(own._repository._queries.values())
+    assert waiting
+    assert all(one.sends > 1200 for one in waiting)
+    assert all(domain.now < one.due <= domain.now + 32 for one in waiting)
+    domain.filters.clear()
+    domain.run(33)
+    assert "mn1dgw1" in domain.ras(1)
+    assert domain.session() if mode == "relay" else domain.cmd._repository.entries
+
+
+# --- answers to something older
+
+
+@pytest.mark.requirement("CMD-9")
+@pytest.mark.parametrize("echoes", [True, False])
+def test_a_late_answer_with_the_same_sequence_number_updates_nothing(echoes):
+    """Two gateways count each for itself: option 68, or where it is not echoed the Timestamp, tells them apart"""
+    domain = Domain("relay")
+    domain.attach(1, 1)
+    domain.run(1)
+    held = []
+
+    def hold(now, source, destination, octets):
+        if (source, destination) == (D1, CMD):
+            held.append(octets)
+            return []
+        return None
+
+    domain.filters.append(hold)
+    domain.move(1, 1, 2)
+    domain.run(0.1)
+    domain.move(1, 2, 3)
+    domain.run(0.05)
+    first, second = (domain.sent(BindingUpdate, source, CMD)[-1][3] for source in (D2, D3))
+    assert first.sequence == second.sequence
+    late = domain.pull(held[0], D1, CMD)
+    if not echoes:
+        late = replace(late, options=tuple(o for o in late.options if not isinstance(o, ServingMaar)))
+    domain.feed(CMD, MobilityDatagram(push_mobility(late, D1, CMD), D1, CMD))
+    assert D1 in domain.session().untold
+    assert domain.events("dropped", CMD)
+    domain.filters.clear()
+    domain.run(3)
+    assert domain.session().untold == set()
+
+
+# --- answers about the clock
+
+
+@pytest.mark.requirement("DEREG-7", "RETX-7", "RETX-10")
+@pytest.mark.parametrize("mode", CENTRAL)
+@pytest.mark.parametrize(
+    ("status", "pause"),
+    [(Status.TIMESTAMP_LOWER_THAN_PREV_ACCEPTED, (0.3, 1)), (Status.TIMESTAMP_MISMATCH, (32, 33))],
+)
+def test_an_end_whose_stamp_was_refused_is_told_again(mode, status, pause):
+    """Nothing else would end the anchor's binding: its timer stands still (DEREG-4)"""
+    domain = walk(Domain(mode), 1, 2)
+    answered = []
+
+    def refuse_ends(now, source, destination, octets):
+        if source != CMD or destination != D1 or len(answered) > 1:
+            return None
+        asked = domain.pull(octets, source, destination)
+        if not isinstance(asked, BindingUpdate) or asked.lifetime_units:
+            return None
+        answered.append(now)
+        if len(answered) == 1:
+            ack = compose_rejection(asked, status, now_ticks=ticks(now))
+            domain._deliver(D1, CMD, b"", MobilityDatagram(push_mobility(ack, D1, CMD), D1, CMD))
+            return []
+        return None
+
+    domain.filters.append(refuse_ends)
+    domain.detach(1, 2)
+    domain.run(400)
+    assert len(answered) == 2
+    assert pause[0] - 0.3 <= answered[1] - answered[0] <= pause[1]
+    assert domain.node(1) is None
+    assert domain.session() is None
+
+
+# --- answers to something else
+
+
+@pytest.mark.requirement("SC-BADINPUT")
+def test_the_lma_tells_an_anchor_nothing_more_until_an_administrator_acts():
+    """Chained exchanges, too, end with an answer to something else than was asked"""
+    domain = walk(Domain("direct", operators=OPERATORS), 1)
+    spoil_answers(domain, D1, lambda ack: replace(ack, options=(*ack.options[:1], HandoffIndicator(2))))
+    domain.move(1, 1, 2)
+    domain.run(40)
+    assert len(domain.sent(BindingUpdate, CMD, D1)) == 1
+    assert domain.cmd.inspect()["halted"] == [f"{D1} mn1@dmm.example"]
+    domain.filters.clear()
+    assert domain.cmd.resume() == 1
+    domain.run(40)
+    assert_relays(domain, PREF_A, anchor=1, serving=2)
+
+
+# --- answers without the D flag
+
+
+@pytest.mark.requirement("SC-BADINPUT", "CMD-LOC-1")
+def test_an_anchors_own_answer_without_the_d_flag_gives_no_tunnel():
+    domain = walk(Domain("locator"), 1)
+    spoil_answers(domain, D1, lambda ack: replace(ack, flags=AckFlag.PROXY))
+    domain.move(1, 1, 2)
+    domain.run(3)
+    assert not domain.items(2, Tunnel)
+    assert not domain.items(2, Uplink)
+    assert list(domain.ras(2)) == ["mn1dgw2"]
+    assert str(D1) in domain.gateway(2).inspect()["legacy_peers"]
+
+
+# --- what answers repeat, and of whom they speak
+
+
+@pytest.mark.requirement("HO-8")
+@pytest.mark.parametrize(("mode", "target", "prefix"), [("direct", D1, PREF_A), ("relay", CMD, PREF_B)])
+@pytest.mark.parametrize("stamp", [None, 5])
+def test_a_link_local_address_is_echoed(mode, target, prefix, stamp):
+    """Option 26 is optional and echoed, by an anchor and by a CMD, whether they accept or not"""
+    receiver = Receiver(mode, target)
+    told = LinkLocalAddress(IPv6Address("fe80::26"))
+    stamp = stamp or ticks(receiver.domain.now)
+    receiver.ask(plus(update(receiver.domain, prefixes=[prefix], timestamp=stamp), told))
+    receiver.domain.run(0.3)
+    [answer] = [m for *_, m in receiver.domain.sent(BindingAck, target, D2)]
+    assert answer.accepted == (stamp > 5)
+    assert answer.every(LinkLocalAddress) == (told,)
+
+
+@pytest.mark.requirement("SC-BADINPUT")
+def test_a_prefix_of_another_node_is_refused_as_such():
+    """155 before 159, even beside the node's own"""
+    domain = Domain("direct")
+    for number in (1, 2):
+        domain.attach(number, 1)
+    domain.run(1)
+    other = domain.node(1, 2).own.prefix
+    for prefixes, status in (([other], 155), ([PREF_A, other], 155), ([PREF_A, beside(PREF_A)], 159)):
+        before = domain.gateway(1).saved_state()
+        message = update(domain, prefixes=prefixes)
+        sent = len(domain.wire)
+        domain.feed(D1, MobilityDatagram(push_mobility(message, D2, D1), D2, D1))
+        [ack] = [m for _, s, _, m in domain.wire[sent:] if s == D1]
+        assert ack.status == status
+        assert [o.network for o in ack.every(HomeNetworkPrefix)] == prefixes
+        assert domain.gateway(1).saved_state() == before
+
+
+def beside(prefix):
+    """A prefix of the same pool that nobody has."""
+    return IPv6Network((int(prefix.network_address) + (0x77 << 64), 64))
