@@ -36,6 +36,8 @@ class Exchange:
     """Transmissions so far."""
     sequences: deque[int] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
     """The last sequence numbers sent: an answer to any of them counts."""
+    times: deque[float] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
+    """When each of these was sent."""
     stamps: deque[int] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
     """Timestamps sent, kept where a sequence number alone does not tell whose answer it is."""
     refused: set[IPv6Network] = field(default_factory=set)
@@ -45,6 +47,11 @@ class Exchange:
     gave_up: Callable[[float], None] | None = None
     """Told when the last of the `tries` stayed without an answer."""
     due: float = 0.0
+
+    def sent_at(self, sequence: int) -> float:
+        """When the transmission with this number left: what was asked for in it counts from then (RFC 6275 §11.7.3)."""
+        found = [time for number, time in zip(self.sequences, self.times, strict=True) if number == sequence]
+        return found[-1] if found else self.times[-1]
 
 
 class Pacer:
@@ -194,6 +201,7 @@ class Exchanges:
             exchange.unanswered(count, now)
         sequence, message = exchange.compose(now)
         exchange.sequences.append(sequence)
+        exchange.times.append(now)
         exchange.sends += 1
         exchange.due = now + self._timing.timeout(count)
         self._pacer.record(exchange.peer, now)

@@ -535,6 +535,17 @@ def state_dumped_once(mode):
     return world
 
 
+@doctored("replay", "replay.stale.state", "the state of dgw1, which it was sent to, was not dumped")
+def only_others_dumped(mode):
+    world = World(mode)
+    world.events = [
+        e
+        for e in world.log()
+        if (e["event"], e["node"], e.get("label")) != ("agent-dump", "dgw1", "stale") or e.get("state") is None
+    ]
+    return world
+
+
 @doctored("replay", "replay", "the script injected nothing", outcome=None)
 def nothing_injected(mode):
     world = World(mode)
@@ -661,6 +672,23 @@ def route_twice(mode):
 @doctored("ra", "ra.same", "RA without MTU option")
 def no_mtu(mode):
     return tweaked(mode, "ra", mtu=None)
+
+
+@doctored("ra", "ra.same", "MTU 1480, tunnels of dgw1 hold 1460")
+def too_large_an_mtu(mode):
+    return tweaked(mode, "ra", mtu=1480)
+
+
+@doctored("ra", "ra.same", "MTU 1460, tunnels of dgw2 hold 1452")
+def more_than_its_tunnels_hold(mode):
+    world = World(mode)
+    world.events.append({"t": syn.T0, "node": "dgw2", "agent": "gateway", "event": "tunnels", "mtu": 1452})
+    return world
+
+
+@doctored("ra", "ra.same", "CurHopLimit 255")
+def another_hop_limit_everywhere(mode):
+    return tweaked(mode, "ra", current=255)
 
 
 @doctored("ra", "ra.same", "M or O set")

@@ -221,6 +221,7 @@ def still_there(story):
         (fan_out_missing, "fan-out"),
         (not_resting, "quarantine"),
         (still_there, "quarantine"),
+        (lambda story: story.advertisements.pop(1), "quarantine"),
     ],
 )
 def test_an_end_that_is_wrong(tmp_path, change, wanted):
@@ -347,6 +348,7 @@ def test_a_right_release(tmp_path):
     [
         (lambda s: s.messages.__delitem__(slice(2, None)), "signalling", False),
         (lambda s: s.tunnelled(6, "dgw2", "dgw1"), "signalling", False),
+        (lambda s: s.packets.clear(), "signalling", False),
         (lambda s: s.alter(s.find("PBU"), prefixes=(PREFIX["dgw1"], PREFIX["dgw3"])), "signalling", False),
         (lambda s: s.ra(7, "dgw1", preferred=0, preference="low"), "farewell", False),
         (lambda s: s.ra(7, "dgw1", valid=8, preferred=0, lifetime=0), "farewell", False),

@@ -198,3 +198,40 @@ def test_a_prefix_of_another_node_is_refused_as_such():
 def beside(prefix):
     """A prefix of the same pool that nobody has."""
     return IPv6Network((int(prefix.network_address) + (0x77 << 64), 64))
+
+
+# --- answers that come late
+
+
+@pytest.mark.requirement("DEREG-10", "CMD-RELAY-4", "ATT-14")
+def test_a_further_answer_prolongs_nothing():
+    """What an update asked for counts from when it was sent: the CMD's entry does not live longer either"""
+    domain = walk(Domain("relay"), 1)
+    domain.filters.append(silence(D1))
+    domain.move(1, 1, 2)
+    domain.run(100)
+    [(asked, *_)] = domain.sent(BindingUpdate, D2, CMD)
+    domain.filters.clear()
+    domain.run(40)
+    assert "mn1dgw1" in domain.ras(2)
+    assert len(domain.sent(BindingUpdate, D2, CMD)) == 1
+    assert domain.node(2).expires == asked + 300
+    domain.run(20)
+    refreshed = [t for t, *_ in domain.sent(BindingUpdate, D2, CMD)]
+    assert [round(t - asked) for t in refreshed] == [0, 150]
+
+
+@pytest.mark.requirement("DEREG-10", "DEREG-9")
+@pytest.mark.parametrize("mode", ["direct", "relay", "locator"])
+def test_a_slow_answer_counts_from_its_update(mode):
+    domain = Domain(mode, timing=Timing(lifetime=20))
+    domain.attach(1, 1)
+    domain.run(1)
+    slow = D1 if mode != "relay" else CMD
+    domain.filters.append(lambda now, s, d, o: [0.9] if s == slow and d == D2 and o[:1] == b"\x3b" else None)
+    domain.move(1, 1, 2)
+    domain.run(1.5)
+    asked = domain.sent(BindingUpdate, D2)[0][0]
+    node = domain.node(2)
+    ends = [anchor.expires for anchor in node.anchors] if mode == "direct" else [node.expires]
+    assert ends == [pytest.approx(asked + 20, abs=0.01)]
