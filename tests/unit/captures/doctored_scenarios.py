@@ -1,8 +1,10 @@
 """Doctored runs for order, pace, modes, state dumps and replays; importing this module registers them."""
 
 from dataclasses import replace
+from unittest.mock import patch
 
 import synthetic as syn
+import synthetic_mh as mh
 import synthetic_wire as wire
 from doctoring import doctored, tweaked, without
 from synthetic import ADDRESS, LMAC, MN, PREFIX, World
@@ -746,3 +748,34 @@ def other_payload(mode):
 @doctored("signalling", "signalling.wellformed", "option 23 has length 3")
 def option_of_wrong_length(mode):
     return tweaked(mode, "pbu:dgw2:dgw1", extra=[syn.mh.raw_option(23, b"\0\3\0")])
+
+
+# -- octets that every receiver reads all the same -------------------------------------------------------
+
+
+def laid_out(mode, **places):
+    """A world whose senders put options elsewhere: {"22": (1, 0)} is anywhere."""
+    with patch.dict(mh.ALIGN, {int(kind): place for kind, place in places.items()}):
+        return World(mode)
+
+
+@doctored("signalling", "signalling.wellformed", "option 22 at 30, not 8n+4")
+def prefix_out_of_place(mode):
+    return laid_out(mode, **{"22": (1, 0)})
+
+
+@doctored("signalling", "signalling.wellformed", "option 27 at ")
+def timestamp_out_of_place(mode):
+    return laid_out(mode, **{"27": (8, 4)})
+
+
+@doctored("signalling", "signalling.wellformed", "padding after padding")
+def gaps_filled_with_single_octets(mode):
+    with patch.object(mh, "pad", bytes):
+        return World(mode)
+
+
+@doctored("signalling", "signalling.wellformed", "is not 0")
+def gaps_filled_with_something(mode):
+    with patch.object(mh, "pad", lambda n: b"" if n == 0 else b"\0" if n == 1 else bytes([1, n - 2]) + b"\7" * (n - 2)):
+        return World(mode)
