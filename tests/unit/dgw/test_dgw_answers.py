@@ -235,3 +235,28 @@ def test_a_slow_answer_counts_from_its_update(mode):
     node = domain.node(2)
     ends = [anchor.expires for anchor in node.anchors] if mode == "direct" else [node.expires]
     assert ends == [pytest.approx(asked + 20, abs=0.01)]
+
+
+# --- answers one after the other
+
+
+@pytest.mark.requirement("RETX-5", "CMD-RELAY-4")
+def test_further_answers_keep_their_distance():
+    """Two slow anchors answer in one moment: what the CMD passes on of it to one gateway is spaced like its updates"""
+    domain = walk(Domain("relay"), 1, 2)
+    moment = domain.now + 1.0
+
+    def together(now, source, destination, octets):
+        return [moment - now] if source in (D1, D2) and destination == CMD and now < moment else None
+
+    domain.filters.append(together)
+    domain.move(1, 2, 3)
+    domain.run(0.9)
+    told = len(domain.sent(BindingAck, CMD, D3))
+    assert told == 1, "T_agg is over"
+    domain.run(1)
+    times = [t for t, *_ in domain.sent(BindingAck, CMD, D3)][told:]
+    assert len(times) == 2
+    assert times[0] == pytest.approx(moment, abs=0.001)
+    assert times[1] - times[0] >= 0.01 - 1e-6
+    assert sorted(domain.ras(3)) == ["mn1dgw1", "mn1dgw2", "mn1dgw3"]
