@@ -11,6 +11,7 @@ from typing import Any
 from agents.core import Outbox
 from agents.dgw.actions import Send
 from agents.dgw.config import Timing
+from agents.dgw.freshness import Stamper
 
 REMEMBERED = 32
 """Sequence numbers kept per exchange: those of the last quarter of an hour at the longest interval."""
@@ -40,6 +41,8 @@ class Exchange:
     """When each of these was sent."""
     stamps: deque[int] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
     """Timestamps sent, kept where a sequence number alone does not tell whose answer it is."""
+    renumbered: bool = False
+    """The peer orders updates by their numbers and told its last one: the sender's own follow (spec RETX-8)."""
     refused: set[IPv6Network] = field(default_factory=set)
     """Prefixes that a corrective answer took back: a late copy of the first answer must not bring them again."""
     unanswered: Callable[[int, float], None] | None = None
@@ -136,6 +139,11 @@ class Exchanges:
             if exchange.peer == peer and exchange.mn_id == mn_id and sequence in exchange.sequences:
                 return exchange
         return None
+
+    def renumber(self, exchange: Exchange, stamper: Stamper, last: int, now: float) -> None:
+        """Status 135: take over the number that the peer accepted last, and say it again at once (spec RETX-8)."""
+        stamper.sequence, exchange.renumbered, exchange.due = last, True, now
+        self.handle_timer(now)
 
     def find(self, peer: IPv6Address, mn_id: str) -> Exchange | None:
         """The exchange about this node with this peer, whatever its sequence (status 135 answers)."""

@@ -137,7 +137,7 @@ class Informing:
         def compose(at: float) -> tuple[int, bytes]:
             own = bool(exchange.sends) or chained
             stamp = original.raw if original and not own else self._base.stamper.timestamp(at)
-            sequence = self._base.next_sequence() if chained else update.sequence
+            sequence = self._base.next_sequence() if chained or exchange.renumbered else update.sequence
             relayed = compose_update(
                 mn_id=session.mn_id,
                 mac=session.mac,
@@ -162,6 +162,8 @@ class Informing:
         base = self._base
         identifier = ack.first(MobileNodeIdentifier)
         exchange = base.exchanges.match(source, ack.sequence, identifier.text) if identifier else None
+        if identifier and ack.status == Status.SEQUENCE_NUMBER_OUT_OF_WINDOW:
+            exchange = base.exchanges.find(source, identifier.text)  # its number is the peer's, not ours
         session = base.state.sessions.get(exchange.mn_id) if exchange else None
         if exchange is None or session is None or (exchange.stamps and is_late(ack, exchange.context, exchange.stamps)):
             base.reception.drop("acknowledgement that matches no update", source)
@@ -173,6 +175,9 @@ class Informing:
         if not same_request(exchange.context, ack):
             base.exchanges.halt(exchange, "answered with something else than was asked")
             base.reception.drop("acknowledgement of something else than was asked", source, "mismatch")
+            return
+        if ack.status == Status.SEQUENCE_NUMBER_OUT_OF_WINDOW:
+            base.exchanges.renumber(exchange, base.stamper, ack.sequence, now)
             return
         if exchange.purpose == "delete" and ack.status in CLOCKS:
             self._delete_later(exchange, ack.status, now)

@@ -272,8 +272,7 @@ class Serving:
             # It was accepted before: somebody else's copy of our update was rejected, and the answer came to us.
             base.reception.drop("rejection of an update that was accepted", exchange.peer)
         elif ack.status == Status.SEQUENCE_NUMBER_OUT_OF_WINDOW:
-            base.stamper.sequence = ack.sequence
-            exchange.due = now
+            base.exchanges.renumber(exchange, base.stamper, ack.sequence, now)
         elif ack.status == Status.TIMESTAMP_LOWER_THAN_PREV_ACCEPTED:
             exchange.due = now  # the node is still here: say so again, with a new timestamp (spec RETX-10)
         elif ack.status == Status.TIMESTAMP_MISMATCH:

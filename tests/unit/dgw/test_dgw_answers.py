@@ -112,7 +112,8 @@ def test_an_end_whose_stamp_was_refused_is_told_again(mode, status, pause):
         answered.append(now)
         if len(answered) == 1:
             ack = compose_rejection(asked, status, now_ticks=ticks(now))
-            domain._deliver(D1, CMD, b"", MobilityDatagram(push_mobility(ack, D1, CMD), D1, CMD))
+            octets = push_mobility(ack, D1, CMD)
+            domain._deliver(D1, CMD, octets, MobilityDatagram(octets, D1, CMD))
             return []
         return None
 
@@ -260,3 +261,34 @@ def test_further_answers_keep_their_distance():
     assert times[0] == pytest.approx(moment, abs=0.001)
     assert times[1] - times[0] >= 0.01 - 1e-6
     assert sorted(domain.ras(3)) == ["mn1dgw1", "mn1dgw2", "mn1dgw3"]
+
+
+# --- answers about the number
+
+
+@pytest.mark.requirement("RETX-8")
+@pytest.mark.parametrize(("mode", "operators"), [("relay", None), ("proxy", None), ("direct", OPERATORS)])
+def test_a_cmd_takes_over_the_last_accepted_number(mode, operators):
+    """An anchor that orders by sequence number says which one was the last: the next is above it, once and at once"""
+    domain = walk(Domain(mode, operators=operators), 1)
+    asked = []
+
+    def wants_more(now, source, destination, octets):
+        if (source, destination) != (CMD, D1):
+            return None
+        update = domain.pull(octets, source, destination)
+        asked.append((now, update.sequence))
+        if update.sequence > 900:
+            return None
+        ack = compose_rejection(update, Status.SEQUENCE_NUMBER_OUT_OF_WINDOW, now_ticks=ticks(now), last_sequence=900)
+        octets = push_mobility(ack, D1, CMD)
+        domain._deliver(D1, CMD, octets, MobilityDatagram(octets, D1, CMD))
+        return []
+
+    domain.filters.append(wants_more)
+    domain.move(1, 1, 2)
+    domain.run(0.5)
+    assert [number > 900 for _, number in asked] == [False, True]
+    assert asked[1][1] == 901
+    assert D1 not in (domain.session().untold if mode != "direct" else ())
+    assert PREF_A in {uplink.prefix for uplink in domain.items(2, Uplink)}
