@@ -1,4 +1,4 @@
-"""Check "reachability": every address of the node answers all pings from every correspondent (spec ATT-10, HO-6, HO-9)."""
+"""Check "reachability": all addresses of a node answer all pings from all correspondents (spec ATT-10, HO-6, HO-9)."""
 
 from __future__ import annotations
 
