@@ -140,6 +140,10 @@ class Exchanges:
                 return exchange
         return None
 
+    def numbered(self, peer: IPv6Address, sequence: int) -> Exchange | None:
+        """The exchange with `peer` that used this number, whoever it is about: for a sender with one counter."""
+        return next((e for e in self._waiting if e.peer == peer and sequence in e.sequences), None)
+
     def renumber(self, exchange: Exchange, stamper: Stamper, last: int, now: float) -> None:
         """Status 135: take over the number that the peer accepted last, and say it again at once (spec RETX-8)."""
         stamper.sequence, exchange.renumbered, exchange.due = last, True, now

@@ -179,7 +179,7 @@ class Serving:
         exchange = self._find_exchange(ack, source)
         node = base.state.nodes.get(exchange.mn_id) if exchange else None
         if exchange is None or node is None:
-            base.reception.drop("acknowledgement that matches no update", source)
+            self._unmatched(ack, source)
             return
         if ack.distributed and not base.config.dgw_support:
             # RFC 8885 §4.2 asks both to ignore it and for an error: the error stays here (spec AMB-6).
@@ -200,6 +200,19 @@ class Serving:
             self._take_acceptance(node, exchange, ack, source, now)
         else:
             self._rejected(node, exchange, ack, now)
+
+    def _unmatched(self, ack: BindingAck, source: IPv6Address) -> None:
+        """Nothing of ours, or an answer to our number about somebody else: no more of that to this peer (spec §10).
+
+        In status 135 the number is the peer's own.
+        """
+        base = self._base
+        asked = base.exchanges.numbered(source, ack.sequence)
+        if asked is None or ack.status == Status.SEQUENCE_NUMBER_OUT_OF_WINDOW:
+            base.reception.drop("acknowledgement that matches no update", source)
+            return
+        base.exchanges.halt(asked, "answered about another node, or none")
+        base.reception.drop("acknowledgement of something else than was asked", source, "mismatch")
 
     def _take_acceptance(
         self, node: MobileNode, exchange: Exchange, ack: BindingAck, source: IPv6Address, now: float

@@ -19,6 +19,7 @@ from agents.wire.mobility_options import (
     HandoffIndicator,
     HomeNetworkPrefix,
     LinkLocalAddress,
+    MobileNodeIdentifier,
     ServingMaar,
 )
 
@@ -292,3 +293,23 @@ def test_a_cmd_takes_over_the_last_accepted_number(mode, operators):
     assert asked[1][1] == 901
     assert D1 not in (domain.session().untold if mode != "direct" else ())
     assert PREF_A in {uplink.prefix for uplink in domain.items(2, Uplink)}
+
+
+# --- answers about somebody else
+
+
+@pytest.mark.requirement("SC-BADINPUT")
+@pytest.mark.parametrize("mode", ["direct", "relay", "proxy"])
+@pytest.mark.parametrize("whom", [[MobileNodeIdentifier.of("mn2@dmm.example")], []])
+def test_an_answer_about_another_node_ends_all_repetition(mode, whom):
+    """MN-ID as well as HI, ATT and link-layer identifier must be the request's (spec §10, RFC 5213 §6.9.1.2-6)"""
+    domain = walk(Domain(mode), 1)
+    peer = D1 if mode == "direct" else CMD
+    spoil_answers(domain, peer, lambda ack: replace(ack, options=(*whom, *ack.options[1:])))
+    domain.move(1, 1, 2)
+    domain.run(60)
+    asked = [t for t, *_ in domain.sent(BindingUpdate, D2, peer)]
+    assert len(asked) == 1
+    assert domain.gateway(2).inspect()["halted"] == [f"{peer} mn1@dmm.example"]
+    assert domain.gateway(2).inspect()["counters"]["mismatch"] >= 1
+    assert "mn1dgw1" not in domain.ras(2)
