@@ -66,3 +66,17 @@ class Outbox:
         """Hand out and forget the queued events."""
         while self._events:
             yield self._events.pop(0)
+
+
+class Speaking:
+    """The two outgoing doors of a core that has an Outbox."""
+
+    _outbox: Outbox
+
+    def actions(self) -> Iterator[Any]:
+        """What to do now, in order."""
+        return self._outbox.actions()
+
+    def events(self) -> Iterator[Event]:
+        """What happened since the last call."""
+        return self._outbox.events()

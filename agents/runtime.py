@@ -79,7 +79,9 @@ class Shell:
         self.clock = clock or Clock()
         self._perform = perform
         self._timer: asyncio.TimerHandle | None = None
-        self._readers: list[tuple[int, Callable[[], None]]] = []
+        self._readers: dict[int, Callable[[], None]] = {}
+        self._loop: asyncio.AbstractEventLoop | None = None
+        """Once it runs."""
         self._handlers: dict[str, Handler] = {"inspect": self._inspect}
         self._farewells: list[Callable[[], Awaitable[None]]] = []
         self._remember: Callable[[], None] = lambda: None
@@ -88,7 +90,15 @@ class Shell:
 
     def on_readable(self, fd: int, callback: Callable[[], None]) -> None:
         """Call `callback` whenever the descriptor has something to read."""
-        self._readers.append((fd, callback))
+        self._readers[fd] = callback
+        if self._loop:
+            self._loop.add_reader(fd, callback)
+
+    def ignore(self, fd: int) -> None:
+        """Take no more notice of a descriptor, which is about to be closed."""
+        del self._readers[fd]
+        if self._loop:
+            self._loop.remove_reader(fd)
 
     def on_request(self, name: str, handler: Handler) -> None:
         """Answer `{"request": name, ...}` on the control socket with what `handler` returns."""
@@ -138,7 +148,8 @@ class Shell:
         stop = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
-        for fd, callback in self._readers:
+        self._loop = loop
+        for fd, callback in self._readers.items():
             loop.add_reader(fd, callback)
         server = await self._serve(control) if control else None
         self.turn()

@@ -5,13 +5,26 @@ from __future__ import annotations
 import heapq
 from collections.abc import Hashable, Iterator
 from itertools import count
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 K = TypeVar("K", bound=Hashable)
 
 
 SLACK = 64
 """Outdated times kept before they are cleared out."""
+
+
+class Timed(Protocol):
+    """A part of a core with timers of its own."""
+
+    def next_timer(self) -> float | None:
+        """When it has something to do."""
+
+
+def earliest(*parts: Timed) -> float | None:
+    """When the first of several parts has something to do."""
+    due = (part.next_timer() for part in parts)
+    return min((each for each in due if each is not None), default=None)
 
 
 class Timers(Generic[K]):

@@ -20,6 +20,8 @@ from scapy.fields import (
 )
 from scapy.packet import Packet, Raw
 
+from captures.packets import Part
+
 BRR, BU, BA, BE = 0, 5, 6, 7
 PAD1, PADN, ALTERNATE_COA, MN_ID = 0, 1, 3, 8
 HNP, HANDOFF, ACCESS, LINK_LAYER_ID, LINK_LOCAL, TIMESTAMP = 22, 23, 24, 25, 26, 27
@@ -36,7 +38,7 @@ def d_flags(draft03: bool) -> tuple[int, int]:
     return (BU_D_DRAFT, BA_D_DRAFT) if draft03 else (BU_D, BA_D)
 
 
-class Option(Packet):
+class Option(Part):
     """Any mobility option: type, length, data (RFC 6275 §6.2.1)."""
 
     name = "Mobility Option"
@@ -45,10 +47,6 @@ class Option(Packet):
         FieldLenField("olen", None, length_of="data", fmt="B"),
         StrLenField("data", b"", length_from=lambda p: p.olen),
     ]
-
-    def extract_padding(self, s: bytes) -> tuple[bytes, bytes]:
-        """Leave the rest to the next option."""
-        return b"", s
 
 
 class Pad1(Option):

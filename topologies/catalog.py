@@ -54,6 +54,7 @@ FAMILIES = {
         "haaro-nat",
         "haaro-legacy",
         "haaro-multihome",
+        "haaro-detour",
         "haaro-leave",
         "haaro-realms",
         "haaro-attack",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from collections.abc import Mapping
 from dataclasses import replace
 
 from agents.wire.dhcpv6 import Message, push_dhcpv6
@@ -31,6 +32,10 @@ class Verifier:
     def __init__(self, keys: dict[bytes, bytes]) -> None:
         self._keys = keys
         self._last: dict[bytes, int] = {}
+
+    def restore(self, last: Mapping[bytes, int]) -> None:
+        """Remember the replay values taken before this start: what was overheard then proves nothing now."""
+        self._last = {duid: value for duid, value in last.items() if duid in self._keys}
 
     def refusal(self, message: Message) -> str | None:
         """Why a client message is dropped, as a counter's name; None when it may pass.

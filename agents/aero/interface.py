@@ -159,7 +159,7 @@ class Kernel:
     def _requests(self, item: Item, *, put: bool) -> Iterator[Request]:
         match item:
             case Address():
-                number = _index(item.interface, needed=put)
+                number = links.index_if(item.interface, needed=put)
                 if number and put:
                     yield links.add_address(number, item.interface, item.address, dad=item.dad, owner=routing.OWN)
                 elif number:
@@ -167,11 +167,11 @@ class Kernel:
             case BlackHole():
                 yield _route(Route(item.prefix, None, metric=BLACK_HOLE_METRIC), put=put)
             case PrefixRoute():
-                yield _route(Route(item.prefix, Hop(_index(item.interface, needed=put))), put=put)
+                yield _route(Route(item.prefix, Hop(links.index_if(item.interface, needed=put))), put=put)
             case DefaultRoute():
                 # The route goes in before the rules that lead to it, and out after them.
                 everything = routing.DEFAULT if item.version == 6 else routing.DEFAULT_IPV4
-                hop = Hop(_index(item.interface, needed=put))
+                hop = Hop(links.index_if(item.interface, needed=put))
                 default = Route(everything, hop, TABLE, source=item.source)
                 change = routing.put_rule if put else routing.drop_rule
                 rules = [change(rule) for rule in self._rules(item.version)]
@@ -246,20 +246,10 @@ def _defence_settings(interface: str) -> tuple[str, str]:
 
 
 def _proxy(item: Defence, *, put: bool) -> Iterator[Request]:
-    number = _index(item.interface, needed=put)
+    number = links.index_if(item.interface, needed=put)
     if number:
         change = links.add_proxy if put else links.delete_proxy
         yield change(number, item.interface, item.address)
-
-
-def _index(interface: str, *, needed: bool) -> int:
-    """Its index; 0 for one that is gone, and everything on it."""
-    try:
-        return links.index(interface)
-    except KernelError:
-        if needed:
-            raise
-        return 0
 
 
 def _route(route: Route, *, put: bool) -> Request:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Any
 
+from agents.aero.addresses import aero_address
 from agents.aero.dataplane.pathmtu import PathMtu
 from agents.aero.lladdr import LinkLayerAddress, Underlay
 
@@ -138,6 +139,8 @@ class NeighborCache:
 
     def __init__(self) -> None:
         self._by_address: dict[IPv6Address, Neighbor] = {}
+        self._further: dict[IPv6Address, Neighbor] = {}
+        """By the other AERO addresses of Clients with several prefixes (spec §4)."""
         self._by_lladdr: dict[LinkLayerAddress, Neighbor] = {}
         self._fellows: dict[LinkLayerAddress, list[Neighbor]] = {}
         """Further dynamic neighbors at a link-layer address: one Client with several prefixes is several of them."""
@@ -155,8 +158,8 @@ class NeighborCache:
         return len(self._by_address)
 
     def get(self, address: IPv6Address) -> Neighbor | None:
-        """The entry of this AERO address."""
-        return self._by_address.get(address)
+        """The entry of this AERO address, which may be one of several of its Client."""
+        return self._by_address.get(address) or self._further.get(address)
 
     def add(self, neighbor: Neighbor) -> None:
         """Take up an entry with its paths and prefixes; it replaces one of the same AERO address."""
@@ -166,6 +169,7 @@ class NeighborCache:
             self._index(path.lladdr, neighbor)
         for prefix in neighbor.prefixes:
             self._prefixes.put(prefix, neighbor)
+        self._know_by(neighbor)
         self.changed()
 
     def remove(self, address: IPv6Address) -> Neighbor | None:
@@ -173,8 +177,8 @@ class NeighborCache:
         neighbor = self._by_address.pop(address, None)
         if neighbor is None:
             return None
-        for path in neighbor.paths:
-            self._unindex(path.lladdr, neighbor)
+        self._unindex(neighbor)
+        self._forget_by(neighbor)
         for prefix in neighbor.prefixes:
             if self._prefixes.get(prefix) is neighbor:
                 self._prefixes.drop(prefix)
@@ -185,8 +189,7 @@ class NeighborCache:
 
     def set_paths(self, neighbor: Neighbor, paths: list[Path]) -> None:
         """Replace the paths of an entry: link-layer addresses not among them are forgotten (spec MOB-2)."""
-        for path in neighbor.paths:
-            self._unindex(path.lladdr, neighbor)
+        self._unindex(neighbor)
         neighbor.paths = paths
         for path in paths:
             self._index(path.lladdr, neighbor)
@@ -200,9 +203,11 @@ class NeighborCache:
         for prefix in neighbor.prefixes:
             if self._prefixes.get(prefix) is neighbor:
                 self._prefixes.drop(prefix)
+        self._forget_by(neighbor)
         neighbor.prefixes = prefixes
         for prefix in prefixes:
             self._prefixes.put(prefix, neighbor)
+        self._know_by(neighbor)
         self.changed()
 
     def put_prefix(self, prefix: Prefix, neighbor: Neighbor | None, expires: float) -> None:
@@ -241,6 +246,17 @@ class NeighborCache:
         """Where a data packet goes: the owner of the destination, else the default neighbor."""
         return self._prefixes.match(destination) or self.default
 
+    def _know_by(self, neighbor: Neighbor) -> None:
+        """A Client speaks in the name of any of its prefixes, whichever of them its Server heard of first."""
+        if neighbor.type is NeighborType.STATIC:
+            others = {aero_address(prefix) for prefix in neighbor.prefixes} - {neighbor.address}
+            self._further |= dict.fromkeys(others, neighbor)
+
+    def _forget_by(self, neighbor: Neighbor) -> None:
+        for prefix in neighbor.prefixes if neighbor.type is NeighborType.STATIC else ():
+            if self._further.get(aero_address(prefix)) is neighbor:
+                del self._further[aero_address(prefix)]
+
     def _index(self, lladdr: LinkLayerAddress, neighbor: Neighbor) -> None:
         """Nobody takes a link-layer address from a neighbor of another type than dynamic by being told of it."""
         known = self._by_lladdr.get(lladdr)
@@ -253,15 +269,17 @@ class NeighborCache:
             self._fellows.setdefault(lladdr, []).append(known)
         self._by_ip.setdefault(lladdr.ip, set()).add(neighbor.address)
 
-    def _unindex(self, lladdr: LinkLayerAddress, neighbor: Neighbor) -> None:
-        fellows = [each for each in self._fellows.pop(lladdr, ()) if each is not neighbor]
-        if self._by_lladdr.get(lladdr) is neighbor:
-            del self._by_lladdr[lladdr]
+    def _unindex(self, neighbor: Neighbor) -> None:
+        """All link-layer addresses of an entry, of which several may be at one underlay address."""
+        for path in neighbor.paths:
+            lladdr = path.lladdr
+            fellows = [each for each in self._fellows.pop(lladdr, ()) if each is not neighbor]
+            if self._by_lladdr.get(lladdr) is neighbor:
+                del self._by_lladdr[lladdr]
+                if fellows:
+                    self._by_lladdr[lladdr] = fellows.pop(0)
             if fellows:
-                self._by_lladdr[lladdr] = fellows.pop(0)
-        if fellows:
-            self._fellows[lladdr] = fellows
-        if not any(path.lladdr.ip == lladdr.ip and path.lladdr != lladdr for path in neighbor.paths):
+                self._fellows[lladdr] = fellows
             addresses = self._by_ip.get(lladdr.ip, set())
             addresses.discard(neighbor.address)
             if not addresses:

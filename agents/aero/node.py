@@ -27,6 +27,7 @@ from agents.aero.notices import (
     SendControl,
     Stranger,
     TooBig,
+    Unaccepted,
 )
 from agents.aero.underlay import Underlay
 from agents.aero.underlay_addresses import SeveralAddresses, open_underlay
@@ -99,7 +100,10 @@ class Node:
         self._underlay_addresses = {name: links.usable_addresses(self._netlink, name) for name in self._mtus}
         """What there is when we start is what the configuration is about: only changes are news."""
         self._watch = Netlink(groups=links.CHANGES)
-        self.underlay = open_underlay(addresses, MARK, runs=config.dataplane.runs)
+        self._lines = UnderlayLinks(config.links)
+        """As they are now; the core hears of changes a little later."""
+        own_lines = self._lines if _several(config) else None
+        self.underlay = open_underlay(addresses, MARK, runs=config.dataplane.runs, lines=own_lines)
         self._errors = UnderlayErrors(addresses)
         self.kernel.clear_leftovers()
         self._tun = Tun(config.interface, self._tun_mtu())
@@ -121,9 +125,12 @@ class Node:
         shell, forwarder = self.shell, self.forwarder
         forwarder.when_probing(self._path_wanted)
         forwarder.when_used(lambda use, packet, idle: self._soon(FlowUsed(use, packet, idle)))
+        forwarder.when_refused(lambda lladdr, packet: self._soon(Unaccepted(lladdr, packet)))
         self.underlay.too_long = self._too_long
         for fd, read in self.underlay.readers(forwarder.from_underlay, shell.clock.now):
             shell.on_readable(fd, read)
+        if isinstance(self.underlay, SeveralAddresses):
+            self.underlay.listen, self.underlay.ignore = shell.on_readable, shell.ignore
         for fd, read in self._errors.readers(shell.feed):
             shell.on_readable(fd, read)
         shell.on_readable(self._tun.fileno(), self._read_tun)
@@ -251,14 +258,21 @@ class Node:
     def _move(self, interface: str, addresses: tuple[IPv4Address | IPv6Address, ...]) -> None:
         """The underlay gave this node other addresses (spec MOB-1)."""
         self._underlay_addresses[interface] = addresses
+        self._lines.learn_addresses(interface, addresses)
         own = [address for each in self._underlay_addresses.values() for address in each]
-        self.underlay.learn_own(own)
         self._errors.learn_own(own)
-        try:
-            self.kernel.learn_underlay(own)
-        except KernelError as error:
-            announce("kernel-refused", self.shell.clock.now(), item="underlay", reason=str(error))
+        for learn in (self.underlay.learn_own, self.kernel.learn_underlay):
+            try:
+                learn(own)
+            except KernelError as error:
+                announce("kernel-refused", self.shell.clock.now(), item="underlay", reason=str(error))
         self._soon(AddressesChanged(interface, addresses))
+
+
+def _several(config: NodeConfig) -> bool:
+    """Whether this is a Client with several lines, or several addresses of an IP version."""
+    versions = [address.version for link in config.links for address in link.addresses]
+    return isinstance(config, ClientConfig) and (len(config.links) > 1 or len(set(versions)) < len(versions))
 
 
 def _advertiser(config: NodeConfig) -> Any:

@@ -31,6 +31,15 @@ class Stranger:
 
 
 @dataclass(frozen=True)
+class Unaccepted:
+    """Data came from a correspondent's link-layer address for no pair that is accepted (spec RO-14)."""
+
+    lladdr: LinkLayerAddress
+    packet: bytes
+    """Its start, from the network-layer header on."""
+
+
+@dataclass(frozen=True)
 class PathWanted:
     """The size of a path began to matter: it has probes to send (spec §3.5)."""
 
@@ -120,6 +129,14 @@ class ToDhcpServer:
 
 
 @dataclass(frozen=True)
+class ReplayTaken:
+    """A client message counts from now on: none with its replay value or a lower one may, after a restart either."""
+
+    duid: bytes
+    value: int
+
+
+@dataclass(frozen=True)
 class Install:
     """Make the kernel hold these items, in this order."""
 
@@ -136,6 +153,7 @@ class Remove:
 Notice = (
     Controlled
     | Stranger
+    | Unaccepted
     | PathWanted
     | FlowUsed
     | AddressesChanged

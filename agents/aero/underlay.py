@@ -60,11 +60,13 @@ class Underlay:
         mark: int = 0,
         *,
         bound: IPv4Address | IPv6Address | None = None,
+        device: str | None = None,
         runs: bool = False,
     ) -> None:
         """`own` are the node's underlay addresses: only their IP versions are opened, and packets from ourselves
         are dropped as loops.  `mark` keeps outer packets off the AERO interface (spec CLI-14).  `bound`: the one
-        address to send and receive at; None: all.  `runs` lets the kernel make many UDP datagrams of one."""
+        address to send and receive at, and `device` the one interface; None: all.  `runs` lets the kernel make many UDP
+        datagrams of one."""
         self._own = {str(address) for address in own}
         self._ports: dict[tuple[Carrier, int], _Port] = {}
         """By carrier and length of socket addresses."""
@@ -82,7 +84,7 @@ class Underlay:
         try:
             for version in sorted({address.version for address in ([bound] if bound else own)}):
                 for carrier in Carrier:
-                    made = _open(carrier, version, mark, bound)
+                    made = _open(carrier, version, mark, bound, device)
                     departures = Departures(made.fileno(), *_TOS[version], runs=runs and carrier in _PORTS)
                     self._ports[carrier, 2 if version == 4 else 4] = _Port(carrier, version, made, departures)
                     if carrier not in _PORTS:
@@ -104,6 +106,10 @@ class Underlay:
         """(file descriptor, what to call when it is readable) of every socket."""
         for port in self._ports.values():
             yield port.socket.fileno(), lambda port=port: self._read(port, deliver, now)  # type: ignore[misc]
+
+    def descriptors(self) -> list[int]:
+        """Of all sockets that are read."""
+        return [port.socket.fileno() for port in self._ports.values()]
 
     # --- receiving
 
@@ -182,7 +188,13 @@ class Underlay:
                 self.too_long(destination)
 
 
-def _open(carrier: Carrier, version: int, mark: int, bound: IPv4Address | IPv6Address | None = None) -> socket.socket:
+def _open(
+    carrier: Carrier,
+    version: int,
+    mark: int,
+    bound: IPv4Address | IPv6Address | None = None,
+    device: str | None = None,
+) -> socket.socket:
     family = socket.AF_INET if version == 4 else socket.AF_INET6
     port = _PORTS.get(carrier)
     kind = socket.SOCK_DGRAM if port else socket.SOCK_RAW
@@ -192,6 +204,8 @@ def _open(carrier: Carrier, version: int, mark: int, bound: IPv4Address | IPv6Ad
             made.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, RECEIVE_BUFFER)
         if mark:
             made.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, mark)
+        if device:
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, device.encode())
         if version == 4:
             made.setsockopt(socket.IPPROTO_IP, socket.IP_TTL, OUTER_TTL)
             if port:  # a raw socket gets the whole IPv4 header

@@ -42,11 +42,19 @@ class UnderlayLinks:
 
     def toward(self, lladdr: LinkLayerAddress) -> tuple[UnderlayLink, Underlay] | None:
         """The preferred link with an address of the neighbor's IP version, and that address."""
+        return self.of_version(lladdr.ip.version)
+
+    def of_version(self, version: int) -> tuple[UnderlayLink, Underlay] | None:
+        """The preferred link with an address of an IP version, and that address."""
         for link in sorted(self._links, key=lambda link: -link.preference):
             for address in link.addresses:
-                if address.version == lladdr.ip.version and link.preference:
+                if address.version == version and link.preference:
                     return link, address
         return None
+
+    def interface_of(self, address: Underlay) -> str | None:
+        """Where an address of ours is."""
+        return next((link.interface for link in self._links if address in link.addresses), None)
 
     def mtu(self, lladdr: LinkLayerAddress) -> int:
         """MTU of the interface that a path to this address begins at."""

@@ -9,6 +9,8 @@ from typing import Literal
 from agents.plain import SECRET
 
 Encapsulation = Literal["udp", "ipip"]
+TunnelKind = Literal["auto", "ipip", "tun"]
+"""Who takes care of tunnels in IP: the kernel's ipip driver or the program; auto: the kernel if it can."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,7 @@ class HaConfig:
     max_advertisement: int = 65507 - 1024
     """Octets of prefix information in one reply (spec A-44)."""
     interface: str = "haaro0"
+    tunnel: TunnelKind = "auto"
 
 
 @dataclass(frozen=True)
@@ -169,6 +172,7 @@ class MrConfig:
     tolerance: float = 7.0
     timing: PeerTiming = field(default_factory=PeerTiming)
     interface: str = "haaro0"
+    tunnel: TunnelKind = "auto"
 
     def __post_init__(self) -> None:
         """What RFC 3519 and RFC 5944 fix."""

@@ -6,6 +6,7 @@ Each item has a `key`: two items with one key are two versions of one object.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from ipaddress import IPv4Address, IPv4Network
 
 from agents.haaro.config import AccessLine, Encapsulation
@@ -13,6 +14,8 @@ from agents.haaro.config import AccessLine, Encapsulation
 Key = tuple[str, str]
 EVERYTHING = IPv4Network("0.0.0.0/0")
 TUNNEL_PORT = 434
+TUNNEL_MTU = 1468
+"""1500 octets less the 32 of outer IP, UDP and tunnel header (spec TUN-3); the same in IP, so that no path shrinks."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +34,7 @@ class Tunnel:
     realm: str = ""
     """Where its inner addresses have their meaning, if prefixes overlap."""
 
-    @property
+    @cached_property
     def name(self) -> str:
         """One for each pair of outer addresses toward a peer."""
         return f"{self.peer} {self.local}>{self.remote}"
@@ -60,6 +63,21 @@ class TunnelRoute:
 
 
 @dataclass(frozen=True)
+class Watched:
+    """A prefix whose packets are to be seen: they go over the home agent, and may go directly (spec MR-7).
+
+    Without it the kernel would lead them past us, where it takes care of the home agent's tunnel.
+    """
+
+    prefix: IPv4Network
+
+    @property
+    def key(self) -> Key:
+        """One for each prefix."""
+        return ("watched", str(self.prefix))
+
+
+@dataclass(frozen=True)
 class HomeAddress:
     """The router's home address, an address of the node itself (spec §13)."""
 
@@ -69,6 +87,18 @@ class HomeAddress:
     def key(self) -> Key:
         """There is one."""
         return ("home-address", str(self.address))
+
+
+@dataclass(frozen=True)
+class OwnNetwork:
+    """A network behind the router: what is not for one of them leaves it in a tunnel only (spec MR-23)."""
+
+    prefix: IPv4Network
+
+    @property
+    def key(self) -> Key:
+        """One for each prefix."""
+        return ("network", str(self.prefix))
 
 
 @dataclass(frozen=True)
@@ -96,10 +126,10 @@ class Routing:
         return ("routing", "")
 
 
-Item = Tunnel | TunnelRoute | HomeAddress | Line | Routing
+Item = Tunnel | TunnelRoute | Watched | HomeAddress | OwnNetwork | Line | Routing
 Plan = dict[Key, Item]
 
-INSTALL_ORDER: tuple[type[Item], ...] = (Routing, HomeAddress, Line, Tunnel, TunnelRoute)
+INSTALL_ORDER: tuple[type[Item], ...] = (Routing, HomeAddress, OwnNetwork, Line, Tunnel, Watched, TunnelRoute)
 """A route needs its tunnel; removal runs the other way."""
 
 

@@ -63,6 +63,16 @@ def index(name: str) -> int:
         raise KernelError(f"no interface {name} here", errno.ENODEV) from error
 
 
+def index_if(name: str, *, needed: bool) -> int:
+    """Its index; 0 for one that is gone with everything on it, unless it is needed (KernelError)."""
+    try:
+        return index(name)
+    except KernelError:
+        if needed:
+            raise
+        return 0
+
+
 def new(kind: str, name: str, *data: tuple[str, Any], number: int = 0, lower: int = 0, mac: str = "") -> Request:
     """Create an interface of a driver, with the driver's attributes; it is of group OWNED, and down."""
     info = [("IFLA_INFO_KIND", kind), ("IFLA_INFO_DATA", {"attrs": data})]

@@ -31,17 +31,15 @@ def read_discovery(content: bytes, checksum_good: bool) -> Discovery | None:
     message = layers.NeighborMessage(content)
     lladdrs, nonce, observed, auth = [], None, None, None
     for option in message.options:
-        if isinstance(option, layers.LinkLayerOption):
-            lladdrs.append(_link_layer(option))
-        elif isinstance(option, layers.ExperimentalOption) and option.subtype == layers.OBSERVED:
-            body = bytes(option.body)
-            if len(body) >= 18:
-                seen = unmapped(body[:16]), int.from_bytes(body[16:18], "big")
-                observed = Seen(option.aux, option.id, *seen)
-        elif isinstance(option, layers.ExperimentalOption) and option.subtype == layers.AUTH:
-            auth = int(option.id)
-        elif isinstance(option, layers.OtherOption) and option.type == layers.NONCE:
-            nonce = bytes(option.body)
+        match option:
+            case layers.LinkLayerOption():
+                lladdrs.append(_link_layer(option))
+            case layers.ObservedOption():
+                observed = Seen(option.encapsulation, option.port, unmapped(option.ip), option.size)
+            case layers.AuthOption():
+                auth = int(option.key_id)
+            case layers.NonceOption():
+                nonce = bytes(option.value)
     return Discovery(
         message.type,
         IPv6Address(message.target),
@@ -64,27 +62,29 @@ def read_mediation(content: bytes, framing: str, checksum_good: bool) -> Mediati
     message = layers.RedirectMessage(content)
     lladdrs, kept = [], [content[4:40]]
     token: tuple[int, bytes] | None = None
-    route, quoted, auth = b"", b"", None
+    route: layers.RouteOption | None = None
+    quoted, auth = b"", None
     for option in message.options:
         if isinstance(option, layers.LinkLayerOption) and option.type == layers.TLLAO:
             lladdrs.append(_link_layer(option))
             continue
         kept.append(bytes(option))
-        if isinstance(option, layers.ExperimentalOption) and option.subtype == layers.TOKEN:
-            token = int(option.id), bytes(option.body)
-        elif isinstance(option, layers.ExperimentalOption) and option.subtype == layers.AUTH:
-            auth = int(option.id)
-        elif isinstance(option, layers.OtherOption) and option.type == layers.ROUTE:
-            route = bytes(option.body)
-        elif isinstance(option, layers.OtherOption) and option.type == layers.REDIRECTED:
-            quoted = bytes(option.body)[6:]
+        match option:
+            case layers.TokenOption():
+                token = int(option.key_id), bytes(option.value)
+            case layers.AuthOption():
+                auth = int(option.key_id)
+            case layers.RouteOption():
+                route = option
+            case layers.RedirectedOption():
+                quoted = bytes(option.packet)
     return Mediation(
         predirect=bool(message.predirect),
         framing=framing,
         target=IPv6Address(message.target),
         destination=IPv6Address(message.destination),
-        prefix=_route(route),
-        lifetime=int.from_bytes(route[2:6], "big"),
+        prefix=_prefix(route) if route else None,
+        lifetime=int(route.lifetime) if route else 0,
         lladdrs=tuple(lladdrs),
         token=token,
         quoted=read_ip(quoted),
@@ -94,11 +94,11 @@ def read_mediation(content: bytes, framing: str, checksum_good: bool) -> Mediati
     )
 
 
-def _route(body: bytes) -> IPv4Network | IPv6Network | None:
+def _prefix(route: layers.RouteOption) -> IPv4Network | IPv6Network | None:
     """The prefix of a route information option."""
-    if len(body) < 6 or body[0] > 128:
+    if route.prefix_length > 128 or len(route.prefix) > 16:
         return None
-    prefix = IPv6Network((body[6:].ljust(16, b"\0"), body[0]), strict=False)
+    prefix = IPv6Network((bytes(route.prefix).ljust(16, b"\0"), route.prefix_length), strict=False)
     mapped = prefix.network_address.ipv4_mapped
     return IPv4Network((mapped, prefix.prefixlen - 96)) if mapped and prefix.prefixlen >= 96 else prefix
 

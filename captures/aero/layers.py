@@ -8,7 +8,9 @@ from scapy.fields import (
     BitField,
     ByteField,
     FieldLenField,
+    IntField,
     IP6Field,
+    LongField,
     PacketListField,
     ShortField,
     StrFixedLenField,
@@ -16,19 +18,13 @@ from scapy.fields import (
 )
 from scapy.packet import Packet
 
+from captures.packets import Part
+
 SLLAO, TLLAO, REDIRECTED, NONCE, ROUTE, EXPERIMENTAL = 1, 2, 4, 14, 24, 253
 EXPERIMENT, TOKEN, AUTH, OBSERVED = 0xAE60, 1, 2, 3
 
 
-class _Option(Packet):  # type: ignore[misc, unused-ignore]
-    """A Neighbor Discovery option: what follows belongs to the next one."""
-
-    def extract_padding(self, s: bytes) -> tuple[bytes, bytes]:
-        """Give the rest back."""
-        return b"", s
-
-
-class LinkLayerOption(_Option):
+class LinkLayerOption(Part):
     """S/TLLAO of 24 octets; scapy's own reads 6 octets of address and loses its place."""
 
     name = "AERO link-layer address"
@@ -45,22 +41,110 @@ class LinkLayerOption(_Option):
     ]
 
 
-class ExperimentalOption(_Option):
-    """Option 253 with AERO's magic number; TOKEN and AUTH keep their octets in `body`."""
+class RouteOption(Part):
+    """RIO (RFC 4191 §2.3); of the prefix there may be 0, 8 or 16 octets."""
+
+    name = "Route information"
+    fields_desc = [  # noqa: RUF012
+        ByteField("type", ROUTE),
+        FieldLenField("len", None, fmt="B", length_of="prefix", adjust=lambda _option, octets: 1 + octets // 8),
+        ByteField("prefix_length", 0),
+        BitField("reserved1", 0, 3),
+        BitField("preference", 0, 2),
+        BitField("reserved2", 0, 3),
+        IntField("lifetime", 0),
+        StrLenField("prefix", b"", length_from=lambda option: option.len * 8 - 8),
+    ]
+
+
+class RedirectedOption(Part):
+    """RHO (RFC 4861 §4.6.3): the start of the packet concerned, and zero octets up to the next multiple of 8."""
+
+    name = "Redirected header"
+    fields_desc = [  # noqa: RUF012
+        ByteField("type", REDIRECTED),
+        FieldLenField("len", None, fmt="B", length_of="packet", adjust=lambda _option, octets: 1 + (octets + 7) // 8),
+        StrFixedLenField("reserved", bytes(6), 6),
+        StrLenField("packet", b"", length_from=lambda option: option.len * 8 - 8),
+    ]
+
+    def post_build(self, packet: bytes, payload: bytes) -> bytes:
+        """Fill up."""
+        return packet + bytes(-len(packet) % 8) + payload
+
+
+class NonceOption(Part):
+    """Nonce (RFC 3971 §5.3.2)."""
+
+    name = "Nonce"
+    fields_desc = [  # noqa: RUF012
+        ByteField("type", NONCE),
+        ByteField("len", 1),
+        StrLenField("value", bytes(6), length_from=lambda option: option.len * 8 - 2),
+    ]
+
+
+def _experimental(units: int) -> tuple[Any, ...]:
+    """How every option 253 of AERO begins."""
+    return ByteField("type", EXPERIMENTAL), ByteField("len", units), ShortField("experiment", EXPERIMENT)
+
+
+class TokenOption(Part):
+    """A key for two Clients."""
+
+    name = "AERO token"
+    fields_desc = [  # noqa: RUF012
+        *_experimental(3),
+        ByteField("subtype", TOKEN),
+        ByteField("aux", 0),
+        ShortField("key_id", 0),
+        StrFixedLenField("value", bytes(16), 16),
+    ]
+
+
+class AuthOption(Part):
+    """Proof of a key; the timestamp counts 1/65536 s."""
+
+    name = "AERO authentication"
+    fields_desc = [  # noqa: RUF012
+        *_experimental(4),
+        ByteField("subtype", AUTH),
+        ByteField("algorithm", 1),
+        ShortField("key_id", 0),
+        LongField("timestamp", 0),
+        StrFixedLenField("mac", bytes(16), 16),
+    ]
+
+
+class ObservedOption(Part):
+    """What the receiver of a solicitation saw of it."""
+
+    name = "AERO observed"
+    fields_desc = [  # noqa: RUF012
+        *_experimental(4),
+        ByteField("subtype", OBSERVED),
+        ByteField("encapsulation", 0),
+        ShortField("port", 0),
+        IP6Field("ip", "::"),
+        ShortField("size", 0),
+        StrFixedLenField("zero", bytes(6), 6),
+    ]
+
+
+class ExperimentalOption(Part):
+    """Option 253 with AERO's magic number, of another subtype or length."""
 
     name = "AERO experimental"
     fields_desc = [  # noqa: RUF012
-        ByteField("type", EXPERIMENTAL),
-        ByteField("len", 4),
-        ShortField("experiment", EXPERIMENT),
-        ByteField("subtype", OBSERVED),
+        *_experimental(4),
+        ByteField("subtype", 0),
         ByteField("aux", 0),
         ShortField("id", 0),
         StrLenField("body", b"", length_from=lambda option: max(option.len * 8 - 8, 0)),
     ]
 
 
-class OtherOption(_Option):
+class OtherOption(Part):
     """Any other option."""
 
     name = "Neighbor Discovery option"
@@ -71,14 +155,30 @@ class OtherOption(_Option):
     ]
 
 
+_LAYOUTS: dict[int, tuple[type[Packet], int | None]] = {
+    SLLAO: (LinkLayerOption, 3),
+    TLLAO: (LinkLayerOption, 3),
+    REDIRECTED: (RedirectedOption, None),
+    NONCE: (NonceOption, None),
+    ROUTE: (RouteOption, None),
+}
+"""By type; with a length in units of 8 octets where there is only one."""
+_SUBTYPES: dict[int, tuple[type[Packet], int | None]] = {
+    TOKEN: (TokenOption, 3),
+    AUTH: (AuthOption, 4),
+    OBSERVED: (ObservedOption, 4),
+}
+"""Of option 253."""
+
+
 def _kind(_packet: Packet, _before: Any, _last: Any, rest: bytes) -> type[Packet] | None:
     if len(rest) < 8 or rest[1] == 0:
         return None
-    if rest[0] in (SLLAO, TLLAO) and rest[1] == 3:
-        return LinkLayerOption
-    if rest[0] == EXPERIMENTAL and rest[2:4] == EXPERIMENT.to_bytes(2, "big"):
-        return ExperimentalOption
-    return OtherOption
+    ours = rest[0] == EXPERIMENTAL and rest[2:4] == EXPERIMENT.to_bytes(2, "big")
+    layout, units = _SUBTYPES.get(rest[4], (None, 0)) if ours else _LAYOUTS.get(rest[0], (None, 0))
+    if layout and units in (None, rest[1]) and len(rest) >= 8 * rest[1]:
+        return layout
+    return ExperimentalOption if ours else OtherOption
 
 
 class NeighborMessage(Packet):  # type: ignore[misc, unused-ignore]
@@ -134,7 +234,7 @@ class InterfaceId(Packet):  # type: ignore[misc, unused-ignore]
     ]
 
 
-class Dhcp6Option(_Option):
+class Dhcp6Option(Part):
     """One DHCPv6 option, its content unread: how to read it depends on where it is."""
 
     name = "DHCPv6 option"
@@ -152,8 +252,8 @@ class Dhcp6Options(Packet):  # type: ignore[misc, unused-ignore]
     fields_desc = [PacketListField("options", [], Dhcp6Option)]  # noqa: RUF012
 
 
-class Fragment(Packet):  # type: ignore[misc, unused-ignore]
-    """The Fragment Header, wherever AERO puts it."""
+class Fragment(Part):
+    """The Fragment Header, wherever AERO puts it; the part behind it is not read."""
 
     name = "AERO fragment header"
     fields_desc = [  # noqa: RUF012
@@ -164,7 +264,3 @@ class Fragment(Packet):  # type: ignore[misc, unused-ignore]
         BitField("more", 0, 1),
         StrFixedLenField("identification", bytes(4), 4),
     ]
-
-    def extract_padding(self, s: bytes) -> tuple[bytes, bytes]:
-        """The part is not this layer's."""
-        return b"", s

@@ -17,12 +17,14 @@ from scapy.fields import (
 )
 from scapy.packet import Packet, Raw
 
+from captures.packets import Part
+
 RRQ, RRP, TUNNEL, HOTI, COTI, HOT, COT = 1, 3, 4, 24, 25, 26, 27
 MHAE, UDP_REPLY, UDP_REQUEST, NETWORK, CAPABILITY, RO, ADVERTISEMENT = 32, 44, 144, 148, 153, 49, 50
 
 
-class Extension(Packet):  # type: ignore[misc, unused-ignore]
-    """Any extension of the simple form; what follows belongs to the next one."""
+class Extension(Part):
+    """Any extension of the simple form."""
 
     name = "Extension"
     fields_desc: ClassVar[list[Any]] = [
@@ -30,10 +32,6 @@ class Extension(Packet):  # type: ignore[misc, unused-ignore]
         ByteField("length", 0),
         StrLenField("data", b"", length_from=lambda extension: extension.length),
     ]
-
-    def extract_padding(self, s: bytes) -> tuple[bytes, bytes]:
-        """Give the rest back."""
-        return b"", s
 
 
 class Pad(Extension):

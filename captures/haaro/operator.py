@@ -9,7 +9,7 @@ from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import Any
 
-from captures.aero.link import Ping
+from captures.aero.link import Ping, read_ping
 from captures.frames import decode_all
 from captures.haaro.decode import read_frame
 from captures.haaro.records import Frame
@@ -141,7 +141,7 @@ class Operator:
     @cached_property
     def pings(self) -> list[Ping]:
         """Series of echo requests, in order."""
-        return [_ping(event) for event in self.events if event["event"] == "pings"]
+        return [read_ping(event) for event in self.events if event["event"] == "pings"]
 
     def steps(self) -> Iterator[tuple[str, float]]:
         """(title, begin) of the script's steps."""
@@ -150,6 +150,13 @@ class Operator:
     def said(self, node: str, event: str) -> list[Object]:
         """Events of a node's agent."""
         return [one for one in self.events if one.get("node") == node and one["event"] == event]
+
+    def silenced(self, router: MobileRouter, interface: str, at: float) -> bool:
+        """Whether the script let nothing through this line at a time."""
+        known = ("line-silenced", "line-healed")
+        last = [one for name in known for one in self.said(router.name, name) if one["interface"] == interface]
+        before = max((one for one in last if one["t"] < at), key=lambda one: float(one["t"]), default=None)
+        return before is not None and before["event"] == "line-silenced"
 
 
 def _router(name: str, facts: Object) -> MobileRouter:
@@ -165,21 +172,4 @@ def _router(name: str, facts: Object) -> MobileRouter:
         ),
         facts["agent"],
         facts["served"],
-    )
-
-
-def _ping(event: Object) -> Ping:
-    return Ping(
-        event["name"],
-        event["node"],
-        event["peer"],
-        IPv4Address(event["source"]),
-        IPv4Address(event["destination"]),
-        event["icmp_id"],
-        event["count"],
-        event["size"],
-        event["t"],
-        event["end"],
-        event.get("expect", "reply"),
-        event.get("via", ""),
     )

@@ -53,6 +53,7 @@ GROUPS = {
     "aero-mediation": "Predirects and Redirects",
     "aero-path-switch": "The switch to the direct path",
     "aero-move": "A Client moves",
+    "aero-retreat": "Back to the Servers",
     "aero-transfer": "A file transfer",
     "aero-flows": "Ways and gaps of all flows",
     "aero-path-loss": "The loss of the direct path",

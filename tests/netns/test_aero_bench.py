@@ -2,13 +2,14 @@
 
 import pytest
 
-from topologies.bench import aero, attaching, blasting
+from topologies.bench import aero, attaching, blasting, forwarding
 
 pytestmark = pytest.mark.netns
 
 
 def test_figures_of_a_small_run(monkeypatch):
     monkeypatch.setattr(aero, "SIZES", (64,))
+    monkeypatch.setattr(forwarding, "SIZES", (64,))
     monkeypatch.setattr(aero, "WAYS", {"minimal": aero.WAYS["minimal"]})
     monkeypatch.setattr(attaching, "CLIENTS", 40)
     monkeypatch.setattr(attaching, "STAY", 0.5)

@@ -22,15 +22,18 @@ from dataclasses import dataclass
 from ipaddress import IPv6Address
 from typing import Any, ClassVar
 
+from agents.wire.dhcpv6 import MessageType
 from testbed.nodes import Host
 from testbed.validation import LabError
 from testbed.waiting import NotYet, wait_until
+from topologies import states
 from topologies import traffic as hosts
 from topologies.aero import attacks, traffic
 from topologies.aero.attacks import OUTSIDER, Attack
+from topologies.aero.faults import kill
 from topologies.aero.members import Client, Server
 from topologies.aero.network import opposite
-from topologies.aero.plan import AeroOptions
+from topologies.aero.plan import OFF, ON, TokenOptions
 from topologies.aero.relays import RelayLab, RelayPlan, RelayTopo
 from topologies.lab import option
 from topologies.runner import Run
@@ -39,15 +42,14 @@ INTERVAL, DIRECT = 0.05, 62
 """Between pings, seconds; the hop limit they arrive with: c1 and c2 forward."""
 LEASE = (4, 100, 200, 300)
 """T1, T2, preferred, valid, seconds: a Renew to overhear comes soon."""
-ON, OFF = "on", "off"
+RESTART = "c2 leaves, s2 is killed and starts again"
 
 
 @dataclass(frozen=True)
-class AttackOptions(AeroOptions):
+class AttackOptions(TokenOptions):
     """Options of the lab."""
 
     auth: str = option(ON, "DHCPv6 authentication between Clients and Servers", (ON, OFF))
-    tokens: str = option(ON, "Servers give Clients keys to prove to each other who they are", (ON, OFF))
 
 
 class AttackTopo(RelayTopo):
@@ -79,11 +81,9 @@ class AttackPlan(RelayPlan):
         return {**super().domain(), "outsider": {"node": "x", "interface": "wan", "underlay": OUTSIDER}}
 
     def server_config(self, server: Server) -> dict[str, Any]:
-        """Keys of all Clients, or none; tokens, or none."""
-        config = super().server_config(server)
-        config["optimisation"]["tokens"] = self._options.tokens == ON
+        """Keys of all Clients, or none."""
         keys = {client.duid: _key(client) for client in self.clients} if self._options.auth == ON else {}
-        return {**config, "auth_keys": keys}
+        return {**super().server_config(server), "auth_keys": keys}
 
     def client_config(self, client: Client) -> dict[str, Any]:
         """Its key."""
@@ -110,25 +110,25 @@ class AttackLab(RelayLab):
     def plan(self, options: Any) -> AttackPlan:
         """Two router Clients, and the attacker."""
         clients = (Client(1), Client(2), Client(3, "host"))
-        return AttackPlan(options, clients, relays=1, optimise=True, lease=LEASE)
+        return AttackPlan(options, clients, relays=1, optimise=True, tokens=options.tokens == ON, lease=LEASE)
 
     def steps(self, options: Any) -> list[str]:
         """The script in words."""
-        last = [] if options.auth == ON else ["a stolen DUID, without authentication"]
-        return ["c1, c2 and c3 attach", "h1 and h2 find the direct path", "the attacks", "h1 pings on", *last]
+        last = RESTART if options.auth == ON else "a stolen DUID, without authentication"
+        return ["c1, c2 and c3 attach", "h1 and h2 find the direct path", "the attacks", "h1 pings on", last]
 
     def script(self, run: Run, options: Any) -> None:
         """Attach, optimise, overhear, attack."""
         run.step("c1, c2 and c3 attach")
         fight = Fight(run)
         traffic.attached(run, ("c1", "c2", "c3"))
-        traffic.when(run, "r1", "to have 3 routes", lambda now: now["routes"] == 3)
+        states.when(run, "r1", "to have 3 routes", lambda now: now["routes"] == 3)
         traffic.settled(run, ("c1", "c2", "c3"))
         h1, h2 = (hosts.address_in(run, f"h{n}", Client(n).prefixes["ipv6"]) for n in (1, 2))
         run.step("h1 and h2 find the direct path")
         traffic.pings(run, "finding", "h1", h1, "h2", h2, count=40, interval=INTERVAL)
         for name in ("c1", "c2"):
-            traffic.when(run, name, "to use the direct path", traffic.is_direct)
+            states.when(run, name, "to use the direct path", traffic.is_direct)
         wait_until("the outsider to overhear a Renew", fight.knows_a_request, timeout=hosts.PATIENCE)
         run.step("the attacks")
         with traffic.pinging(run, "meanwhile", "h1", h1, "h2", h2, count=200, interval=INTERVAL):
@@ -140,7 +140,26 @@ class AttackLab(RelayLab):
         if options.auth == OFF:
             run.step("a stolen DUID, without authentication")
             fight.steal()
+        else:
+            run.step(RESTART)
+            self._restart(run, fight)
+            traffic.pings(run, "restarted", "h1", h1, "h2", h2)
         run.step("done")
+
+    @staticmethod
+    def _restart(run: Run, fight: Fight) -> None:
+        """c2 leaves, s2 is killed and starts again: what c2 said before must not bring it back, nor send it away."""
+        fight.heard()  # all that is waiting to be read: there must be room for more
+        run.agents["c2"].stop()
+        wait_until("the outsider to overhear a Release", fight.knows_a_release, timeout=hosts.PATIENCE)
+        kill(run, "s2", "aerod")
+        run.agents["s2"].start()
+        states.when(run, "s2", "to have its Relay again", lambda now: now["relay"] is not None)
+        for attack in attacks.after_restart(fight.heard()):
+            fight.carry_out(attack)
+        run.agents["c2"].start()
+        traffic.attached(run, ("c2",))
+        states.when(run, "r1", "to have 3 routes", lambda now: now["routes"] == 3)
 
     def checks(self, options: Any, slowness: float) -> list[dict[str, Any]]:
         """The attacks, and that traffic did not notice."""
@@ -184,6 +203,12 @@ class Fight:
     def knows_a_request(self) -> bool:
         """Whether there is a request of the second Client to replay."""
         if not attacks.requests(self.heard()):
+            raise NotYet("none passed the core")
+        return True
+
+    def knows_a_release(self) -> bool:
+        """Whether there is a Release of the second Client to replay."""
+        if not attacks.overheard(self.heard(), (MessageType.RELEASE,)):
             raise NotYet("none passed the core")
         return True
 
@@ -233,7 +258,7 @@ class Fight:
         def stolen(now: dict[str, Any]) -> bool:
             return any(OUTSIDER in path["lladdr"] for one in now["neighbors"] for path in one["paths"])
 
-        traffic.when(self._run, attack.victim, "to believe the thief", stolen)
+        states.when(self._run, attack.victim, "to believe the thief", stolen)
         self._run.log("theft", node="x", row=attack.row, victim=attack.victim, begin=begin)
 
     def _wait_until_counted(self, attack: Attack, before: dict[str, int], wanted: int) -> None:
@@ -255,7 +280,7 @@ class Fight:
 
     def _look(self, node: str) -> tuple[dict[str, Any], dict[str, int]]:
         """An agent's whole state, and apart from it what it counted."""
-        state = dict(traffic.state(self._run, node))
+        state = dict(states.state(self._run, node))
         control, data = (Counter(state.pop(name)) for name in ("counters", "dataplane"))
         return state, dict(control + data)
 

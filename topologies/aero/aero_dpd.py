@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 from testbed.features import refusal
 from testbed.validation import LabError
+from topologies import states
 from topologies.aero import traffic
 from topologies.aero.lab import AeroLab
 from topologies.aero.plan import NATIVE, AeroOptions, AeroPlan, Client, Server
@@ -72,7 +73,7 @@ class DpdLab(AeroLab):
         self._disturb(run, options)
         traffic.pings(run, "doubled", "c1", one, "g", target, count=COUNT, interval=INTERVAL)
         for name in ("s1", "c1"):
-            run.log("counters", node=name, **traffic.state(run, name)["dataplane"])
+            run.log("counters", node=name, **states.state(run, name)["dataplane"])
         run.step("done")
 
     @staticmethod

@@ -15,6 +15,7 @@ from ipaddress import ip_network
 from typing import Any, ClassVar
 
 from testbed.waiting import wait_until
+from topologies import states
 from topologies import traffic as hosts
 from topologies.aero import downstream, probing, traffic
 from topologies.aero.lab import AeroLab
@@ -210,10 +211,10 @@ def _lose(run: Run, h2: str, h3: str) -> None:
         argv = ["ping", "-6", "-n", "-q", "-i", "0.5", "-I", address, NATIVE["ipv6"]]
         run.spawn(node, argv)
     for name in ("c2", "c3"):
-        traffic.when(run, name, "to have lost its Server", lambda now: not now["neighbors"])
+        states.when(run, name, "to have lost its Server", lambda now: not now["neighbors"])
     run.step("the lease ends")
     for name in ("c2", "c3"):
-        traffic.when(run, name, "to have lost its prefix", lambda now: not now["prefixes"])
+        states.when(run, name, "to have lost its prefix", lambda now: not now["prefixes"])
     for node, address in (("h2", h2), ("h3", h3)):
         wait_until(f"{node} to be told", partial(probing.deprecated, run, node, address))
     run.step("done")

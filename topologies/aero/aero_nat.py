@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from topologies import states
 from topologies import traffic as hosts
 from topologies.aero import traffic
 from topologies.aero.lab import AeroLab
@@ -65,11 +66,11 @@ class NatLab(AeroLab):
         traffic.pings(run, "h1-h2", "h1", h1, "h2", h2)
         traffic.pings(run, "g-h1", "g", NATIVE["ipv6"], "h1", h1)
         if KINDS[options.nat]:
-            before = traffic.state(run, "c1")["lladdr"]
+            before = states.state(run, "c1")["lladdr"]
             run.step("the NAT forgets its translations")
             run.net["n1"].rebind(REBOUND)
             traffic.pings(run, "rebinding", "h1", h1, "g", NATIVE["ipv6"], size=200, count=20, interval=0.05)
-            traffic.when(run, "c1", "to know its new link-layer address", lambda now: now["lladdr"] != before)
+            states.when(run, "c1", "to know its new link-layer address", lambda now: now["lladdr"] != before)
         run.step("h1 pings on")
         traffic.pings(run, "h1-g-after", "h1", h1, "g", NATIVE["ipv6"])
         traffic.pings(run, "h2-h1-after", "h2", h2, "h1", h1)

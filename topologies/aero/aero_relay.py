@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from testbed.waiting import wait_until
+from topologies import states
 from topologies import traffic as hosts
 from topologies.aero import traffic
 from topologies.aero.members import AGGREGATES, NATIVE, Client
@@ -83,7 +84,7 @@ class RelaysLab(RelayLab):
         run.events.record("killed", node="r1", what="exabgp")
         run.exabgps["r1"].kill()
         for name in ("s1", "s2"):
-            traffic.when(run, name, "to use r2", lambda now: now["relay"] == "fe80::ff02")
+            states.when(run, name, "to use r2", lambda now: now["relay"] == "fe80::ff02")
         wait_until("i knows the aggregates from r2", lambda: _native(run) == {"r1": 0, "r2": 2})
         run.step("they ping on, over r2")
         traffic.pings(run, "1-2-after", one, at1, two, at2)
@@ -91,7 +92,7 @@ class RelaysLab(RelayLab):
         run.step("r1's ExaBGP is back")
         run.exabgps["r1"].start()
         for name in ("s1", "s2"):
-            traffic.when(run, name, "to use r1", lambda now: now["relay"] == "fe80::ff01")
+            states.when(run, name, "to use r1", lambda now: now["relay"] == "fe80::ff01")
         _routed(run, 2 * each)
         traffic.pings(run, "2-1-back", two, at2, one, at1)
         run.step("c2 leaves")
@@ -122,7 +123,7 @@ def _end(run: Run, number: int, family: str) -> tuple[str, str]:
 
 def _routed(run: Run, routes: int) -> None:
     for name in ("r1", "r2"):
-        traffic.when(run, name, f"to have {routes} routes", lambda now: now["routes"] == routes)
+        states.when(run, name, f"to have {routes} routes", lambda now: now["routes"] == routes)
 
 
 def _native(run: Run) -> dict[str, int]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from topologies import states
 from topologies import traffic as hosts
 from topologies.aero import traffic
 from topologies.aero.lab import AeroLab
@@ -62,7 +63,7 @@ class OptimisationLab(AeroLab):
         count = int(FLOWING / INTERVAL)
         traffic.pings(run, "switch", "h1", one, "h2", two, count=count, interval=INTERVAL)
         for name in ("c1", "c2"):
-            traffic.when(run, name, "to use the direct path", traffic.is_direct)
+            states.when(run, name, "to use the direct path", traffic.is_direct)
         run.step(CUT)
         run.net["core"].run(["nft", "-f", "-"], input=_cut(options), check=True)
         traffic.pings(run, "cut", "h1", one, "h2", two, count=int(WAITING / INTERVAL), interval=INTERVAL, patience=0.5)

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from topologies import states
 from topologies import traffic as hosts
 from topologies.aero import traffic
 from topologies.aero.aero_relay import CODES
@@ -61,16 +62,16 @@ class RelayedOptimisationLab(RelayLab):
         traffic.attached(run, ("c1", "c2"))
         traffic.encapsulated(run, ("c1", "c2", "s1", "s2", "r1"), options.encapsulation)
         routes = sum(len(client.families) for client in self.plan(options).clients)
-        traffic.when(run, "r1", f"to have {routes} routes", lambda now: now["routes"] == routes)
+        states.when(run, "r1", f"to have {routes} routes", lambda now: now["routes"] == routes)
         run.step("one side pings the other")
         traffic.pings(run, "switch", *one(), *other(), count=int(FLOWING / INTERVAL), interval=INTERVAL)
         for name in ("c1", "c2"):
-            traffic.when(run, name, "to use the direct path", traffic.is_direct)
+            states.when(run, name, "to use the direct path", traffic.is_direct)
         run.step("the other pings the one")
         traffic.pings(run, "direct", *other(), *one())
         run.step("c2 leaves")
         run.agents["c2"].stop()
-        traffic.when(run, "r1", "to have c1's routes only", lambda now: now["routes"] == routes // 2)
+        states.when(run, "r1", "to have c1's routes only", lambda now: now["routes"] == routes // 2)
         run.step("done")
 
     def checks(self, options: Any, slowness: float) -> list[dict[str, Any]]:

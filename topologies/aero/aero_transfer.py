@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from topologies import states
 from topologies import traffic as hosts
 from topologies.aero import traffic
 from topologies.aero.members import Client
@@ -76,7 +77,7 @@ class TransferLab(RelayLab):
         _attach, fetch, source, target, change = self.steps(options)
         run.step("c1 and c2 attach")
         traffic.attached(run, ("c1", "c2"))
-        traffic.when(run, "r1", "to have both routes", lambda now: now["routes"] == 2)
+        states.when(run, "r1", "to have both routes", lambda now: now["routes"] == 2)
         one, two = (hosts.address_in(run, f"h{n}", Client(n).prefixes["ipv6"]) for n in (1, 2))
         run.step(fetch)
         octets = options.megabytes * MEGA
@@ -85,7 +86,7 @@ class TransferLab(RelayLab):
         for part, step, client in ((SOURCE_MOVES, source, Client(2)), (TARGET_MOVES, target, Client(1))):
             file.reached(part)
             for name in ("c1", "c2"):
-                traffic.when(run, name, "to use the direct path", traffic.is_direct)
+                states.when(run, name, "to use the direct path", traffic.is_direct)
             run.step(step)
             readdress(run, client.name, client.underlay, NEXT[client.name])
         file.reached(OTHER_SERVER)

@@ -253,6 +253,23 @@ def requests(heard: Iterable[dict[str, str]]) -> list[bytes]:
     return [one for one in said if one[24:40] == IPv6Address(ALL_DHCP_SERVERS).packed]
 
 
+def overheard(heard: Iterable[dict[str, str]], kinds: Iterable[MessageType]) -> list[bytes]:
+    """What the second Client asked its Server, by kind of message, the newest last."""
+    own = [one for one in heard if one["source"] == where(TWO)]
+    return [one for one in requests(own) if one[48] in tuple(kinds)]
+
+
+def after_restart(heard: Iterable[dict[str, str]]) -> Iterator[Attack]:
+    """What the second Client had said to its Server before that was killed (rows 10 and 11)."""
+    said = list(heard)
+    releases = overheard(said, (MessageType.RELEASE,))
+    others = overheard(said, (MessageType.SOLICIT, MessageType.RENEW))
+    for row, name, payloads in (("SEC9-11", "Release", releases[-1:]), ("SEC9-10", "requests", others[-6:])):
+        attack = outsider(f"replayed {name} after a restart", row, S2, "auth_replayed", *payloads)
+        yield attack
+        yield replace(attack, kind=f"{attack.kind}, from the same address", source=where(TWO))
+
+
 def leases(heard: Iterable[dict[str, str]], *, auth: bool) -> Iterator[Attack]:
     """Messages of DHCPv6 that are not their senders' to send (rows 10 to 13)."""
     release = _asked(MessageType.RELEASE)

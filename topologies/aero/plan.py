@@ -14,6 +14,8 @@ __all__ = [
     "AGGREGATES",
     "NATIVE",
     "NATIVE_ROUTER",
+    "OFF",
+    "ON",
     "WIDE",
     "AeroOptions",
     "AeroPlan",
@@ -21,9 +23,13 @@ __all__ = [
     "Client",
     "Lan",
     "Server",
+    "TokenOptions",
     "opposite",
 ]
 """What a lab's file needs, from the three modules that the plan is made of."""
+
+
+ON, OFF = "on", "off"
 
 
 @dataclass(frozen=True)
@@ -32,6 +38,13 @@ class AeroOptions:
 
     outer: str = option("ipv4", "IP version of the underlay that Clients attach over", ("ipv4", "ipv6"))
     encapsulation: str = option("udp", "encapsulation that nodes want for data", ("udp", "minimal", "gue", "gue1"))
+
+
+@dataclass(frozen=True)
+class TokenOptions(AeroOptions):
+    """Options of the labs that show what happens without tokens."""
+
+    tokens: str = option(ON, "Servers give Clients keys to prove to each other who they are", (ON, OFF))
 
 
 @dataclass(frozen=True)
@@ -47,6 +60,8 @@ class AeroPlan:
     """Servers start route optimisation; labs about something else keep all data on them."""
     framing: str = "nd"
     """Of Predirects and Redirects."""
+    tokens: bool = True
+    """Servers give Clients keys to prove to each other who they are."""
     lease: tuple[int, int, int, int] = (60, 100, 200, 300)
     """T1, T2, preferred, valid, seconds."""
 
@@ -148,7 +163,7 @@ class AeroPlan:
             "state": f"{RUNTIME}/{server.name}/state.json",
             "aggregates": list(AGGREGATES),
             "dataplane": self.dataplane(),
-            "optimisation": {"originate": self.optimise, "framing": self.framing},
+            "optimisation": {"originate": self.optimise, "framing": self.framing, "tokens": self.tokens},
         }
 
     def client_config(self, client: Client) -> dict[str, Any]:

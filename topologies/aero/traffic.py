@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING, Any
 
-from testbed.waiting import NotYet, wait_until
+from topologies.states import State, when
 from topologies.traffic import PATIENCE
 
 if TYPE_CHECKING:
@@ -21,30 +20,11 @@ if TYPE_CHECKING:
 HEADERS = {4: 28, 6: 48}
 """Octets of IP and ICMP headers in front of a ping's data."""
 _identifiers = itertools.count(5000)
-State = dict[str, Any]
 
 
 def next_identifier() -> int:
     """An ICMP identifier that no other program of the run has."""
     return next(_identifiers)
-
-
-def state(run: Run, node: str) -> State:
-    """What an agent says of itself."""
-    found: State = run.agents[node].request({"request": "inspect"})["state"]
-    return found
-
-
-def when(run: Run, node: str, what: str, holds: Callable[[State], bool], timeout: float = PATIENCE) -> None:
-    """Wait until an agent's state is as wanted."""
-
-    def look() -> bool:
-        now = state(run, node)
-        if not holds(now):
-            raise NotYet(json.dumps({"neighbors": now.get("neighbors"), "delegations": now.get("delegations")}))
-        return True
-
-    wait_until(f"{node}: {what}", look, timeout=timeout)
 
 
 def attached(run: Run, clients: Iterable[str]) -> None:
@@ -82,18 +62,19 @@ def pings(
     interval: float = 0.02,
     expect: str = "reply",
     fragment: bool = False,
+    tos: int = 0,
     patience: float = 2.0,
     **more: Any,
 ) -> None:
     """`node` pings a target: `count` packets of `size` octets with their IP header, at once after each other.
 
-    `expect` "reply" or "none" is what the captures must show; `fragment` leaves IPv4's DF off.
+    `expect` "reply" or "none" is what the captures must show; `fragment` leaves IPv4's DF off; `tos`: its class.
     """
     version = ip_address(target).version
     identifier = next(_identifiers)
     argv = ["ping", f"-{version}", "-n", "-q", "-e", str(identifier), "-c", str(count), "-i", str(interval)]
     argv += ["-W", str(patience), "-I", source, "-s", str(size - HEADERS[version])]
-    argv += ["-M", "dont" if fragment else "do", target]
+    argv += [*(("-Q", str(tos)) if tos else ()), "-M", "dont" if fragment else "do", target]
     _announced(run, node, argv, identifier, name, peer, source, target, count=count, size=size, expect=expect, **more)
 
 

@@ -15,6 +15,7 @@ from typing import Any
 from agents.haaro.inner import EchoMessage, push_echo, push_udp
 from agents.haaro.items import TUNNEL_PORT
 from agents.wire.mip4 import TUNNEL_IP
+from topologies import states
 from topologies.aero.traffic import next_identifier, pings
 from topologies.haaro import waiting
 from topologies.haaro.lab import HaaroLab
@@ -68,14 +69,14 @@ class LeaveLab(HaaroLab):
         pings(run, "before", "b", b.host, "c", c.host, via="direct")
         self._come_home(run, c)
         run.agents["mrc"].request({"request": "leave"})
-        waiting.when(run, "mrc", "to have left", lambda now: not now["registered"])
+        states.when(run, "mrc", "to have left", lambda now: not now["registered"])
         waiting.star(run, [("mra", "mrc"), ("mrb", "mrc")])
         run.step(self.steps(options)[2])
         raw = Raw(run, "mrc")
         _late(run, raw, c, a, delivered=True)
         stream.end(via="")
         tunnel = f"tunnel {c.home_address}"
-        waiting.when(run, "mra", "to have no tunnel left", lambda now: not any(tunnel in one for one in now["items"]))
+        states.when(run, "mra", "to have no tunnel left", lambda now: not any(tunnel in one for one in now["items"]))
         _late(run, raw, c, a, delivered=False)
         run.step(self.steps(options)[3])
         for name, node, source in (("a-home", "a", a.host), ("b-home", "b", b.host), ("cn-home", "cn", CORRESPONDENT)):
@@ -101,6 +102,7 @@ class LeaveLab(HaaroLab):
             {"check": "haaro-registration", "bound_ms": 500 * slowness},
             {"check": "haaro-advertising"},
             {"check": "haaro-routability"},
+            {"check": "haaro-load"},
             {"check": "haaro-peers", "expected": PAIRS},
             {"check": "haaro-tunnels"},
             {"check": "haaro-leaving", "routers": ROUTERS, "scenario": "SC-S11"},

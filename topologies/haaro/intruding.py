@@ -20,7 +20,7 @@ from agents.haaro.keys import correspondent_key
 from captures.frames import decode_file
 from captures.haaro.decode import read_frame
 from testbed.waiting import NotYet, wait_until
-from topologies.haaro import waiting
+from topologies import states
 from topologies.haaro.hostile_messages import Account, Attack
 from topologies.haaro.raw import Raw
 from topologies.traffic import PATIENCE
@@ -155,7 +155,7 @@ class Intruder:
         wait_until(f"{target} to count it", look, timeout=PATIENCE)
 
     def _dump(self, target: str) -> tuple[str, dict[str, int]]:
-        state = waiting.state(self._run, target)
+        state = states.state(self._run, target)
         counters: dict[str, int] = state["counters"]
         kept = {key: _still(state[key]) for key in KEPT[state["role"]]}
         return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest(), counters

@@ -2,38 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from testbed.waiting import NotYet, wait_until
+from topologies.states import State, when
 from topologies.traffic import PATIENCE
 
 if TYPE_CHECKING:
     from topologies.runner import Run
 
-State = dict[str, Any]
 PACE = 1.0
 """Seconds between two requests of a router to the home agent at least (spec MR-21)."""
-
-
-def state(run: Run, node: str) -> State:
-    """What an agent says of itself."""
-    found: State = run.agents[node].request({"request": "inspect"})["state"]
-    return found
-
-
-def when(run: Run, node: str, what: str, holds: Callable[[State], bool], timeout: float = PATIENCE) -> None:
-    """Wait until an agent's state is as wanted."""
-
-    def look() -> bool:
-        now = state(run, node)
-        if not holds(now):
-            raise NotYet(json.dumps({key: now.get(key) for key in ("registered", "correspondents", "counters")}))
-        return True
-
-    wait_until(f"{node}: {what}", look, timeout=timeout)
 
 
 def registered(run: Run, routers: Iterable[str]) -> None:

@@ -81,6 +81,10 @@ class Lines:
             self._rest, self._skipping = b"", True
 
 
+_NO_LINE = (ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError, RecursionError)
+"""What reading something else than a line of ExaBGP may end in: an infinite number and a bottomless list are JSON."""
+
+
 def pull_line(line: bytes) -> Said:
     """One line of ExaBGP; DecodeError for anything that is not one."""
     text = line.strip()
@@ -94,7 +98,7 @@ def pull_line(line: bytes) -> Said:
         if kind == "update":
             return _update(said["neighbor"])
         return Other(str(kind))
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+    except _NO_LINE as error:
         raise DecodeError(f"no line of ExaBGP: {error!r}", 0) from error
 
 
@@ -112,9 +116,16 @@ def _update(neighbor: dict[str, Any]) -> Update:
         peer,
         tuple(Announced(prefix, tuple(sorted(hops, key=_link_local))) for prefix, hops in announced.items()),
         tuple(withdrawn),
-        int(attributes.get("med", 0)),
+        _med(attributes.get("med", 0)),
         _as_path(attributes.get("as-path", {})),
     )
+
+
+def _med(value: Any) -> int:
+    """A preference beyond its 32 bits would win for ever (RFC 4271 §4.3)."""
+    if not isinstance(value, int) or not 0 <= value < 1 << 32:
+        raise ValueError(f"MED {value!r}")
+    return value
 
 
 def next_hop(addresses: Sequence[Underlay], version: int) -> Underlay | None:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import enum
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from ipaddress import IPv6Network
 
 from agents.aero.addresses import Prefix, in_use_elsewhere, mapped, unmapped
+from agents.aero.client.lease import NO_BINDING, SUCCESS, Granted, Lease, prefixes_in, read_grant, status_in
 from agents.aero.client.retransmission import (
     REBIND,
     RELEASE,
@@ -32,13 +31,11 @@ from agents.wire.dhcpv6_options import (
     OptionRequest,
     RapidCommit,
     ServerId,
-    StatusCode,
     Unknown,
 )
 
 IPV6_IAID, IPV4_IAID = 1, 4
 """Which kind of prefix an association is for (spec §6.9)."""
-SUCCESS, NO_BINDING, NO_PREFIX, USE_MULTICAST = 0, 3, 6, 5
 ONCE_A_SECOND = 1.0
 
 
@@ -61,25 +58,6 @@ _MESSAGES = {
     Phase.REBINDING: (MessageType.REBIND, REBIND),
     Phase.RELEASING: (MessageType.RELEASE, RELEASE),
 }
-
-
-@dataclass
-class Lease:
-    """What the association holds."""
-
-    prefixes: dict[Prefix, float] = field(default_factory=dict)
-    """Each with the Unix time at which it ends."""
-    server: bytes = b""
-    """DUID of the DHCPv6 server."""
-    t1: float = 0.0
-    t2: float = 0.0
-    seen: ClientLinkLayer | None = None
-    """Our link-layer address as the Server sees it; None where the Reply did not tell (spec CLI-6)."""
-
-    @property
-    def ends(self) -> float:
-        """When the last prefix ends."""
-        return max(self.prefixes.values(), default=0.0)
 
 
 class Delegation:
@@ -138,6 +116,12 @@ class Delegation:
         if self.lease.prefixes:
             self._start(Phase.RELEASING, now)
 
+    def abandon(self, now: float) -> None:
+        """Do without the prefixes held so far; they are asked for on."""
+        self.hint = tuple(self.lease.prefixes) or self.hint
+        self.lease = Lease()
+        self._changed(self, now)
+
     # --- time
 
     def next_timer(self) -> float | None:
@@ -185,10 +169,11 @@ class Delegation:
         """Whether the Server in use leased what is held."""
         return self.phase in (Phase.BOUND, Phase.RENEWING, Phase.REBINDING)
 
-    @property
-    def unanswered(self) -> int:
-        """Transmissions of the present message without an answer."""
-        return self._retransmission.sent if self._retransmission else 0
+    def unanswered(self, now: float) -> int:
+        """Transmissions of the present message whose time for an answer is over."""
+        if self._retransmission is None:
+            return 0
+        return self._retransmission.sent - (self._retransmission.due > now)
 
     # --- messages
 
@@ -208,7 +193,7 @@ class Delegation:
         return "dhcp_type"
 
     def _advertised(self, message: Message, now: float) -> str | None:
-        if self._failed(message) or not self._granted(message, now):
+        if status_in(message, self.iaid) != SUCCESS or not self._granted(message, now):
             return "dhcp_no_prefix"  # the Solicit goes on
         self._offer = message
         self._start(Phase.REQUESTING, now)
@@ -220,10 +205,10 @@ class Delegation:
             self._stop(Phase.IDLE)
             self._changed(self, now)
             return None
-        if self._failed(message):
+        if status_in(message, self.iaid) != SUCCESS:
             return self._refused(message, now)
         granted = self._granted(message, now)
-        revoked = [unmapped(each.prefix) for each in self._prefixes(message) if not each.valid]
+        revoked = [unmapped(each.prefix) for each in prefixes_in(message, self.iaid) if not each.valid]
         for prefix in revoked:
             self.lease.prefixes.pop(prefix, None)
         if granted is None:
@@ -234,12 +219,12 @@ class Delegation:
         return None
 
     def _refused(self, message: Message, now: float) -> str | None:
-        code = self._status(message)
+        code = status_in(message, self.iaid)
         if code == NO_BINDING:
             self._start(Phase.SOLICITING, now)
         return "dhcp_refused"
 
-    def _take(self, granted: _Granted, server: ServerId, message: Message, now: float) -> None:
+    def _take(self, granted: Granted, server: ServerId, message: Message, now: float) -> None:
         kept = {prefix: ends for prefix, ends in self.lease.prefixes.items() if prefix not in granted.prefixes}
         prefixes = {**kept, **granted.prefixes} if self.phase is not Phase.SOLICITING else granted.prefixes
         seen = message.first(ClientLinkLayer)
@@ -251,39 +236,10 @@ class Delegation:
         self._stop(Phase.BOUND)
         self._changed(self, now)
 
-    # --- reading
+    def _granted(self, message: Message, now: float) -> Granted | None:
+        return read_grant(message, self.iaid, now, self._usable)
 
-    def _associations(self, message: Message) -> list[IaPd]:
-        return [each for each in message.every(IaPd) if each.iaid == self.iaid]
-
-    def _prefixes(self, message: Message) -> list[IaPrefix]:
-        return [prefix for association in self._associations(message) for prefix in association.prefixes]
-
-    def _status(self, message: Message) -> int:
-        whole = message.first(StatusCode)
-        codes = [whole.code if whole else SUCCESS, *(each.status for each in self._associations(message))]
-        return next((code for code in codes if code not in (SUCCESS, USE_MULTICAST)), SUCCESS)
-
-    def _failed(self, message: Message) -> bool:
-        return self._status(message) != SUCCESS
-
-    def _granted(self, message: Message, now: float) -> _Granted | None:
-        """Prefixes that can be used, with their times; None when there is none (spec CLI-8, §11)."""
-        for association in self._associations(message):
-            usable = {
-                unmapped(each.prefix): each for each in association.prefixes if each.valid and self._usable(each.prefix)
-            }
-            if not usable or (association.t1 > association.t2 > 0):
-                continue
-            shortest = min(each.valid for each in usable.values())
-            t2 = association.t2 or int(0.8 * min(each.preferred or each.valid for each in usable.values()))
-            t2 = min(t2, shortest - 1) or 1
-            t1 = min(association.t1 or t2 * 5 // 8, t2) or 1
-            return _Granted({prefix: now + each.valid for prefix, each in usable.items()}, t1, t2)
-        return None
-
-    def _usable(self, network: IPv6Network) -> bool:
-        prefix = unmapped(network)
+    def _usable(self, prefix: Prefix) -> bool:
         wanted = 4 if self.iaid == IPV4_IAID else 6
         fits = prefix.prefixlen <= 64 if wanted == 6 else prefix.prefixlen >= 8
         return prefix.version == wanted and fits and self._acceptable(prefix)
@@ -330,14 +286,6 @@ class Delegation:
 
     def _wanted(self) -> tuple[Option, ...]:
         if self._offer:
-            return tuple(self._prefixes(self._offer))
+            return tuple(prefixes_in(self._offer, self.iaid))
         prefixes = self.hint if self.phase is Phase.SOLICITING else tuple(self.lease.prefixes)
         return tuple(IaPrefix(mapped(prefix)) for prefix in prefixes)
-
-
-@dataclass(frozen=True)
-class _Granted:
-    prefixes: dict[Prefix, float]
-    t1: int
-    """Seconds from now."""
-    t2: int

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from agents.aero.client.delegation import Delegation, Lease, Phase
+from agents.aero.client.delegation import Delegation, Phase
+from agents.aero.client.lease import Lease
 from agents.aero.constants import DEPART_TIME
 from agents.aero.lladdr import LinkLayerAddress
 from agents.aero.neighbors import Neighbor

@@ -10,12 +10,12 @@ from agents.aero.client.delegation import Delegation
 from agents.aero.config import ClientConfig, OptimisationConfig
 from agents.aero.lladdr import Encapsulation, LinkLayerAddress, underlay_of
 from agents.aero.underlay_links import UnderlayLinks
-from agents.core import Outbox
+from agents.core import Outbox, Speaking
 from agents.wire.dhcpv6_options import ClientLinkLayer
 from agents.wire.nd_options import LinkLayerOption
 
 
-class Identity:
+class Identity(Speaking):
     """What Neighbor Discovery and route optimisation ask of a Client."""
 
     def __init__(self, config: ClientConfig) -> None:

@@ -27,11 +27,13 @@ from agents.aero.dataplane.sink import Control, Sink
 from agents.aero.dataplane.sockaddr import SocketAddress
 from agents.aero.dataplane.usage import NEVER, Use
 from agents.aero.lladdr import Encapsulation, LinkLayerAddress
-from agents.aero.neighbors import Inner, Neighbor, NeighborCache, Path
+from agents.aero.neighbors import Inner, Neighbor, NeighborCache, NeighborType, Path
 from agents.wire.errors import DecodeError
 from agents.wire.nd_options import QUOTED
 
 SPARE_WINDOWS = 64
+SECOND = 1.0
+"""Between two words to the core about what one neighbor may not send."""
 
 
 _BARE: dict[Carrier, tuple[int, ...]] = {
@@ -77,6 +79,7 @@ class Forwarder:
         self._now = 0.0
         self.counters: Counter[str] = Counter()
         self._used: Callable[[Use, bytes, float], None] = lambda _use, _packet, _idle: None
+        self._refused: Callable[[LinkLayerAddress, bytes], None] = lambda _lladdr, _packet: None
         self._departure = Departure(sink, self._too_big, dpd=dpd)
 
     def when_probing(self, callback: Callable[[Neighbor, Path], None]) -> None:
@@ -87,6 +90,10 @@ class Forwarder:
         """Call `callback` when a flow is used that somebody waits for: its record, the start of the packet, and how
         long it was idle, seconds."""
         self._used = callback
+
+    def when_refused(self, callback: Callable[[LinkLayerAddress, bytes], None]) -> None:
+        """Call `callback` with where data came from, and its start, when a dynamic neighbor may not send it."""
+        self._refused = callback
 
     # --- from the underlay
 
@@ -299,6 +306,12 @@ class Forwarder:
             for fellow in self._cache.fellows(origin.lladdr) if verdict.action is Action.DROP else ():
                 other = self._policy.from_neighbor(fellow, source, destination)
                 verdict = verdict if other.action is Action.DROP else other
+        dynamic = origin.neighbor is not None and origin.neighbor.type is NeighborType.DYNAMIC
+        if dynamic and verdict and verdict.action is Action.DROP:
+            if self._now - origin.refused >= SECOND:
+                origin.refused = self._now
+                self._refused(origin.lladdr, bytes(packet[:QUOTED]))
+            return verdict, None  # to be told of a later one, too
         return self._memory.remember(origin.flows, flow, verdict or Verdict(Action.DROP, counter="origin_fail"))
 
     def _dropped(self, verdict: Verdict, packet: memoryview) -> None:

@@ -33,6 +33,8 @@ class Origin:
     neighbor: Neighbor | None
     path: Path | None
     flows: Flows = field(default_factory=dict)
+    refused: float = float("-inf")
+    """When the core was last told of something that the neighbor may not send."""
 
 
 Origins = dict[tuple[Carrier, SocketAddress], Origin]

@@ -108,7 +108,7 @@ class ClientPolicy:
         if self._mine(destination):
             return drop("own_destination", Problem.ADDRESS_UNREACHABLE)
         direct = self._correspondents.direct(source, destination) if self._correspondents else None
-        if direct:
+        if direct and direct[0].path:
             return Verdict(Action.SEND, direct[0], use=direct[1])
         neighbor = self._cache.route(destination)
         if neighbor is None:

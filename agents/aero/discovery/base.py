@@ -68,6 +68,8 @@ class Solicitation:
     """AERO address it is asked from."""
     size: int = 0
     """Octets the inner part is padded to; 0: not padded."""
+    sealed: Sealed | None = None
+    """How it is proved, if not as everything else."""
     sent: int = 0
     due: float = 0.0
 
@@ -105,6 +107,7 @@ class Solicitations:
         size: int = 0,
         atomic: bool = False,
         own: IPv6Address | None = None,
+        sealed: Sealed | None = None,
     ) -> Solicitation | None:
         """Solicit a neighbor at one link-layer address; None while we have no address to ask from.
 
@@ -115,7 +118,9 @@ class Solicitations:
             return None
         if len(self._outstanding) >= ANSWERS_KEPT:
             self.give_up(next(iter(self._outstanding.values())))
-        made = Solicitation(neighbor, lladdr, os.urandom(6), answered, lost, retries, atomic, own, size, due=now)
+        made = Solicitation(
+            neighbor, lladdr, os.urandom(6), answered, lost, retries, atomic, own, size, sealed, due=now
+        )
         self._outstanding[made.nonce] = made
         if made.decides:
             self._asked[lladdr] += 1
@@ -125,6 +130,10 @@ class Solicitations:
     def waiting_for(self, lladdr: LinkLayerAddress) -> bool:
         """Whether a solicitation is outstanding whose loss will tell that this link-layer address is gone."""
         return lladdr in self._asked
+
+    def asking(self, neighbor: Neighbor, lladdr: LinkLayerAddress) -> bool:
+        """Whether one is outstanding to this neighbor there: several may be at one link-layer address."""
+        return any(each.neighbor is neighbor and each.lladdr == lladdr for each in self._outstanding.values())
 
     def hurry(self, lladdr: LinkLayerAddress, now: float) -> None:
         """Whoever is there has just been heard: repeat what is outstanding at once, if it may be repeated at all.
@@ -188,7 +197,8 @@ class Solicitations:
             return
         target = solicitation.neighbor.address
         options: tuple[Option, ...] = (*self.self.lladdrs(solicitation.lladdr, target=False), Nonce(solicitation.nonce))
-        message = self.sealed(NeighborSolicitation(target, options), own, target, now)
+        sealed = solicitation.sealed or self.sealed
+        message = sealed(NeighborSolicitation(target, options), own, target, now)
         packet = push_discovery(message, own, target)
         pad = max(0, solicitation.size - len(packet)) if solicitation.size else 0
         sending = SendControl(packet, solicitation.lladdr, bool(solicitation.size), pad, solicitation.atomic)

@@ -124,8 +124,19 @@ class Discovery:
         due = path.last_received + patience if patience is not None else float("inf")
         if due <= now:
             self.solicit(neighbor, path, now)
+            if neighbor.type is NeighborType.PERMANENT and path.last_sent > path.last_received:
+                self._ask_everywhere(neighbor, path, now)
             return _soon(now)
         return min(due, _soon(now))
+
+    def _ask_everywhere(self, neighbor: Neighbor, silent: Path, now: float) -> None:
+        """Whether a Relay or Server is gone, or only one of its addresses, is known after the same three questions:
+
+        else data would try a dead node's addresses one after the other, eight seconds each (spec RLY-8).
+        """
+        for path in neighbor.paths:
+            if path is not silent and path.reachability is not Reachability.FAILED:
+                self.solicit(neighbor, path, now)
 
     def _revive(self, neighbor: Neighbor, now: float) -> None:
         """Nobody attaches a permanent neighbor anew: its failed paths are asked until they answer (spec §5.1)."""
@@ -218,7 +229,7 @@ class Discovery:
         if own is None or not for_us or inner.destination != message.target:
             return "nd_not_for_us"
         neighbor = control.neighbor
-        if neighbor is None or neighbor.address != inner.source:
+        if neighbor is None or not self._named(neighbor, inner.source):
             neighbor = self._newly_encapsulated(control.lladdr, inner.source)
             if neighbor is None:
                 return "origin_fail"
@@ -232,6 +243,10 @@ class Discovery:
             self._hear(path)
         self._advertise(control, inner, message, now)
         return None
+
+    def _named(self, neighbor: Neighbor, address: IPv6Address) -> bool:
+        """Whether an AERO address is this neighbor's: a Client has one for each prefix (spec §4, §5.5)."""
+        return neighbor.address == address or self.cache.get(address) is neighbor
 
     def _for_any_router(self, message: NeighborSolicitation) -> bool:
         return self.self.router and message.target == ANYCAST
@@ -285,7 +300,7 @@ class Discovery:
         solicitation = self.solicitations.match(nonce, control.lladdr, control.neighbor) if nonce else None
         if solicitation is None:
             return self._hinted(control, inner, observed, now)
-        if inner.source != solicitation.neighbor.address or message.target != inner.source:
+        if not self._named(solicitation.neighbor, inner.source) or message.target != inner.source:
             return "nd_wrong_source"
         solicitation.answered(solicitation, Answer(observed, control.atomic), now)
         if observed:

@@ -55,6 +55,9 @@ class Sizes:
         due = path.size.next_timer()
         if due is not None:
             self._timers.set(path, due)
+        else:
+            self._timers.cancel(path)
+            self._neighbors.pop(path, None)
 
     def _answered(self, path: Path, probe: Probe, solicitation: Solicitation, answer: Answer, now: float) -> None:
         if path not in solicitation.neighbor.paths:

@@ -35,6 +35,8 @@ class Authentication:
         self.when_seen: Callable[[Correspondent, LinkLayerAddress, float], None] = lambda _sender, _lladdr, _now: None
         """A correspondent proved to be where nobody told us of."""
         self.when_moved: Callable[[Correspondent, float], None] = lambda _correspondent, _now: None
+        self.in_vain: Callable[[Correspondent, float], bool] = lambda _correspondent, _now: False
+        """Whether a correspondent is better left without an answer."""
 
     def sealed(self, message: NdMessage, source: IPv6Address, destination: IPv6Address, now: float) -> NdMessage:
         """A message of ours to whoever has this AERO address, with proof if that is a Client (spec §6.7)."""
@@ -55,6 +57,8 @@ class Authentication:
         if moved and isinstance(message, NeighborAdvertisement):
             self._moved(correspondent, control, message, now)
             return None
+        if isinstance(message, NeighborSolicitation) and self.in_vain(correspondent, now):
+            raise Refused("ns_unaccepted")
         self._seen(correspondent, control, now)
         self.when_heard(correspondent)
         if isinstance(message, NeighborSolicitation):
@@ -83,11 +87,12 @@ class Authentication:
         lladdr = control.lladdr
         if sender.path_at(lladdr) or not can_be_host(lladdr.ip) or lladdr in self._client.own_lladdrs():
             return
-        # In another encapsulation it is only being tried: each sender decides for itself (spec ENC-10).
-        preference = 128 if lladdr.encapsulation is Encapsulation.UDP else 0
-        self._correspondents.found_at(sender, lladdr, preference=preference)
-        if preference:
+        if lladdr.encapsulation is Encapsulation.UDP:
+            self._correspondents.found_at(sender, lladdr)
             self.when_seen(sender, lladdr, now)
+        elif any(path.lladdr.ip == lladdr.ip for path in sender.paths):  # spec §2.10
+            # In another encapsulation it is only being tried: each sender decides for itself (spec ENC-10).
+            self._correspondents.found_at(sender, lladdr, preference=0)
 
     def _moved(self, sender: Correspondent, control: Control, message: NeighborAdvertisement, now: float) -> None:
         """It says that it is elsewhere now: at the address that the message came from (spec MOB-4)."""
@@ -98,8 +103,7 @@ class Authentication:
         if known and len(sender.paths) == 1 and known.reachability is not Reachability.FAILED:
             self.when_heard(sender)
             return  # a repetition
-        path = self._correspondents.moved_to(sender, lladdr)
-        path.reachability = Reachability.UNKNOWN
+        self._correspondents.moved_to(sender, lladdr)
         self._correspondents.outbox.say("correspondent-moved", correspondent=sender.address, lladdr=str(lladdr))
         self.when_heard(sender)
         self.when_moved(sender, now)

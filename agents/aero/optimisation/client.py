@@ -18,7 +18,9 @@ from agents.aero.optimisation.pairs import Correspondent
 from agents.aero.optimisation.settings import Client
 from agents.aero.optimisation.source import Source
 from agents.aero.optimisation.target import Target
+from agents.aero.optimisation.unaccepted import Refusals
 from agents.core import Outbox
+from agents.timers import earliest
 from agents.wire.nd import NdMessage
 
 
@@ -33,7 +35,9 @@ class Correspondence:
         self._target = Target(client, self.correspondents, solicitations)
         self._source = Source(client, self.correspondents, solicitations, discovery.encapsulations)
         self._moving = Moving(client, self.correspondents)
+        self.refusals = Refusals(client, self.correspondents)
         self._authentication = Authentication(client, self.correspondents)
+        self._authentication.in_vain = self.refusals.in_vain
         self._authentication.when_heard = self._moving.heard
         self._authentication.when_seen = self._source.seen
         self._authentication.when_moved = self._confirm
@@ -113,7 +117,12 @@ class Correspondence:
         self._source.moved()
         self._moving.moved(now, router=self._client.router)
         for each in list(self.correspondents):
-            self._confirm(each, now)
+            if len(each.tokens):  # who else would answer to where we are now?
+                self._confirm(each, now)
+
+    def confirmed(self, now: float) -> None:
+        """Our Server knows where we are."""
+        self._moving.confirmed(now)
 
     def withdraw(self, now: float) -> None:
         """We leave: sources had better use their Servers."""
@@ -140,8 +149,7 @@ class Correspondence:
 
     def next_timer(self) -> float | None:
         """When `handle_timer` has something to do."""
-        due = (self.correspondents.next_timer(), self._source.next_timer(), self._moving.next_timer())
-        return min((each for each in due if each is not None), default=None)
+        return earliest(self.correspondents, self._source, self._moving)
 
     def handle_timer(self, now: float) -> None:
         """Pairs end, direct paths are asked for signs of life, announcements are repeated."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from ipaddress import IPv6Address
 from typing import Literal
 
-from agents.aero.addresses import Prefix
+from agents.aero.addresses import Prefix, aero_address
 from agents.aero.constants import ACCEPT_TIME
 from agents.aero.dataplane.usage import Use
 from agents.aero.lladdr import LinkLayerAddress
@@ -56,6 +56,7 @@ class Correspondents:
         correspondent = known or Correspondent(address, NeighborType.DYNAMIC, own=own)
         if known is None:
             self.cache.add(correspondent)
+        correspondent.unanswered.difference_update(lladdr for lladdr, _nat in lladdrs)
         new = [
             Path.to(lladdr, self.mtu(lladdr), nat=nat)
             for lladdr, nat in lladdrs
@@ -77,13 +78,21 @@ class Correspondents:
         It is the last choice until it has answered: whoever hears a message on its way, and is faster, sends it too.
         """
         path = Path.to(lladdr, self.mtu(lladdr), preference=preference)
+        if preference:
+            correspondent.unanswered.add(lladdr)
         self.outbox.say("correspondent-seen", correspondent=correspondent.address, lladdr=str(lladdr))
         self.cache.set_paths(correspondent, [path, *correspondent.paths[1 - PATHS :]])
         return path
 
+    def lose(self, correspondent: Correspondent, lladdr: LinkLayerAddress) -> None:
+        """It never answered there: what came from there was somebody's who had overheard it, and is trusted no more."""
+        correspondent.unanswered.discard(lladdr)
+        self.cache.set_paths(correspondent, [path for path in correspondent.paths if path.lladdr != lladdr])
+
     def moved_to(self, correspondent: Correspondent, lladdr: LinkLayerAddress) -> Path:
         """It is here and nowhere else now; nothing is known of the new path (spec MOB-4)."""
-        path = correspondent.path_at(lladdr) or Path.to(lladdr, self.mtu(lladdr))
+        path = Path.to(lladdr, self.mtu(lladdr))
+        correspondent.unanswered.clear()
         self.cache.set_paths(correspondent, [path])
         return path
 
@@ -93,7 +102,7 @@ class Correspondents:
         """Take data of a pair from it, until then (spec RO-5)."""
         new = pair not in correspondent.accept
         correspondent.accept[pair] = until
-        correspondent.tokens.keep(until)
+        correspondent.tokens.keep(aero_address(pair.destination), until)
         self._timers.set(("accept", correspondent.address, pair), until)
         if new:
             self.cache.changed()
@@ -118,7 +127,7 @@ class Correspondents:
     def use(self, correspondent: Correspondent, forward: Forward, until: float) -> None:
         """Its direct path works: data takes it, until then at least."""
         forward.expires = until
-        correspondent.tokens.keep(until)
+        correspondent.tokens.keep(forward.own, until)
         self._timers.set(("forward", correspondent.address, forward.pair), until)
         if forward.stage is not Stage.FORWARDING:
             forward.stage = Stage.FORWARDING

@@ -12,7 +12,7 @@ from agents.aero.constants import REDIRECT_HOP_LIMIT
 from agents.aero.dataplane.inner import addresses
 from agents.aero.inner_packets import Inner, push_inner
 from agents.wire.errors import DecodeError
-from agents.wire.nd import Redirect
+from agents.wire.nd import NdType, Redirect
 from agents.wire.nd_options import Auth, LinkLayerOption, RedirectedHeader, RouteInformation, Token
 from agents.wire.redirects import Framing, message_octets, pull_redirect, push_redirect
 
@@ -59,8 +59,13 @@ class Mediation:
 
     @property
     def octets(self) -> bytes:
-        """The message as an AUTH option covers it."""
-        return message_octets(self.inner.payload, self.framing)
+        """The message as an AUTH option covers it.
+
+        The sheet names the ICMPv6 message (spec §6.5) and gives the one in UDP another type (§6.6): what is proved is
+        the same in both framings, so it is covered as the ICMPv6 message that it is.
+        """
+        octets = message_octets(self.inner.payload, self.framing)
+        return bytes((NdType.REDIRECT, 0)) + octets[2:]
 
     @property
     def auth(self) -> Auth | None:
@@ -83,6 +88,8 @@ def read_mediation(inner: Inner) -> Mediation | None:
     source, destination = quoted_ends(headers[0].packet)
     routes = [each for each in message.options if isinstance(each, RouteInformation)]
     told = _kind(message, len(routes))
+    if message.target != message.destination:
+        raise DecodeError("Target is not Destination", 8)
     prefix, lifetime = (unmapped(routes[0].prefix), routes[0].lifetime) if routes else (None, 0)
     if prefix is not None:
         _check_prefix(message, prefix, source if told is Kind.PREDIRECT else destination)
@@ -93,7 +100,7 @@ def read_mediation(inner: Inner) -> Mediation | None:
 def quoted_ends(packet: bytes) -> tuple[Address, Address]:
     """Source and destination of a quoted packet (DecodeError)."""
     version = packet[0] >> 4 if packet else 0
-    if version not in _LEAST or len(packet) < _LEAST[version]:
+    if version not in _LEAST or len(packet) < max(_LEAST[version], 4 * (packet[0] & 15) if version == 4 else 0):
         raise DecodeError(f"Redirected Header with {len(packet)} octets of an IPv{version} packet", 0)
     source, destination = addresses(packet)
     if version == 4:
@@ -114,8 +121,6 @@ def _kind(message: Redirect, routes: int) -> Kind:
 
 
 def _check_prefix(message: Redirect, prefix: Prefix, covered: Address) -> None:
-    if message.target != message.destination:
-        raise DecodeError("Target is not Destination", 8)
     if prefix.version == 6 and prefix.prefixlen > LONGEST_IPV6:
         raise DecodeError(f"{prefix} is no Client's", 0)
     if message.target != aero_address(prefix) or not is_client(message.target):

@@ -33,18 +33,27 @@ class Moving:
         self._correspondents = correspondents
         self._announcements: dict[IPv6Address, _Announcement] = {}
         self._timers: Timers[IPv6Address] = Timers()
+        self._untold: set[IPv6Address] = set()
+        """Who cannot be told before our Server knows where we are."""
 
     def moved(self, now: float, *, router: bool) -> None:
-        """We are elsewhere: tell everybody, in both directions; without a token, let them forget us (spec MOB-5)."""
+        """We are elsewhere: tell everybody, in both directions; without a token, back to the Servers (spec MOB-5)."""
         for each in list(self._correspondents):
             self._begin_anew(each)
             if len(each.tokens):
                 self._announcements[each.address] = _Announcement()
                 self._announce(each, now, router=router)
             else:
-                self.withdraw(each, now)
+                self._untold.add(each.address)
                 for forward in list(each.forward.values()):
                     self._correspondents.leave(each, forward, "moved")
+
+    def confirmed(self, now: float) -> None:
+        """Our Server has heard of the move: what it passes on for us is believed."""
+        for correspondent in [self._correspondents.get(address) for address in self._untold]:
+            if correspondent:
+                self.withdraw(correspondent, now)
+        self._untold.clear()
 
     def _begin_anew(self, correspondent: Correspondent) -> None:
         """What was known of the paths held for where we were; only UDP was announced to be found there again."""
@@ -79,23 +88,25 @@ class Moving:
             return
         announcement.sent += 1
         self._timers.set(correspondent.address, now + RETRANS_TIMER)
-        own, peer = correspondent.own, correspondent.address
-        message = NeighborAdvertisement(own, router, override=True, options=self._client.told_lladdrs())
-        sealed = correspondent.tokens.seal(message, own, peer, now)
-        self._correspondents.outbox.do(SendControl(push_discovery(sealed, own, peer), lladdr))
+        peer = correspondent.address
+        for own in sorted(correspondent.owns):  # it knows each of them as a neighbor of its own
+            message = NeighborAdvertisement(own, router, override=True, options=self._client.told_lladdrs())
+            sealed = correspondent.tokens.seal(message, own, peer, now)
+            self._correspondents.outbox.do(SendControl(push_discovery(sealed, own, peer), lladdr))
 
     def withdraw(self, correspondent: Correspondent, now: float) -> None:
-        """Ask a source to go back to its Server: a NULL Redirect for each of its pairs (RFC 6706 §6.4.12)."""
-        lladdr, framing = control_lladdr(correspondent), Framing[self._client.settings.framing.upper()]
-        for pair in correspondent.accept if lladdr else ():
-            assert lladdr
-            null = Redirect(UNSPECIFIED, UNSPECIFIED, False, (header_between(pair.source, pair.destination),))
-            packet = self._null(correspondent, null, framing, now)
-            self._correspondents.outbox.do(SendControl(packet, lladdr))
+        """Ask a source to go back to its Server: a NULL Redirect for each of its pairs (RFC 6706 §6.4.12).
 
-    @staticmethod
-    def _null(correspondent: Correspondent, null: Redirect, framing: Framing, now: float) -> bytes:
-        own, peer = correspondent.own, correspondent.address
-        sealed = correspondent.tokens.seal(null, own, peer, now)
-        assert isinstance(sealed, Redirect)
-        return push_mediation(sealed, framing, own, peer)
+        Without a token it would prove nothing to the source, which believes its own Server only (spec RO-18): the
+        Servers pass it on, as they do with a Redirect.
+        """
+        to = correspondent if len(correspondent.tokens) else self._correspondents.cache.default
+        lladdr = control_lladdr(to) if to else None
+        if to is None or lladdr is None:
+            return
+        own, framing = correspondent.own, Framing[self._client.settings.framing.upper()]
+        for pair in correspondent.accept:
+            null = Redirect(UNSPECIFIED, UNSPECIFIED, False, (header_between(pair.source, pair.destination),))
+            sealed = correspondent.tokens.seal(null, own, to.address, now)
+            assert isinstance(sealed, Redirect)
+            self._correspondents.outbox.do(SendControl(push_mediation(sealed, framing, own, to.address), lladdr))

@@ -8,9 +8,11 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import IPv6Address
+from math import isfinite
 
 from agents.aero.addresses import Prefix
 from agents.aero.config import OptimisationConfig
+from agents.aero.constants import FORWARD_TIME
 from agents.aero.dataplane.usage import AT_ONCE, Use
 from agents.aero.neighbors import Inner, Neighbor, NeighborType
 from agents.aero.notices import SendControl
@@ -25,6 +27,8 @@ FIRST_WAIT, LONGEST_WAIT = 2.0, 60.0
 """Seconds after the first Predirect of a pair, and between those of one that is never answered."""
 SETTLED = 2.0
 """A pair whose Redirect passed here is silent so soon, or has lapsed when it is not silent any more."""
+SLOWER = 1.5
+"""A flow whose packets are so much farther apart than before has paused or gone another way."""
 FLOWS = 8192
 """Pairs whose pace is remembered; the longest unused one is forgotten first."""
 TOKEN_OCTETS = 16
@@ -46,6 +50,12 @@ class Pace(Use):
     """When the next Predirect may go out; `due` may ask for a look at the flow before."""
     optimised: bool = False
     """A Redirect passed here since the last Predirect."""
+    told: float = AT_ONCE
+    """When it did."""
+    lapsed: float = AT_ONCE
+    """When the flow last came back from a direct path."""
+    gap: float = 0.0
+    """The longest silence of a flow that only comes now and then; 0 of one that comes all the time."""
 
 
 class Origination:
@@ -79,14 +89,34 @@ class Origination:
         """A packet of a watched flow went by; `idle` seconds after the one before it."""
         if not isinstance(use, Pace):
             return
-        if use.optimised and idle >= SETTLED:  # it went directly, and does no longer
+        if use.optimised and self._came_back(use, idle, now):
             self._reset(use)
+            use.lapsed = now
+        if idle < SETTLED:
+            use.gap = 0.0
+        elif isfinite(idle):
+            use.gap = max(use.gap, idle)
         if now >= use.resume:
             use.resume = now + use.wait
             use.wait = min(2 * use.wait, LONGEST_WAIT)
             use.optimised = False
             self._predirect(use, packet, now)
-        use.due = use.resume
+            use.due = AT_ONCE  # the next packet tells how fast the flow is
+        else:
+            use.due = use.resume
+
+    @staticmethod
+    def _came_back(pace: Pace, idle: float, now: float) -> bool:
+        """Whether a flow whose Redirect passed here went directly, and does no longer.
+
+        Nobody tells a Server that a direct path is used. A flow that still comes by never went; one that pauses all
+        the time need not have gone anywhere; and what comes back again and again is not worth more than RO-2 allows.
+        """
+        if idle < SETTLED:
+            if now >= pace.told + SETTLED:
+                pace.optimised = False
+            return False
+        return idle > SLOWER * pace.gap and now >= pace.lapsed + FORWARD_TIME
 
     def redirected(self, client: Neighbor, mediation: Mediation, now: float) -> None:
         """A Redirect passed here on its way to a Client of ours, the source of the packet concerned."""
@@ -94,7 +124,7 @@ class Origination:
         for destination in {mediation.prefix, host(mediation.destination)} if prefix else ():
             pace = self._paces.get(PrefixPair(prefix, destination)) if prefix and destination else None
             if pace:
-                pace.optimised = True
+                pace.optimised, pace.told = True, now
                 pace.due = min(pace.due, now + SETTLED)
 
     def moved(self, neighbor: Neighbor) -> None:

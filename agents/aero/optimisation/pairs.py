@@ -8,12 +8,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from ipaddress import IPv6Address
 
-from agents.aero.addresses import Prefix
-from agents.aero.dataplane.usage import Use
+from agents.aero.addresses import Prefix, aero_address
+from agents.aero.dataplane.usage import AT_ONCE, Use
 from agents.aero.lladdr import LinkLayerAddress
 from agents.aero.neighbors import Inner, Neighbor
 from agents.aero.optimisation.messages import UNSPECIFIED, covering
-from agents.aero.optimisation.tokens import Tokens
+from agents.aero.optimisation.tokens import Keys
 
 USES = 4096
 """Flows whose last use is remembered; the longest unused one is forgotten first."""
@@ -72,7 +72,18 @@ class Correspondent(Neighbor):
     """What it may send directly, and until when."""
     forward: dict[PrefixPair, Forward] = field(default_factory=dict)
     """What we may send to it directly."""
-    tokens: Tokens = field(default_factory=Tokens)
+    tokens: Keys = field(default_factory=Keys)
+    unanswered: set[LinkLayerAddress] = field(default_factory=set)
+    """Where it proved to be, told by nobody (spec RO-15), and has not answered yet."""
+
+    refused: float = AT_ONCE
+    """When data of it was not accepted last."""
+
+    @property
+    def owns(self) -> set[IPv6Address]:
+        """All AERO addresses of ours that it knows us by."""
+        mine = {aero_address(pair.destination) for pair in self.accept}
+        return mine | {each.own for each in self.forward.values()} or {self.own}
 
     def accepts(self, source: Inner, destination: Inner) -> bool:
         """Whether data between these addresses may come from it (spec RO-14)."""

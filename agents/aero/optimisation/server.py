@@ -31,12 +31,15 @@ class Mediator:
         config: OptimisationConfig,
         outbox: Outbox,
         departed: Callable[[Inner], bool],
+        elsewhere: Callable[[Prefix, float], None] = lambda _prefix, _now: None,
     ) -> None:
-        """`departed` tells addresses of Clients that left for another Server just now (spec MOB-9)."""
+        """`departed` tells addresses of Clients that left for another Server just now (spec MOB-9); `elsewhere` is told
+        whose prefixes other Servers speak for."""
         self._cache = cache
         self._own = own
         self._outbox = outbox
         self._departed = departed
+        self.elsewhere = elsewhere
         self.origination = Origination(own, aggregates, config, outbox)
 
     def pass_on(self, control: Control, mediation: Mediation, now: float) -> None:
@@ -44,6 +47,8 @@ class Mediator:
         origin = control.neighbor
         if origin is None or mediation.inner.destination != self._own:
             raise Refused("origin_fail")
+        if mediation.prefix and origin.type is NeighborType.PERMANENT and mediation.inner.source == origin.address:
+            self.elsewhere(mediation.prefix, now)
         match mediation.kind, origin.type:
             case Kind.PREDIRECT, NeighborType.PERMANENT if mediation.inner.source == origin.address:
                 self._forward(mediation, self._client(mediation.destination))
@@ -59,6 +64,8 @@ class Mediator:
         if _prefix_of(target, mediation.destination) is None:
             raise Refused("redirect_prefix")
         prefix = mediation.prefix
+        if prefix is not None and mediation.message.target != mediation.inner.source:
+            raise Refused("redirect_prefix")
         if prefix is not None and not any(inside(prefix, theirs) for theirs in target.prefixes):
             raise Refused("redirect_prefix")
         source = self._client(mediation.source) or self._cache.default

@@ -67,7 +67,7 @@ class Source:
             return "redirect_prefix"
         until = now + min(FORWARD_TIME, mediation.lifetime)
         if mediation.token:
-            target.tokens.put(mediation.token, until, now, shared=True)
+            target.tokens.of(aero_address(prefix)).put(mediation.token, until, now, shared=True)
         forward = self._correspondents.source_of(target, pair, aero_address(prefix), now + TEST_TIME)
         if self._client.settings.probe or forward.stage is Stage.FORWARDING:
             self._test(target, forward, self._candidates(target, forward, lladdrs), now)
@@ -121,7 +121,7 @@ class Source:
         target = solicitation.neighbor
         if not isinstance(target, Correspondent) or path not in target.paths:
             return
-        path.reachability, path.last_received = Reachability.REACHABLE, now
+        self._reached(path, solicitation, answer, now)
         forward.untested.discard(solicitation.lladdr)
         if target.forward.get(forward.pair) is not forward:
             return
@@ -134,12 +134,15 @@ class Source:
     def _silent(self, forward: Forward, solicitation: Solicitation, now: float) -> None:
         target = solicitation.neighbor
         forward.untested.discard(solicitation.lladdr)
+        self._nowhere(solicitation, now)
         if not isinstance(target, Correspondent) or target.forward.get(forward.pair) is not forward:
             return
         path = target.path_at(solicitation.lladdr)
         if path:
             path.reachability = Reachability.FAILED
             self._correspondents.cache.changed()
+            if target.path is None:
+                self.lost(target, now)
         if forward.stage is Stage.TESTING and not forward.untested:
             told = frozenset(each.lladdr for each in target.paths)
             self._held_down[forward.pair] = now + HOLD_DOWN, told
@@ -186,6 +189,13 @@ class Source:
 
     def _reached(self, path: Path, solicitation: Solicitation, answer: Answer, now: float) -> None:
         path.reachability, path.last_received = Reachability.REACHABLE, now
+        if isinstance(solicitation.neighbor, Correspondent):
+            solicitation.neighbor.unanswered.discard(path.lladdr)
+
+    def _nowhere(self, solicitation: Solicitation, now: float) -> None:
+        target = solicitation.neighbor
+        if isinstance(target, Correspondent) and solicitation.lladdr in target.unanswered:
+            self._correspondents.lose(target, solicitation.lladdr)
 
     def _ask(self, target: Correspondent, forward: Forward, now: float) -> None:
         path = target.path
@@ -224,9 +234,12 @@ class Source:
         self._held_down.clear()
 
     def seen(self, target: Correspondent, lladdr: LinkLayerAddress, now: float) -> None:
-        """The target proved to be at a link-layer address that nobody told of: it is tested, too (spec RO-15)."""
+        """A correspondent proved to be at a link-layer address that nobody told of: it is tested, too (spec RO-15)."""
         for forward in target.forward.values():
             self._test(target, forward, [lladdr], now)
+        path = target.path_at(lladdr)
+        if path and not target.forward:
+            self._solicitations.send(target, lladdr, now, answered=partial(self._reached, path), lost=self._nowhere)
 
     def lost(self, target: Correspondent, now: float) -> None:
         """The path in use is dead: everything goes through the Server, at once; what is left is tested (spec RO-16)."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
+from ipaddress import IPv6Address
 
 from agents.aero.addresses import Prefix, aero_address
 from agents.aero.constants import ACCEPT_TIME
@@ -47,18 +48,26 @@ class Target:
             return "redirect_prefix"
         until = now + min(ACCEPT_TIME, mediation.lifetime)
         if mediation.token:
-            source.tokens.put(mediation.token, until, now, shared=False)
+            source.tokens.of(aero_address(prefix)).put(mediation.token, until, now, shared=False)
         self._correspondents.accept(source, PrefixPair(theirs, prefix), until)
-        self._open(source, [lladdr for lladdr, _nat in lladdrs], now)
+        self._open(source, aero_address(prefix), [lladdr for lladdr, _nat in lladdrs], now)
         self._answer(server, mediation, prefix, prefixes[prefix] - now)
         return None
 
-    def _open(self, source: Correspondent, lladdrs: Sequence[LinkLayerAddress], now: float) -> None:
+    def _open(self, source: Correspondent, own: IPv6Address, lladdrs: Sequence[LinkLayerAddress], now: float) -> None:
         """Let our own NAT or firewall know whom we talk to; the source may not know us yet (spec RO-5)."""
         for lladdr in lladdrs:
             path = source.path_at(lladdr)
-            if path and not self._solicitations.waiting_for(lladdr):
-                self._solicitations.send(source, lladdr, now, answered=partial(self._reached, path), retries=OPENINGS)
+            if path and not self._solicitations.asking(source, lladdr):
+                self._solicitations.send(
+                    source,
+                    lladdr,
+                    now,
+                    own=own,
+                    answered=partial(self._reached, path),
+                    retries=OPENINGS,
+                    sealed=source.tokens.of(own).introduce,
+                )
 
     def _reached(self, path: Path, solicitation: Solicitation, answer: Answer, now: float) -> None:
         path.reachability = Reachability.REACHABLE

@@ -74,11 +74,21 @@ class Tokens:
 
     def seal(self, message: NdMessage, source: IPv6Address, destination: IPv6Address, now: float) -> NdMessage:
         """The message with an AUTH option, made with the newest token that the peer is known to hold."""
-        used = self._used()
+        return self._sealed(self._used(), message, source, destination, now)
+
+    def _sealed(
+        self, used: _Held | None, message: NdMessage, source: IPv6Address, destination: IPv6Address, now: float
+    ) -> NdMessage:
         if used is None:
             return message
         self._sent = max(self._sent + 1, int(now * UNITS))
         return seal(message, source, destination, used.token.key_id, used.token.value, self._sent)
+
+    def introduce(self, message: NdMessage, source: IPv6Address, destination: IPv6Address, now: float) -> NdMessage:
+        """The message with an AUTH option, made with the token of the last Predirect: its source gets the same with our
+        Redirect, and may have forgotten all that it ever shared with us."""
+        told = [each for each in self._held if not each.source]
+        return self._sealed(told[-1] if told else self._used(), message, source, destination, now)
 
     def accept(self, auth: Auth, octets: bytes, source: IPv6Address, destination: IPv6Address, now: float) -> bool:
         """Whether a message is its peer's, and no replay: timestamps rise, and are not far from our clock."""
@@ -104,6 +114,40 @@ class Tokens:
         for each in self._held[: self._held.index(held)]:
             if each.source == held.source:
                 each.expires = min(each.expires, now + REPLACED)
+
+
+class Keys:
+    """The tokens shared with one neighbor, by the AERO address of ours that it knows: those of one prefix of ours prove
+    nothing about another (spec §4: several prefixes, several AERO addresses)."""
+
+    def __init__(self) -> None:
+        self._by_own: dict[IPv6Address, Tokens] = {}
+
+    def __len__(self) -> int:
+        return sum(map(len, self._by_own.values()))
+
+    def of(self, own: IPv6Address) -> Tokens:
+        """The tokens that one address of ours is known by."""
+        return self._by_own.setdefault(own, Tokens())
+
+    def keep(self, own: IPv6Address, until: float) -> None:
+        """A pair with this address of ours lives until then."""
+        self.of(own).keep(until)
+
+    def expire(self, now: float) -> None:
+        """Forget what is over."""
+        for each in self._by_own.values():
+            each.expire(now)
+
+    def seal(self, message: NdMessage, source: IPv6Address, destination: IPv6Address, now: float) -> NdMessage:
+        """The message with an AUTH option, made with a token of its source's."""
+        held = self._by_own.get(source)
+        return held.seal(message, source, destination, now) if held else message
+
+    def accept(self, auth: Auth, octets: bytes, source: IPv6Address, destination: IPv6Address, now: float) -> bool:
+        """Whether a message to an address of ours is its peer's, and no replay."""
+        held = self._by_own.get(destination)
+        return held is not None and held.accept(auth, octets, source, destination, now)
 
 
 Sealing = Callable[[NdMessage, IPv6Address, IPv6Address, float], NdMessage]

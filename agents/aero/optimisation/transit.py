@@ -7,7 +7,7 @@ from ipaddress import IPv6Address
 
 from agents.aero.inner_packets import push_inner
 from agents.aero.lladdr import Encapsulation, LinkLayerAddress
-from agents.aero.neighbors import Neighbor
+from agents.aero.neighbors import Neighbor, Reachability
 from agents.aero.optimisation.messages import Mediation
 from agents.wire.nd_options import LinkLayerOption
 from agents.wire.redirects import readdress, replace_lladdrs
@@ -38,9 +38,10 @@ def passed_on(
 
 
 def control_lladdr(neighbor: Neighbor) -> LinkLayerAddress | None:
-    """Where control packets to a neighbor go: they stay on UDP (spec §2.10)."""
-    path = next((each for each in reversed(neighbor.paths) if each.lladdr.encapsulation is Encapsulation.UDP), None)
-    path = path or neighbor.path
+    """Where control packets to a neighbor go: they stay on UDP, on its best path there (spec §2.10)."""
+    udp = [path for path in reversed(neighbor.paths) if path.lladdr.encapsulation is Encapsulation.UDP]
+    best = max(udp, key=lambda path: (path.reachability is not Reachability.FAILED, path.preference), default=None)
+    path = best or neighbor.path
     return path.lladdr if path else None
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 from ipaddress import IPv6Address, ip_network
 from math import inf
@@ -16,50 +15,30 @@ from agents.aero.bgp.speaker import Speaker
 from agents.aero.config import RelayConfig
 from agents.aero.dataplane.sink import Control
 from agents.aero.describing import describe
-from agents.aero.discovery.core import Discovery
 from agents.aero.inner_packets import pull_discovery, pull_inner
-from agents.aero.lladdr import Encapsulation, LinkLayerAddress
-from agents.aero.neighbors import Neighbor, NeighborCache
+from agents.aero.neighbors import Neighbor
 from agents.aero.notices import Controlled, Notice, SendControl
+from agents.aero.optimisation.transit import control_lladdr
 from agents.aero.permanent import source_of, take_up
 from agents.aero.relay.passing import Refused, pass_on
-from agents.aero.underlay_links import UnderlayLinks
-from agents.core import Event, Outbox
+from agents.aero.router import Router
 from agents.wire.errors import DecodeError
 from agents.wire.nd import ICMPV6
-from agents.wire.nd_options import LinkLayerOption
 
 DEFAULTS: tuple[Prefix, ...] = (ip_network("::/0"), ip_network("0.0.0.0/0"))
 
 
-class RelayCore:
+class RelayCore(Router):
     """An AERO Relay without sockets, kernel or clock."""
 
     def __init__(self, config: RelayConfig) -> None:
+        super().__init__(config)
         self.config = config
-        self.cache = NeighborCache()
-        self.counters: Counter[str] = Counter()
-        self.router = True
-        self._outbox = Outbox()
-        self.links = UnderlayLinks(config.links)
-        wanted = Encapsulation[config.dataplane.encapsulation.upper()]
-        self._discovery = Discovery(self.cache, self._outbox, self, wanted)
         policy = Policy("clients", tuple(map(source_of, config.servers)), config.aggregates)
         self._speaker = Speaker(policy, self._outbox)
         self._speaker.when_routes = self._routed
         self._speaker.when_peer = self._peer
         self._routes: dict[Prefix, IPv6Address] = {}
-
-    # --- who we are, for Neighbor Discovery
-
-    @property
-    def address(self) -> IPv6Address:
-        """AERO address."""
-        return self.config.address
-
-    def lladdrs(self, toward: LinkLayerAddress, *, target: bool) -> tuple[LinkLayerOption, ...]:
-        """Our link-layer address in the encapsulation and IP version of a neighbor's."""
-        return self.links.options(toward, target=target)
 
     # --- doors
 
@@ -99,14 +78,6 @@ class RelayCore:
     def next_timer(self) -> float | None:
         """When `handle_timer` has something to do."""
         return self._discovery.next_timer()
-
-    def actions(self) -> Iterator[Any]:
-        """What to do now, in order."""
-        return self._outbox.actions()
-
-    def events(self) -> Iterator[Event]:
-        """What happened since the last call."""
-        return self._outbox.events()
 
     def inspect(self) -> dict[str, Any]:
         """Servers, routes and counters."""
@@ -164,12 +135,6 @@ class RelayCore:
 
     def _send(self, packet: bytes, neighbor: Neighbor) -> None:
         """By UDP, as all control is (spec §2.10)."""
-        usable = [path for path in neighbor.paths if path.lladdr.encapsulation is Encapsulation.UDP]
-        if usable:
-            best = max(usable, key=lambda path: path.preference)
-            self._outbox.do(SendControl(packet, best.lladdr))
-
-    def _drop(self, counter: str, lladdr: LinkLayerAddress) -> None:
-        self.counters[counter] += 1
-        if self.counters[counter] <= 3:  # the counters tell the rest: a flood must not fill the log
-            self._outbox.say("dropped", reason=counter, lladdr=str(lladdr))
+        lladdr = control_lladdr(neighbor)
+        if lladdr:
+            self._outbox.do(SendControl(packet, lladdr))

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv6Address
 
 from agents.aero.addresses import Prefix, unmapped
-from agents.aero.dataplane.inner import addresses
 from agents.aero.inner_packets import Inner, push_inner
 from agents.aero.neighbors import Neighbor, NeighborCache
+from agents.aero.optimisation.messages import UNSPECIFIED, Address, host, quoted_ends
+from agents.wire.errors import DecodeError
 from agents.wire.nd import Redirect
 from agents.wire.nd_options import RedirectedHeader, RouteInformation
 from agents.wire.redirects import pull_redirect, readdress
-
-Address = IPv4Address | IPv6Address
-_HEADERS = {4: 20, 6: 40}
 
 
 class Refused(Exception):
@@ -45,7 +43,7 @@ def pass_on(inner: Inner, origin: Neighbor, cache: NeighborCache, own: IPv6Addre
         raise Refused("redirect_hop_limit")
     source, destination = _ends(message)
     told, way = (source, destination) if message.predirect else (destination, source)
-    if told not in (prefix := _prefix(message)) or not _learnt(prefix, origin, cache):
+    if told not in (prefix := _prefix(message, told)) or not _learnt(prefix, origin, cache):
         raise Refused("redirect_prefix")
     towards = cache.owner(way)
     if towards is None or towards is origin:
@@ -55,8 +53,11 @@ def pass_on(inner: Inner, origin: Neighbor, cache: NeighborCache, own: IPv6Addre
     return Passed(packet, towards)
 
 
-def _prefix(message: Redirect) -> Prefix:
+def _prefix(message: Redirect, told: Address) -> Prefix:
+    """Whose flows a message is about: a NULL Redirect, which names no prefix, is about those to one address."""
     routes = [option for option in message.options if isinstance(option, RouteInformation)]
+    if not routes and not message.predirect and message.target == message.destination == UNSPECIFIED:
+        return host(told)
     if len(routes) != 1:
         raise Refused("redirect_prefix")
     return unmapped(routes[0].prefix)
@@ -65,13 +66,10 @@ def _prefix(message: Redirect) -> Prefix:
 def _ends(message: Redirect) -> tuple[Address, Address]:
     """Source and destination of the packet concerned."""
     headers = [option.packet for option in message.options if isinstance(option, RedirectedHeader)]
-    version = headers[0][0] >> 4 if headers and headers[0] else 0
-    if version not in _HEADERS or len(headers[0]) < _HEADERS[version]:
-        raise Refused("redirect_header")
-    source, destination = addresses(memoryview(headers[0]))
-    if version == 4:
-        return IPv4Address(source), IPv4Address(destination)
-    return IPv6Address(source), IPv6Address(destination)
+    try:
+        return quoted_ends(headers[0] if headers else b"")
+    except DecodeError as error:
+        raise Refused("redirect_header") from error
 
 
 def _learnt(prefix: Prefix, origin: Neighbor, cache: NeighborCache) -> bool:

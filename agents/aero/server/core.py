@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import os
-from collections import Counter, OrderedDict
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Mapping
 from ipaddress import IPv6Address
 from typing import Any
 
-from agents.aero.addresses import Prefix, unmapped
+from agents.aero.addresses import Prefix
 from agents.aero.bgp.notices import BgpConnected, BgpGone, BgpNews
 from agents.aero.bgp.rib import Policy
 from agents.aero.bgp.speaker import Speaker
 from agents.aero.config import ServerConfig
-from agents.aero.constants import ALL_DHCP_SERVERS, DHCP_CLIENT_PORT, DHCP_SERVER_PORT
+from agents.aero.constants import ALL_DHCP_SERVERS
 from agents.aero.dataplane.sink import Control
 from agents.aero.describing import describe
-from agents.aero.dhcp_auth import Verifier
-from agents.aero.discovery.core import Discovery
-from agents.aero.inner_packets import UDP, Inner, pull_discovery, pull_inner, pull_udp, push_discovery, push_udp
-from agents.aero.lladdr import Encapsulation, LinkLayerAddress
-from agents.aero.neighbors import Neighbor, NeighborCache, NeighborType
+from agents.aero.inner_packets import UDP, pull_discovery, pull_inner, push_discovery
+from agents.aero.lladdr import LinkLayerAddress
+from agents.aero.neighbors import Neighbor, NeighborType
 from agents.aero.notices import (
     Controlled,
     DhcpAnswer,
@@ -29,86 +24,57 @@ from agents.aero.notices import (
     Notice,
     SendControl,
     Stranger,
-    ToDhcpServer,
 )
 from agents.aero.optimisation.messages import read_mediation
 from agents.aero.optimisation.server import Mediator
 from agents.aero.optimisation.transit import Refused as NotPassed
 from agents.aero.permanent import source_of, take_up
+from agents.aero.router import Router
 from agents.aero.server.announcing import MED_BASE, Announcing
 from agents.aero.server.departures import Departures
-from agents.aero.server.ldra import Ldra, Refused, client_message
-from agents.aero.server.leases import Conflict, Leases
-from agents.aero.server.limits import Limits
+from agents.aero.server.dhcp import Dhcp
+from agents.aero.server.ldra import Refused
+from agents.aero.server.leases import Leases
 from agents.aero.server.relays import Relays
-from agents.aero.underlay_links import UnderlayLinks
-from agents.core import Event, Outbox
+from agents.aero.server.takeovers import Takeovers
 from agents.plain import PlainError
-from agents.wire.dhcpv6 import Message, MessageType
-from agents.wire.dhcpv6_options import ClientId, IaPd
+from agents.timers import earliest
 from agents.wire.errors import DecodeError
 from agents.wire.nd import ICMPV6, NeighborAdvertisement
-from agents.wire.nd_options import LinkLayerOption, Observed
+from agents.wire.nd_options import Observed
 
-REQUESTS_KEPT = 8192
-"""Client messages whose answers are still expected."""
 HINT_INTERVAL = 1.0
-SECRET_OCTETS = 16
-ATTACHMENTS = frozenset((MessageType.SOLICIT, MessageType.REQUEST, MessageType.REBIND))
-"""Their Replies begin an attachment, which is announced anew; a Renew only goes on with one (spec §8)."""
 
 
-@dataclass(frozen=True)
-class Asked:
-    """A client message that was relayed: what its answer is an answer to."""
-
-    type: int
-    prefixes: tuple[Prefix, ...]
-
-
-class ServerCore:
+class ServerCore(Router):
     """An AERO Server without sockets, kernel or clock."""
 
     def __init__(self, config: ServerConfig) -> None:
+        super().__init__(config)
         self.config = config
-        self.cache = NeighborCache()
-        self.counters: Counter[str] = Counter()
-        self.router = True
-        self._outbox = Outbox()
-        self.links = UnderlayLinks(config.links)
-        wanted = Encapsulation[config.dataplane.encapsulation.upper()]
-        self._discovery = Discovery(self.cache, self._outbox, self, wanted)
-        self._secret = os.urandom(SECRET_OCTETS)
-        self._ldra = Ldra(config.dhcp, self._secret)
         self._leases = Leases(self.cache, self._outbox, self.links.mtu, self.links.addresses)
         self._leases.when_added = self._client_added
         self._leases.when_removed = self._client_removed
         self.departures = Departures()
         self._leases.when_gained = lambda _client, prefix, _now: self.departures.returned(prefix)
         self._leases.when_lost = self._prefix_lost
+        self._takeovers = Takeovers(self.cache, self._discovery.solicitations, self._leases.taken_over)
         self.mediator = Mediator(
-            self.cache, config.address, config.aggregates, config.optimisation, self._outbox, self.departures.covers
+            self.cache,
+            config.address,
+            config.aggregates,
+            config.optimisation,
+            self._outbox,
+            self.departures.covers,
+            self._takeovers.seen,
         )
         self._speaker = Speaker(Policy("defaults", tuple(map(source_of, config.relays))), self._outbox)
         self._announcing = Announcing(config, self._speaker, self._outbox)
         self._relays = Relays(config.relays, self.cache, self._speaker, self._outbox)
         self._speaker.when_peer = self._relay_session
         self._discovery.when_failed = self._discovery.when_restored = lambda _neighbor, _now: self._relays.choose()
-        self._limits = Limits(config.rate_per_address, config.rate_total)
-        self._verifier = Verifier({bytes.fromhex(duid): bytes.fromhex(key) for duid, key in config.auth_keys.items()})
-        self._asked: OrderedDict[tuple[bytes, int], Asked] = OrderedDict()
+        self._dhcp = Dhcp(config, self._leases, self._announcing, self._outbox, self._drop)
         self._hinted: dict[IPv6Address, float] = {}
-
-    # --- who we are, for Neighbor Discovery
-
-    @property
-    def address(self) -> IPv6Address:
-        """AERO address."""
-        return self.config.address
-
-    def lladdrs(self, toward: LinkLayerAddress, *, target: bool) -> tuple[LinkLayerOption, ...]:
-        """Our link-layer address in the encapsulation and IP version of a neighbor's."""
-        return self.links.options(toward, target=target)
 
     # --- doors
 
@@ -123,7 +89,7 @@ class ServerCore:
             case Controlled():
                 self._receive_control(message.control, now)
             case DhcpAnswer():
-                self._receive_answer(message, now)
+                self._dhcp.receive(message, self.address, now)
             case Stranger():
                 self._hint(message.lladdr, self.cache.owner(message.source), message.size, now)
             case FlowUsed():
@@ -146,17 +112,7 @@ class ServerCore:
 
     def next_timer(self) -> float | None:
         """When `handle_timer` has something to do."""
-        parts = (self._leases, self._announcing, self.departures, self._discovery)
-        due = (part.next_timer() for part in parts)
-        return min((t for t in due if t is not None), default=None)
-
-    def actions(self) -> Iterator[Any]:
-        """What to do now, in order."""
-        return self._outbox.actions()
-
-    def events(self) -> Iterator[Event]:
-        """What happened since the last call."""
-        return self._outbox.events()
+        return earliest(self._leases, self._announcing, self.departures, self._discovery)
 
     def inspect(self) -> dict[str, Any]:
         """Clients and counters."""
@@ -172,16 +128,19 @@ class ServerCore:
 
     def saved_state(self) -> dict[str, Any]:
         """The LDRA's secret; entries come back with the Clients' next Renew (spec SRV-12). The lowest MED used."""
-        return {"secret": self._secret.hex(), "med": self._announcing.lowest}
+        return {**self._dhcp.saved_state(), "med": self._announcing.lowest}
 
     def restore(self, saved: dict[str, Any], now: float) -> None:
         """Take up saved state (PlainError if unfit)."""
         try:
-            self._secret = bytes.fromhex(saved["secret"])
+            self._dhcp.restore(saved)
             self._announcing.restore(int(saved.get("med", MED_BASE)))
         except (KeyError, TypeError, ValueError) as error:
             raise PlainError(f"saved state: {error!r}") from error
-        self._ldra = Ldra(self.config.dhcp, self._secret)
+
+    def restore_replays(self, taken: Mapping[bytes, int]) -> None:
+        """Take up the values of `ReplayTaken` before this start."""
+        self._dhcp.restore_replays(taken)
 
     # --- control packets
 
@@ -191,7 +150,7 @@ class ServerCore:
             if mediation := read_mediation(inner):
                 self.mediator.pass_on(control, mediation, now)
             elif inner.next_header == UDP and inner.destination == ALL_DHCP_SERVERS:
-                self._relay(control, inner, now)
+                self._dhcp.relay(control, inner, now)
             elif inner.next_header == ICMPV6 and (message := pull_discovery(inner)):
                 dropped = self._discovery.receive(control, inner, message, now)
                 if dropped:
@@ -205,82 +164,16 @@ class ServerCore:
         except (Refused, NotPassed) as refused:
             self._drop(str(refused), control.lladdr)
 
-    def _relay(self, control: Control, inner: Inner, now: float) -> None:
-        datagram = pull_udp(inner)
-        if datagram.destination_port != DHCP_SERVER_PORT:
-            raise Refused("dhcp_port")
-        if not self._limits.allow(control.lladdr, now):
-            raise Refused("dhcp_rate")
-        forward = self._ldra.forward(datagram.payload, inner.source, control.lladdr)
-        message = client_message(datagram.payload)
-        if message:
-            self._admit(message, control.lladdr)
-        elif self.config.auth_keys:  # what cannot be read has no Auth that was checked (spec SRV-13)
-            raise Refused("auth_missing")
-        elif datagram.payload[0] == MessageType.RELEASE:  # whose, nobody can tell
-            raise Refused("release_origin")
-        self._outbox.do(ToDhcpServer(forward))
-
-    def _admit(self, message: Message, lladdr: LinkLayerAddress) -> None:
-        """Judge what must be judged before the DHCPv6 server sees it (spec SRV-13, §9 "Release forged")."""
-        refusal = self._verifier.refusal(message)
-        if refusal:
-            raise Refused(refusal)
-        client = message.first(ClientId)
-        if client is None:
-            return
-        if len(message.every(ClientId)) != 1:  # which of them the DHCPv6 server takes, we cannot know
-            raise Refused("dhcp_client_id")
-        entry = self._leases.of(client.duid)
-        foreign = entry is not None and entry.path_at(lladdr) is None
-        if message.type == MessageType.RELEASE and foreign and not self.config.auth_keys:
-            raise Refused("release_origin")
-        prefixes = [unmapped(each.prefix) for association in message.every(IaPd) for each in association.prefixes]
-        self._asked[client.duid, message.transaction] = Asked(message.type, tuple(prefixes))
-        if len(self._asked) > REQUESTS_KEPT:
-            self._asked.popitem(last=False)
-
-    def _receive_answer(self, answer: DhcpAnswer, now: float) -> None:
-        try:
-            relayed = self._ldra.accept(answer.data, answer.source)
-        except Refused as refused:
-            self._drop(str(refused))
-            return
-        message = client_message(relayed.payload)
-        prefixes: list[Prefix] = []
-        if message and message.type == MessageType.REPLY:
-            try:
-                prefixes = self._take_up(message, relayed.lladdr, now)
-            except Conflict as conflict:
-                self._drop("lease_conflict", relayed.lladdr)
-                self._outbox.say("lease-refused", reason=str(conflict))
-                return
-        packet = push_udp(self.address, relayed.peer, DHCP_SERVER_PORT, DHCP_CLIENT_PORT, relayed.payload)
-        self._announcing.send(SendControl(packet, relayed.lladdr), prefixes, now)
-
-    def _take_up(self, reply: Message, lladdr: LinkLayerAddress, now: float) -> list[Prefix]:
-        """Entry first, announcement next, the Reply to the Client last (spec SRV-2); the prefixes it gives."""
-        client = reply.first(ClientId)
-        asked = self._asked.pop((client.duid, reply.transaction), None) if client else None
-        if client and asked and asked.type == MessageType.RELEASE:
-            self._leases.released(client.duid, list(asked.prefixes), now)
-        elif asked:
-            entry = self._leases.granted(reply, lladdr, now)
-            given = [unmapped(each.prefix) for ia in reply.every(IaPd) for each in ia.prefixes if each.valid]
-            mine = [prefix for prefix in given if entry and prefix in entry.prefixes]
-            self._announcing.granted(mine, attached=asked.type in ATTACHMENTS, now=now)
-            return mine
-        return []
-
     def _client_added(self, client: Neighbor, now: float) -> None:
-        path = client.path
-        if path:
+        self._takeovers.forget(client)
+        if client.path:
             self.mediator.origination.moved(client)
             self._discovery.watch(client, None, now)
             self._discovery.encapsulations.improve(client, now)
 
     def _client_removed(self, client: Neighbor) -> None:
         self.mediator.origination.removed(client)
+        self._takeovers.forget(client)
         self._discovery.forget(client)
 
     def _prefix_lost(self, client: Neighbor, prefix: Prefix, now: float) -> None:
@@ -312,8 +205,3 @@ class ServerCore:
         self._hinted[client.address] = now
         self.counters["hints"] += 1
         self._outbox.do(SendControl(packet, lladdr))
-
-    def _drop(self, counter: str, lladdr: LinkLayerAddress | None = None) -> None:
-        self.counters[counter] += 1
-        if self.counters[counter] <= 3:  # the counters tell the rest: a flood must not fill the log
-            self._outbox.say("dropped", reason=counter, lladdr=str(lladdr) if lladdr else None)

@@ -36,7 +36,7 @@ class Leases:
         self._outbox = outbox
         self._egress_mtu = egress_mtu
         self._underlay = underlay
-        self._timers: Timers[tuple[IPv6Address, Prefix]] = Timers()
+        self._timers: Timers[tuple[bytes, Prefix]] = Timers()
         self._by_duid: dict[bytes, Neighbor] = {}
         self.when_gained: Callable[[Neighbor, Prefix, float], None] = lambda _client, _prefix, _now: None
         """A prefix was granted anew, e.g. to announce it."""
@@ -72,16 +72,22 @@ class Leases:
             if client and prefix in client.prefixes:
                 self._drop_prefix(client, prefix, now)
 
+    def taken_over(self, client: Neighbor, prefix: Prefix, now: float) -> None:
+        """The Client has attached at another Server with this prefix (spec §5.1, §8)."""
+        if prefix in client.prefixes:
+            self._outbox.say("taken-over", client=client.address, prefix=prefix)
+            self._drop_prefix(client, prefix, now)
+
     def next_timer(self) -> float | None:
         """When the next lease ends."""
         return self._timers.next()
 
     def handle_timer(self, now: float) -> None:
         """End leases that are over."""
-        for address, prefix in list(self._timers.take(now)):
-            client = self._cache.get(address)
+        for duid, prefix in list(self._timers.take(now)):
+            client = self._by_duid.get(duid)
             if client and prefix in client.prefixes:
-                self._outbox.say("lease-expired", client=address, prefix=prefix)
+                self._outbox.say("lease-expired", client=client.address, prefix=prefix)
                 self._drop_prefix(client, prefix, now)
 
     def of(self, duid: bytes) -> Neighbor | None:
@@ -109,7 +115,7 @@ class Leases:
         gained = [prefix for prefix in prefixes if prefix not in client.prefixes]
         self._cache.set_prefixes(client, {**client.prefixes, **prefixes})
         for prefix, ends in prefixes.items():
-            self._timers.set((client.address, prefix), ends)
+            self._timers.set((duid, prefix), ends)
         self._place(client, lladdr, now)
         for prefix in gained:
             self.when_gained(client, prefix, now)
@@ -132,14 +138,24 @@ class Leases:
 
     def _drop_prefix(self, client: Neighbor, prefix: Prefix, now: float) -> None:
         remaining = {each: ends for each, ends in client.prefixes.items() if each != prefix}
-        self._timers.cancel((client.address, prefix))
+        self._timers.cancel((client.duid, prefix))
         self._cache.set_prefixes(client, remaining)
         self.when_lost(client, prefix, now)
+        if remaining and client.address not in map(aero_address, remaining):
+            self._readdress(client, remaining, now)
         if not remaining:
             self._cache.remove(client.address)
             self._by_duid.pop(client.duid, None)
             self.when_removed(client)
             self._outbox.say("client-left", client=client.address)
+
+    def _readdress(self, client: Neighbor, prefixes: dict[Prefix, float], now: float) -> None:
+        """The prefix that a Client was known by is gone, and it answers for that address no longer (spec §4)."""
+        self._cache.remove(client.address)
+        self.when_removed(client)
+        client.address = _address(prefixes)
+        self._cache.add(client)
+        self.when_added(client, now)
 
 
 def _failed(reply: Message) -> bool:

@@ -14,11 +14,11 @@ from agents.aero.config import DhcpServer, ServerConfig
 from agents.aero.dataplane.policy import Inner, ServerPolicy
 from agents.aero.items import Address, Item, PrefixRoute, Routing
 from agents.aero.node import Node
-from agents.aero.notices import DhcpAnswer, ToDhcpServer
+from agents.aero.notices import DhcpAnswer, ReplayTaken, ToDhcpServer
 from agents.aero.server.core import ServerCore
 from agents.kernel.netlink import KernelError
 from agents.runtime import announce
-from agents.store import StateFile
+from agents.store import Journal, StateFile
 
 _LARGEST = 65535
 BATCH = 64
@@ -31,6 +31,8 @@ class ServerShell:
         self._config = config
         self._core = ServerCore(config)
         self._state = StateFile(Path(config.state))
+        self._replays = Journal(Path(config.state).with_suffix(".replays"))
+        """A file of its own: a value a message, of thousands of Clients."""
         self._dhcp = _dhcp_socket(config.dhcp)
         core = self._core
         self._missed = False
@@ -64,6 +66,9 @@ class ServerShell:
         saved = self._state.load()
         if saved is not None:
             self._core.restore(saved, self._shell.clock.now())
+        if self._config.auth_keys:
+            taken = self._replays.load({bytes.fromhex(duid).hex() for duid in self._config.auth_keys})
+            self._core.restore_replays({bytes.fromhex(duid): value for duid, value in taken.items()})
         self._node.kernel.install(items(self._config))
         self._core.start(self._shell.clock.now())
 
@@ -77,6 +82,8 @@ class ServerShell:
     def _perform(self, action: Any) -> None:
         if isinstance(action, ToBgp) and self._bgp:
             self._bgp.tell(action)
+        elif isinstance(action, ReplayTaken):
+            self._replays.put(action.duid.hex(), action.value)
         elif isinstance(action, ToDhcpServer):
             self._ask(action)
 

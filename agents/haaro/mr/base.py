@@ -51,6 +51,8 @@ class MrBase:
 
     def __init__(self, config: MrConfig, plan: Callable[[MrBase], Plan]) -> None:
         self.config = config
+        self.networks = config.prefixes
+        """Own mobile networks, as they are now (spec 7.7)."""
         self.timing = config.timing
         self.outbox = Outbox()
         self.counters: Counter[str] = Counter()
@@ -85,6 +87,10 @@ class MrBase:
     def drop(self, counter: str) -> None:
         """Something that arrived is dropped in silence, and counted."""
         self.counters[f"dropped_{counter}"] += 1
+
+    def translated(self, peer: Correspondent, careof: IPv4Address) -> bool:
+        """A NAT or firewall is known between: only a tunnel in UDP can work (spec MR-11)."""
+        return self.lines.behind_nat(careof) or peer.outbound_only or peer.translated or bool(peer.nat)
 
     def hold(self, peer: Correspondent, now: float) -> None:
         """Leave a correspondent alone for a while; if it is registered here by then, we try again."""

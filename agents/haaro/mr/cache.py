@@ -77,6 +77,8 @@ class Outgoing:
     careofs: tuple[IPv4Address, ...] = ()
     """Addresses the correspondent can be reached at, best first."""
     udp: bool = True
+    networks: tuple[IPv4Network, ...] = ()
+    """Own ones that the last request listed."""
     moved: bool = False
     """The correspondent has not accepted this address yet, but another one."""
     held: bool = False
@@ -120,6 +122,8 @@ class Correspondent:
     hold_until: float = 0.0
     refused: set[IPv4Network] = field(default_factory=set)
     """Own networks it does not route to us (spec MR-14)."""
+    without_udp: bool = False
+    """It has no tunnels in UDP (code 142)."""
     outgoing: Outgoing | None = None
     incoming: Incoming | None = None
     last_request: float = float("-inf")
@@ -147,6 +151,11 @@ class Correspondent:
     def accepted(self) -> bool:
         """It holds a registration of ours."""
         return self.outgoing is not None and self.outgoing.expires is not None
+
+    @property
+    def translated(self) -> bool:
+        """Its request came from another address than it named."""
+        return self.incoming is not None and self.incoming.source != self.incoming.careof
 
     @property
     def registered(self) -> bool:

@@ -15,8 +15,8 @@ from agents.haaro.mr.tunnel import PeerTunnel, TunnelState
 from agents.haaro.notices import Echo, SendEcho
 from agents.haaro.plane import KEEPALIVE
 
-LAST_WORD = 0.2
-"""Seconds that the last of several unanswered keepalives has: those before had theirs."""
+DOUBT = 2
+"""Keepalives without an answer, the one that leaves included, that cast a doubt on the line."""
 
 Pair = tuple[IPv4Address, IPv4Address]
 
@@ -30,6 +30,10 @@ class Tunnels:
         """Told when a tunnel to a correspondent begins to work."""
         self.when_lost: Callable[[Correspondent, float], None] = lambda _peer, _now: None
         """Told when none of the pairs of addresses works."""
+        self.when_doubtful: Callable[[IPv4Address, float], None] = lambda _local, _now: None
+        """Told of which own address a tunnel that worked does not answer."""
+        self.silent: Callable[[IPv4Address, float], bool] = lambda _local, _now: False
+        """Whether the home agent does not answer to this own address, either."""
 
     # --- which tunnel
 
@@ -113,11 +117,14 @@ class Tunnels:
         """Send a keepalive, and look for its answer later."""
         tunnel.sequence = (tunnel.sequence + 1) & 0xFFFF
         tunnel.unanswered += 1
+        tunnel.probed = now
         timing = self._base.timing
+        if tunnel.up and tunnel.unanswered == max(DOUBT, timing.lost_after - 1):
+            self.when_doubtful(tunnel.local, now)
         self._send(peer.home, tunnel, request=True, identifier=KEEPALIVE, sequence=tunnel.sequence, data=b"")
         interval = timing.keepalive if tunnel.up else timing.first_keepalive
         if tunnel.up and tunnel.unanswered >= timing.lost_after:
-            interval = min(interval, LAST_WORD)
+            interval = min(interval, tunnel.last_word)
         self._base.timers.set((self._timer_of(peer, tunnel), peer.home), now + interval)
 
     @staticmethod
@@ -205,7 +212,7 @@ class Tunnels:
             return
         if tunnel.state is TunnelState.DRAINING:
             return
-        tunnel.unanswered = 0
+        tunnel.answered(echo.sequence, now)
         if not tunnel.up:
             self._up(peer, tunnel, now)
 
@@ -243,6 +250,8 @@ class Tunnels:
                 self._base.timers.set(("keepalive", peer.home), now)
         self._base.timers.cancel(("candidate", peer.home))
         pairs = self._pairs(peer)
+        if tunnel.up and self.silent(tunnel.local, now):
+            pairs = [pair for pair in pairs if pair[0] != tunnel.local]
         if pairs and peer.tunnel is None:
             self._try(peer, pairs[0], now)
         self._base.reconcile()

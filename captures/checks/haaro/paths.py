@@ -7,12 +7,15 @@ from __future__ import annotations
 
 from captures.aero.link import Ping
 from captures.checks.base import Result, Tally, check, milliseconds, plural
+from captures.haaro.figures import round_trip
 from captures.haaro.operator import Operator
-from captures.haaro.records import Frame
+from captures.haaro.series import directly, first_direct, of
 from captures.run import Run
 
 WAYS = ("direct", "ha", "mixed")
 WORDS = {"request": "requests", "reply": "replies"}
+SWITCH_TRIPS = 6
+"""Round trips between router and home agent that route optimisation may take."""
 REQUIREMENTS = {"direct": ("MR-16", "CR-14"), "ha": ("HA-16",), "mixed": ("MR-7", "HA-16")}
 
 
@@ -25,8 +28,9 @@ def haaro_paths(
 ) -> list[Result]:
     """Judge every series by its `via`: "direct", "ha", or "mixed": through the home agent first, then directly.
 
-    `max_lost`: name -> how many may be missing; `switch_ms`: name of a mixed one -> the longest that its first packet
-    may be ahead of the first direct one, both ways; `scenarios`: name -> what of the sheet it shows.
+    `max_lost`: name -> how many may be missing; `switch_ms`: name of a mixed one -> how much longer than SWITCH_TRIPS
+    round trips its first packet may be ahead of the first direct one, both ways; `scenarios`: name -> what of the sheet
+    it shows.
     """
     operator = run.haaro
     assert operator
@@ -37,11 +41,6 @@ def haaro_paths(
     for name, bound in (switch_ms or {}).items():
         results.append(_switch(operator, name, bound))
     return [*results, _volume(operator)]
-
-
-def of(frames: list[Frame], ping: Ping, kind: str | None = None) -> list[Frame]:
-    """Packets of a series among frames."""
-    return [one for one in frames if one.echo and one.echo[1] == ping.identifier and kind in (None, one.echo[0])]
 
 
 def _series(operator: Operator, ping: Ping, lost: int, scenario: str | None) -> Result:
@@ -89,37 +88,27 @@ def _series(operator: Operator, ping: Ping, lost: int, scenario: str | None) -> 
     )
 
 
-def directly(operator: Operator, ping: Ping) -> list[Frame]:
-    """Packets of a series between care-of addresses, where they were sent."""
-    found = []
-    for router in operator.routers.values():
-        for frame in of(operator.sent(router), ping):
-            if operator.owner(frame.outer.destination):
-                found.append(frame)
-    return sorted(found, key=lambda one: one.time)
-
-
-def _switch(operator: Operator, name: str, bound: float) -> Result:
+def _switch(operator: Operator, name: str, fixed: float) -> Result:
+    trip = round_trip(operator) or 0.0
+    bound = SWITCH_TRIPS * trip + fixed
     tally = Tally(
         f"haaro-paths.switch-{name}",
         "MR-7, MR-15, CR-14",
         f"{name}: from the first packet to the first direct one, each way",
-        f"within {bound:g} ms",
+        f"within {SWITCH_TRIPS} round trips to the home agent, the quickest of {trip:.1f} ms, and {fixed:g} ms",
     )
     ping = next((one for one in operator.pings if one.name == name), None)
     if ping is None:
         return tally.result(nothing="no such series")
-    texts = []
     begin = of(operator.frames(ping.node, "eth0"), ping, "request")
-    for kind in ("request", "reply") if begin else ():
-        straight = [one for one in directly(operator, ping) if one.echo and one.echo[0] == kind]
-        if not straight:
-            tally.wrong(f"no {kind} went directly")
-            continue
-        took = straight[0].time - begin[0].time
-        tally.see(begin[0], straight[0])
-        tally.demand(took * 1000 <= bound, f"{WORDS[kind]} after {milliseconds(took)}", straight[0])
-        texts.append(f"{WORDS[kind]} after {milliseconds(took)}")
+    found = first_direct(operator, ping) if begin else {}
+    for kind, straight in found.items():
+        took = (straight.time - begin[0].time) * 1000
+        tally.see(begin[0], straight)
+        tally.demand(took <= bound, f"{WORDS[kind]} after {took:.1f} ms", straight)
+    for kind in WORDS if begin else ():
+        tally.demand(kind in found, f"no {kind} went directly")
+    texts = [f"{WORDS[kind]} after {milliseconds(one.time - begin[0].time)}" for kind, one in found.items()]
     return tally.result(", ".join(texts))
 
 

@@ -35,9 +35,11 @@ from agents.aero.notices import (
     DhcpAnswer,
     FlowUsed,
     PathWanted,
+    ReplayTaken,
     SendControl,
     Stranger,
     ToDhcpServer,
+    Unaccepted,
 )
 from agents.aero.relay.core import RelayCore
 from agents.aero.server.core import ServerCore
@@ -68,10 +70,21 @@ class DhcpServer:
         self.valid = valid
         self.silent = False
         self.rapid = True
+        self.more = False
+        """A second IPv6 prefix in each association."""
+        self.iaids = (1, 4)
+        """Of associations that there is a prefix for."""
         self.numbers: dict[bytes, int] = {}
+        self.given_up: dict[bytes, list[int]] = {}
+        """Numbers that a Client had before: taken back with lifetimes 0."""
 
-    def prefix(self, duid: bytes, iaid: int) -> IPv6Network:
-        number = self.numbers.setdefault(duid, len(self.numbers) + 0x20)
+    def renumber(self, duid: bytes) -> None:
+        """From now on the Client has another prefix."""
+        self.given_up.setdefault(duid, []).append(self.numbers[duid])
+        self.numbers[duid] += 4
+
+    def prefix(self, duid: bytes, iaid: int, number: int | None = None) -> IPv6Network:
+        number = number or self.numbers.setdefault(duid, len(self.numbers) + 0x20)
         if iaid == 4:
             return IPv6Network(f"::ffff:192.0.2.{(number - 0x1F) * 16}/124")
         return IPv6Network((int(IPv6Address("2001:db8:1000::")) + (number << 72), 56))
@@ -88,8 +101,17 @@ class DhcpServer:
             options.append(StatusCode(0))
         else:
             for association in message.every(IaPd):
+                if association.iaid not in self.iaids:
+                    options.append(IaPd(association.iaid, 0, 0, (StatusCode(6),)))
+                    continue
                 leased = IaPrefix(self.prefix(client.duid, association.iaid), self.valid - 100, self.valid)
-                options.append(IaPd(association.iaid, *self.times, (leased,)))
+                if self.more and association.iaid == 1:
+                    other = IPv6Network((int(leased.prefix.network_address) + (0x40 << 72), 56))
+                    options.append(IaPd(1, *self.times, (leased, replace(leased, prefix=other))))
+                    continue
+                old = (self.prefix(client.duid, association.iaid, each) for each in self.given_up.get(client.duid, ()))
+                taken_back = (IaPrefix(each, 0, 0) for each in old)
+                options.append(IaPd(association.iaid, *self.times, (leased, *taken_back)))
         commit = message.type == MessageType.SOLICIT
         if commit and self.rapid:
             options.append(RapidCommit())
@@ -143,6 +165,8 @@ class Node:
     forwarded: int = 0
     """Data packets sent on the underlay."""
     items: dict = field(default_factory=dict)
+    replays: dict = field(default_factory=dict)
+    """What a Server's journal holds."""
 
 
 RELAY = IPv6Address("fe80::ff01"), "203.0.113.9"
@@ -197,10 +221,21 @@ class _Arrival:
     payload: bytes
 
 
+def _server_policy(core: ServerCore) -> ServerPolicy:
+    watch, departed = core.mediator.origination.watch, core.departures.covers
+    return ServerPolicy(core.cache, lambda _address: False, watch=watch, departed=departed)
+
+
+def _client_policy(core: ClientCore) -> ClientPolicy:
+    return ClientPolicy(core.cache, lambda: tuple(core.prefixes), core.correspondence.correspondents)
+
+
 class Link:
     """An AERO link in one process."""
 
-    def __init__(self, delay: float = 0.01) -> None:
+    def __init__(self, delay: float = 0.01, *, outer: int = 4) -> None:
+        """`outer` is the IP version of the underlay."""
+        self.outer = outer
         self.now = START
         self.delay = delay
         self.nodes: list[Node] = []
@@ -210,12 +245,20 @@ class Link:
         self.mtu = 1500
         self.relay: Node | None = None
         self._routes: dict = {}
-        self._newest: dict = {}
         self._queue: list = []
         self._order = itertools.count()
 
+    def host(self, network: str, number: int) -> str:
+        """An underlay address: of a Server or Relay ("core"), a Client, or of a Client after a move."""
+        four, six = {
+            "core": ("203.0.113.", "2001:db8:f::"),
+            "client": ("198.51.100.", "2001:db8:c::"),
+            "moved": ("192.88.99.", "2001:db8:d::"),
+        }[network]
+        return f"{four}{number}" if self.outer == 4 else f"{six}{number:x}"
+
     def add_server(self, number: int, dhcp: DhcpServer | None = None, **options) -> Node:
-        ip = f"203.0.113.{number}"
+        ip = self.host("core", number)
         config = ServerConfig(
             role="server",
             name=f"s{number}",
@@ -227,8 +270,37 @@ class Link:
         )
         core = ServerCore(config)
         node = Node(core, ip, dhcp=dhcp or DhcpServer(b"server%d" % number))
-        watch, departed = core.mediator.origination.watch, core.departures.covers
-        return self._plug(node, ServerPolicy(core.cache, lambda _address: False, watch=watch, departed=departed))
+        self.nodes.append(node)
+        return self._plug(node, _server_policy(core))
+
+    def reboot_server(self, node: Node) -> None:
+        """A Server dies, and begins anew with what it saved."""
+        saved = node.core.saved_state()
+        node.core = ServerCore(node.core.config)
+        node.core.restore(saved, self.now)
+        node.core.restore_replays(node.replays)
+        self._plug(node, _server_policy(node.core))
+        self.start(node)
+
+    def reboot_client(self, node: Node) -> None:
+        """A Client dies, and begins anew with what it saved."""
+        saved = node.core.saved_state()
+        node.core = ClientCore(replace(node.core.config, links=(UnderlayLink("eth0", (ip_address(node.ip),)),)))
+        node.core.restore(saved, self.now)
+        node.items.clear()
+        self._plug(node, _client_policy(node.core))
+        self.start(node)
+
+    def restart_server(self, number: int, old: Node) -> Node:
+        """Killed and started again: it knows what it had written down."""
+        self.nodes.remove(old)
+        config = {name: getattr(old.core.config, name) for name in ("auth_keys", "optimisation", "relays")}
+        node = self.add_server(number, old.dhcp, **config)
+        node.replays = dict(old.replays)
+        node.core.restore(old.core.saved_state(), self.now)
+        node.core.restore_replays(node.replays)
+        self.start(node)
+        return node
 
     def add_relay(self, servers: list[Node]) -> Node:
         """A Relay that learns routes from these Servers at once, the newest attachment first."""
@@ -237,39 +309,41 @@ class Link:
             role="relay",
             name="r1",
             address=RELAY[0],
-            links=(UnderlayLink("eth0", (ip_address(RELAY[1]),)),),
+            links=(UnderlayLink("eth0", (ip_address(self.host("core", 9)),)),),
             control="",
             bgp="",
             servers=peers,
             aggregates=AGGREGATES,
         )
         core = RelayCore(config)
-        node = self._plug(Node(core, RELAY[1]), RelayPolicy(core.cache, lambda _address: False, AGGREGATES))
+        node = Node(core, self.host("core", 9))
+        self.nodes.append(node)
+        self._plug(node, RelayPolicy(core.cache, lambda _address: False, AGGREGATES))
         self.relay = node
         self.start(node)
         return node
 
     def _announce(self, server: Node) -> None:
-        """In place of BGP: what a Server's core says of its Clients is known to the Relay at once."""
-        known = self._routes.setdefault(server.core.address, set())
-        present = {prefix for each in server.core.cache if each.duid for prefix in each.prefixes}
-        for prefix in known ^ present:
-            others = [address for address in self._newest.get(prefix, []) if address != server.core.address]
-            self._newest[prefix] = [server.core.address, *others] if prefix in present else others
-            self.relay.core._routed([(prefix, self._newest[prefix])], self.now)
-        self._routes[server.core.address] = present
+        """In place of BGP: what a Server's core announces is known to the Relay at once; the lowest MED wins."""
+        address = server.core.address
+        known = self._routes.get(address, {})
+        present = {route.prefix: (route.med, int(ip_address(server.ip))) for route in server.core._speaker._all()}
+        self._routes[address] = present
+        for prefix in {prefix for prefix, _rank in known.items() ^ present.items()}:
+            ranks = {each: routes[prefix] for each, routes in self._routes.items() if prefix in routes}
+            self.relay.core._routed([(prefix, sorted(ranks, key=ranks.__getitem__))], self.now)
 
     def _plug(self, node: Node, policy) -> Node:
         node.plane = Forwarder(node.core.cache, policy, _Plane(self, node))
         node.plane.when_used(lambda use, packet, idle: self.later(node, FlowUsed(use, packet, idle), 0))
+        node.plane.when_refused(lambda lladdr, packet: self.later(node, Unaccepted(lladdr, packet), 0))
         node.plane.when_probing(lambda neighbor, path: self.later(node, PathWanted(neighbor, path), 0))
-        self.nodes.append(node)
         return node
 
     def add_client(
         self, number: int, servers: list[Node], *, nat: Nat | None = None, encapsulation: str = "udp", **options
     ) -> Node:
-        ip = nat.inside if nat else f"198.51.100.{number}"
+        ip = nat.inside if nat else self.host("client", number)
         config = ClientConfig(
             role="client",
             name=f"c{number}",
@@ -282,8 +356,9 @@ class Link:
             **options,
         )
         core = ClientCore(config)
-        policy = ClientPolicy(core.cache, lambda: tuple(core.prefixes), core.correspondence.correspondents)
-        return self._plug(Node(core, ip, nat), policy)
+        node = Node(core, ip, nat)
+        self.nodes.append(node)
+        return self._plug(node, _client_policy(core))
 
     def start(self, node: Node) -> None:
         node.core.start(self.now)
@@ -332,6 +407,8 @@ class Link:
                 self._transmit(node, action)
             elif isinstance(action, ToBgp):
                 pass
+            elif isinstance(action, ReplayTaken):
+                node.replays[action.duid] = action.value
             elif isinstance(action, ToDhcpServer):
                 answer = node.dhcp.answer(action.data)
                 if answer:

@@ -41,7 +41,7 @@ def dhcp(payload: bytes) -> bytes:
 
 def relay_reply(server, reply: bytes, *, identifier=None, **changes) -> bytes:
     lladdr = LinkLayerAddress(Encapsulation.UDP, ip_address(STRANGER), 8060)
-    identifier = identifier or push_interface_id(lladdr, server.node.core._secret)
+    identifier = identifier or push_interface_id(lladdr, server.node.core._dhcp.secret)
     fields = {"type": MessageType.RELAY_REPLY, "hop_count": 0, "link_address": IPv6Address("::"), **changes}
     options = fields.pop("options", (InterfaceId(identifier), RelayMessage(reply)))
     return push_dhcpv6(RelayedMessage(peer_address=C1, options=options, **fields))

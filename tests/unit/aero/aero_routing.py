@@ -15,6 +15,7 @@ from aero_domain import Link, Node
 from agents.aero.bgp.helper import Helper, ToAgent, ToExabgp
 from agents.aero.bgp.notices import BgpConnected, BgpGone, ToBgp, read_news
 from agents.aero.config import NativePeer, PermanentNeighbor, RelayConfig, UnderlayLink
+from agents.aero.dataplane.policy import RelayPolicy
 from agents.aero.relay.core import RelayCore
 
 AGGREGATES = (ip_network("2001:db8:1000::/40"), ip_network("192.0.2.0/24"))
@@ -105,9 +106,10 @@ class RoutedLink(Link):
             natives=(NativePeer(ip_address(NATIVE), (ip_address("198.18.91.1"),)),),
             aggregates=AGGREGATES,
         )
-        node = Node(RelayCore(config), ip)
+        core = RelayCore(config)
+        node = Node(core, ip)
         self.nodes.append(node)
-        return node
+        return self._plug(node, RelayPolicy(core.cache, lambda _address: False, AGGREGATES))
 
     # --- BGP
 

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from ipaddress import IPv6Address, IPv6Network, ip_network
+from ipaddress import IPv6Address, IPv6Network, ip_address, ip_network
 
 import pytest
-from aero_domain import START, DhcpServer, Link, Nat
+from aero_domain import START, DhcpServer, Link, Nat, with_relay
 
+from agents.aero.addresses import aero_address
 from agents.aero.config import DataPlaneConfig
 from agents.aero.lladdr import Encapsulation
+from agents.aero.neighbors import Reachability
 from agents.aero.notices import LinkChanged, PathWanted
 
 FIRST = IPv6Network("2001:db8:1000:2000::/56")
+
+
+def dhcp_type(packet: bytes) -> int:
+    return packet[48] if packet[6] == 17 else 0
 
 
 @pytest.mark.requirement("CLI-2", "CLI-4", "SRV-2")
@@ -127,6 +133,78 @@ def test_silent_first_server_at_start():
     link.start(client)
     link.run(20.0)
     assert client.core.cache.default.address == IPv6Address("fe80::2")
+
+
+@pytest.mark.requirement("SRV-8", "CLI-9")
+@pytest.mark.parametrize("families", [("ipv4", "ipv6"), ("ipv6", "ipv4")])
+def test_a_client_with_two_prefixes_speaks_in_the_name_of_either(families):
+    """Its Server may have heard of the other one first (spec §4: several AERO addresses on one interface)."""
+    link = Link()
+    server = link.add_server(1)
+    client = link.add_client(1, [server], families=families)
+    link.attach(client)
+    (entry,) = server.core.cache
+    own = {aero_address(prefix) for prefix in client.core.prefixes}
+    assert len(own) == 2
+    assert all(server.core.cache.get(each) is entry for each in own)
+    link.run(100)  # a Client that is not answered asks every 30 s, and then leaves
+    assert not link.said("server-failed")
+    assert server.core.counters["origin_fail"] == 0
+
+
+@pytest.mark.requirement("SRV-5", "SRV-8")
+def test_a_client_whose_first_prefix_ends_is_known_by_the_other():
+    link = Link()
+    server = link.add_server(1)
+    client = link.add_client(1, [server], families=("ipv6", "ipv4"))
+    link.attach(client)
+    (entry,) = server.core.cache
+    ended, kept = sorted(client.core.prefixes, key=lambda prefix: -prefix.version)
+    assert entry.address == aero_address(ended)
+    server.core._leases.released(entry.duid, [ended], link.now)
+    assert entry.address == aero_address(kept)
+    assert server.core.cache.get(aero_address(ended)) is None
+    server.core._discovery.solicit(entry, entry.path, link.now)
+    link._turn(server)
+    link.run(10)
+    assert entry.path.reachability is Reachability.REACHABLE
+    client.up = False
+    link.run(400)
+    assert not list(server.core.cache)
+
+
+@pytest.mark.requirement("CLI-11", "MOB-8")
+def test_two_servers_are_not_asked_at_one_moment():
+    """Both would hold the Client, with announcements of equal age; the second is asked when the first had its time."""
+    link = Link()
+    first, second = with_relay(link, 2)
+    client = link.add_client(1, [first, second])
+    link.passes = lambda sender, _receiver, _lladdr: sender is not first  # it hears us, and is not heard
+    link.start(client)
+    link.run(20.0)
+    asked = [(action.lladdr.ip, dhcp_type(action.packet)) for action in client.sent if dhcp_type(action.packet)]
+    assert asked == [(ip_address(first.ip), 1)] * 2 + [(ip_address(second.ip), 1)]
+    (prefix,) = client.core.prefixes
+    meds = [route.med for server in (first, second) for route in server.core._speaker._all()]
+    assert len(meds) == 2
+    assert meds[1] < meds[0]
+    assert link.relay.core.cache.owner(prefix[1]).address == second.core.address
+
+
+@pytest.mark.requirement("CLI-11")
+def test_a_client_that_gets_one_prefix_of_two_stays():
+    """No Server delegates IPv4: it is asked for now and then, at the Server that delegated IPv6."""
+    link = Link()
+    servers = [link.add_server(number) for number in (1, 2)]
+    for server in servers:
+        server.dhcp.iaids = (1,)
+    client = link.add_client(1, servers, families=("ipv6", "ipv4"))
+    link.start(client)
+    link.run(100.0)
+    assert [len(link.said("attached")), len(link.said("attaching"))] == [1, 1]
+    assert list(client.core.prefixes) == [FIRST]
+    solicits = [action for action in client.sent if dhcp_type(action.packet) == 1]
+    assert 5 < len(solicits) < 10  # with back-off, for IPv4
 
 
 @pytest.mark.requirement("CLI-17", "SRV-5")

@@ -240,7 +240,7 @@ def announcement(sender, peer, *, key: Token | None, at: float, **options) -> by
 
 
 def key_of(node) -> Token:
-    return of(node)[0].tokens._held[-1].token
+    return of(node)[0].tokens.of(node.core.address)._held[-1].token
 
 
 @pytest.mark.requirement("SEC9-5", "SEC9-6", "MOB-4", "RO-15", "RO-18")

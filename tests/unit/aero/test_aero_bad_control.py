@@ -188,7 +188,7 @@ def test_what_is_cut_short_behind_its_type_is_the_dhcp_servers_to_judge():
 @pytest.mark.requirement("LDRA-11")
 def test_a_message_too_long_for_the_dhcp_server_is_dropped():
     server, _client = attached()
-    ldra = server.node.core._ldra
+    ldra = server.node.core._dhcp.ldra
     lladdr = LinkLayerAddress(Encapsulation.UDP, ip_address(STRANGER), 8060)
     longest = LARGEST - len(ldra.forward(b"\1\0\0\0", PRE_ATTACH, lladdr)) + 4
     assert len(ldra.forward(b"\1" + bytes(longest - 1), PRE_ATTACH, lladdr)) == LARGEST

@@ -109,6 +109,9 @@ def test_lines(line, said):
 @pytest.mark.parametrize(
     "line",
     [b"", b"{", b"[]", b"7", b'"type"', b'{"type": "state"}', b"\xff\xfe", update(S1, "2001:db8::1/56", "::1"),
+     update(S1, A, HOPS[S1], med=-1), update(S1, A, HOPS[S1], med=1 << 32), update(S1, A, HOPS[S1], med=1.5),
+     announced(S1).replace(b'"med": 10', b'"med": Infinity'), announced(S1, path=[7]).replace(b"[7]", b"[Infinity]"),
+     b"[" * 100_000, b'{"type":' * 50_000,
      update(S1, A, "nowhere"), b'{"type": "update", "neighbor": {"address": {"peer": "1.2.3.4"}, "message": []}}'],
 )  # fmt: skip
 def test_what_is_no_line_of_exabgp(line):

@@ -63,6 +63,36 @@ def test_one_underlay_address_may_hold_several_neighbors():
     assert cache.at_ip(ip_address("198.51.100.1")) == [second]
 
 
+def test_several_link_layer_addresses_at_one_underlay_address_are_all_forgotten():
+    """What the underlay says of it later is about nobody (spec §2.8)."""
+    cache = NeighborCache()
+    host = "198.51.100.1"
+    node = client(NARROW, lladdr(host), lladdr(host, 0, Encapsulation.MINIMAL), lladdr("198.51.100.2"))
+    cache.add(node)
+    cache.set_paths(node, node.paths[2:])
+    assert cache.at_ip(ip_address(host)) == []
+    cache.set_paths(node, [Path(lladdr(host)), Path(lladdr(host, 40001))])
+    assert cache.at_ip(ip_address(host)) == [node]
+    cache.remove(node.address)
+    assert cache.at_ip(ip_address(host)) == []
+    assert (cache._by_ip, cache._by_lladdr, cache._fellows) == ({}, {}, {})
+
+
+def test_a_client_is_known_by_each_of_its_prefixes():
+    cache = NeighborCache()
+    other = ip_network("192.0.2.16/28")
+    node = client(NARROW, lladdr("198.51.100.1"))
+    cache.add(node)
+    cache.set_prefixes(node, {NARROW: 300.0, other: 300.0})
+    assert cache.get(aero_address(other)) is cache.get(aero_address(NARROW)) is node
+    assert list(cache) == [node]
+    cache.set_prefixes(node, {NARROW: 300.0})
+    assert cache.get(aero_address(other)) is None
+    cache.set_prefixes(node, {NARROW: 300.0, other: 300.0})
+    cache.remove(node.address)
+    assert cache.get(aero_address(other)) is None
+
+
 def test_prefix_that_went_to_another_entry_stays_there():
     cache = NeighborCache()
     old, new = client(NARROW), Neighbor(IPv6Address("fe80::2"), NeighborType.STATIC, prefixes={NARROW: 300.0})

@@ -12,6 +12,7 @@ from aero_packets import ipv4, ipv6
 
 from agents.aero.config import OptimisationConfig
 from agents.aero.dataplane.exits import exit_over
+from agents.aero.notices import TooBig, Unreachable
 from agents.aero.optimisation.pairs import Correspondent
 
 ONE, TWO = "2001:db8:1000:2000::10", "2001:db8:1000:2100::20"
@@ -165,6 +166,33 @@ def test_a_path_that_never_works_stays_on_the_server():
 
 
 @pytest.mark.requirement("RO-2")
+@pytest.mark.parametrize(("burst", "pause"), [(1, 3.0), (1, 10.0), (50, 2.5)])
+def test_a_flow_with_pauses_that_never_goes_directly_is_not_asked_about_all_the_time(burst, pause):
+    link, _home, first, second = two_clients()
+    link.passes = lambda a, b, _lladdr: {a, b} != {first, second}
+    while link.now < START + 300:
+        link.flow(first, forth, seconds=burst / 50)
+        link.run(link.now - START + pause)
+    times = [t - START for t, _node, name, _f in link.events if name == "predirect"]
+    assert len(times) <= (12 if burst == 1 else 50)
+
+
+@pytest.mark.requirement("RO-2")
+def test_a_fast_flow_that_lapses_again_and_again_begins_anew_each_time():
+    link, home, first, second = two_clients()
+    link.flow(first, forth, seconds=5)
+    for _time in range(6):
+        link.flow(first, forth, seconds=40)
+        link.passes = lambda a, b, _lladdr: {a, b} != {first, second}
+        link.flow(first, forth, seconds=8.5)
+        link.passes = lambda *_any: True
+        through = home.forwarded
+        link.flow(first, forth, seconds=15)
+        assert hops(second.delivered[-1][1]) == 64
+        assert home.forwarded - through < 50 * 14
+
+
+@pytest.mark.requirement("RO-2")
 def test_an_optimised_pair_that_lapsed_begins_anew():
     link, _home, first, _second = two_clients()
     link.flow(first, forth, seconds=1)
@@ -227,6 +255,20 @@ def test_minimal_encapsulation_between_clients_once_proved():
     again = next(t for t, packet in second.delivered if t > died + 0.02)
     assert again - died <= 8.05
     assert of(first)[0].path.lladdr.encapsulation.name == "UDP"
+    assert hops(second.delivered[-1][1]) == 64
+
+
+@pytest.mark.parametrize("word", ["too big", "unreachable"])
+def test_what_the_underlay_says_of_a_correspondent_that_is_gone(word):
+    link, _home, first, second = two_clients(one={"encapsulation": "minimal"}, two={"encapsulation": "minimal"})
+    link.flow(first, forth, seconds=2)
+    (peer,) = of(first)
+    assert len(peer.paths) == 2
+    link.run(60)
+    assert not of(first)
+    there = peer.path.lladdr
+    link.feed(first, TooBig(there.ip, 1400) if word == "too big" else Unreachable(there, protocol=True))
+    link.flow(first, forth, seconds=2)
     assert hops(second.delivered[-1][1]) == 64
 
 

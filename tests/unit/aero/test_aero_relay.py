@@ -8,12 +8,14 @@ from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 import pytest
 from aero_domain import START
 from aero_routing import AGGREGATES, NATIVE, routed, update
+from test_aero_optimisation import forth, hops
 
 from agents.aero.bgp.notices import BgpNews
 from agents.aero.dataplane.policy import Action, RelayPolicy, ServerPolicy
 from agents.aero.dataplane.sink import Control
 from agents.aero.inner_packets import pull_inner, push_inner
-from agents.aero.neighbors import Neighbor, NeighborType, Reachability
+from agents.aero.lladdr import Encapsulation, LinkLayerAddress
+from agents.aero.neighbors import Neighbor, NeighborType, Path, Reachability
 from agents.aero.notices import Controlled, LinkChanged, SendControl
 from agents.wire.nd import Redirect
 from agents.wire.nd_options import RedirectedHeader, RouteInformation, Token
@@ -193,6 +195,27 @@ def test_a_server_leaves_a_relay_that_does_not_answer():
 
 
 @pytest.mark.requirement("RLY-8")
+def test_a_dead_relay_is_asked_at_all_its_addresses_at_once():
+    link, nodes = routed(relays=(1, 2))
+    core = nodes["s1"].core
+    relay = core.cache.get(R1)
+    second = LinkLayerAddress(Encapsulation.UDP, IPv6Address("2001:db8:f::9"), 8060)
+    core.cache.set_paths(relay, [*relay.paths, Path.to(second, 1500, preference=126)])
+    link.run(3)
+    nodes["r1"].up = False
+    gone = link.now
+    for path in relay.paths:
+        path.last_received = gone
+    while core.cache.default.address == R1 and link.now < gone + 30:
+        relay.path.last_sent = link.now
+        link.run(link.now - START + 0.1)
+    assert core.cache.default.address == R2
+    assert link.now - gone <= 8.1
+    asked = [action for action in nodes["s1"].sent if action.lladdr == second]
+    assert len(asked) >= 3
+
+
+@pytest.mark.requirement("RLY-8")
 def test_a_server_whose_own_exabgp_died_goes_on_with_a_relay_that_answers():
     link, nodes = routed(relays=(1, 2))
     link.stop_bgp(nodes["s1"])
@@ -201,6 +224,32 @@ def test_a_server_whose_own_exabgp_died_goes_on_with_a_relay_that_answers():
     assert nodes["s1"].core.cache.default.address == R1
     link.session("203.0.113.1", "203.0.113.10")
     assert nodes["s1"].core.cache.default.address == R2
+
+
+@pytest.mark.requirement("RLY-8", "RO-9", "RO-10")
+@pytest.mark.parametrize("how", ["silent", "session"])
+def test_a_flow_goes_on_through_the_other_relay_and_is_optimised_by_it(how):
+    """Half of a pair of Relays dies: by silence after eight seconds, by the end of its sessions at once."""
+    link, nodes = routed(relays=(1, 2))
+    nodes["s2"].dhcp.numbers = nodes["s1"].dhcp.numbers
+    first, second = (link.add_client(n, [nodes[f"s{n}"]]) for n in (1, 2))
+    link.attach(first, second)
+    link.passes = lambda a, b, _lladdr: {a, b} != {first, second}  # not directly yet
+    link.flow(first, forth, seconds=2)
+    assert {hops(packet) for _t, packet in second.delivered} == {61}
+    assert nodes["r2"].forwarded == 0
+    nodes["r1"].up = False
+    died = link.now
+    link.flow(first, forth, seconds=0 if how == "session" else 9)  # the hold time of both ends
+    for server in ("203.0.113.1", "203.0.113.2"):
+        link.session(server, "203.0.113.9", up=False)
+    link.flow(first, forth, seconds=10)
+    again = next(t for t, _packet in second.delivered if t > died + 0.1)
+    assert again - died <= (8.1 if how == "silent" else 0.15)
+    link.passes = lambda *_any: True
+    link.flow(first, forth, seconds=30)
+    assert hops(second.delivered[-1][1]) == 64
+    assert nodes["r2"].core.counters["passed_on"] >= 2
 
 
 def test_without_any_relay_a_server_tells_so():

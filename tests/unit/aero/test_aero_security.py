@@ -38,7 +38,7 @@ from agents.aero.constants import ALL_DHCP_SERVERS
 from agents.aero.dataplane.encapsulation import Carrier
 from agents.aero.dhcp_auth import sign
 from agents.aero.inner_packets import push_discovery, push_udp
-from agents.aero.lladdr import LinkLayerAddress
+from agents.aero.lladdr import Encapsulation, LinkLayerAddress
 from agents.aero.optimisation.messages import UNSPECIFIED, header_between, push_mediation
 from agents.aero.optimisation.tokens import Tokens
 from agents.aero.underlay_errors import UnderlayErrors
@@ -141,6 +141,44 @@ def test_whoever_is_faster_with_an_overheard_message_gets_no_data():
     sent = link.flow(first, forth, seconds=6)
     assert [packet[7] for _t, packet in second.delivered[-sent:]] == [64] * sent
     assert of(first)[0].path.lladdr == where(second)
+
+
+@pytest.mark.requirement("SEC9-6", "SEC9-8", "RO-15")
+@pytest.mark.parametrize("side", ["source", "target"])
+def test_whoever_says_what_was_lost_is_asked_and_no_neighbor_for_long(side):
+    """He cannot answer; and without an answer what comes from there is taken no more, whatever the others say."""
+    link, _home, first, second = two_clients()
+    link.flow(first, forth, seconds=1)
+    liar, victim = (second, first) if side == "source" else (first, second)
+    link.lose = lambda sender, receiver, packet: (sender, receiver) == (liar, victim) and packet[6] == 58
+    told = len(asked_of(liar, victim))
+    link.flow(first, forth, seconds=6)
+    link.lose = lambda *_any: False
+    [overheard, *_others] = asked_of(liar, victim)[told:]
+    put(link, victim, overheard, EVIL)
+    assert victim.core.cache.at(EVIL)
+    sent = link.flow(first, forth, seconds=20)
+    assert victim.core.cache.at(EVIL) is None
+    assert [packet[7] for _t, packet in second.delivered[-sent:]].count(64) > sent - 50
+    victim.plane.counters.clear()
+    link.later(victim, _Arrival(Carrier.UDP, EVIL, forth(0)), 0)
+    link.run(link.now - START + 0.1)
+    assert victim.plane.counters["origin_fail"] == 1
+
+
+@pytest.mark.requirement("SEC9-6", "RO-15")
+def test_another_encapsulation_is_believed_where_the_correspondent_is_known_to_be():
+    """Spec §2.10: an NS in a new encapsulation counts at an underlay address that is its sender's already."""
+    link, _home, first, second = two_clients()
+    link.flow(first, forth, seconds=1)
+    (peer,) = of(first)
+    minimal = [LinkLayerAddress(Encapsulation.MINIMAL, ip, 0) for ip in (EVIL.ip, where(second).ip)]
+    own, to = second.core.address, first.core.address
+    for place in minimal:
+        asked = of(second)[0].tokens.seal(NeighborSolicitation(to, (Nonce(b"abcdef"),)), own, to, link.now)
+        put(link, first, push_discovery(asked, own, to), place)
+    assert [path.lladdr for path in peer.paths if path.lladdr in minimal] == minimal[1:]
+    assert peer.path.lladdr == where(second)
 
 
 @pytest.mark.requirement("RO-15", "RO-16")
@@ -297,6 +335,46 @@ def test_a_release_counts_from_an_address_of_the_entry_or_with_the_key(auth):
         link.run(link.now - START + 0.1)
         assert server.core.counters["auth_replayed"] == 1
         assert unmapped(prefix) in next(each for each in server.core.cache if each.duid).prefixes
+
+
+@pytest.mark.requirement("SEC9-10", "SEC9-11", "SRV-13")
+def test_what_was_overheard_before_the_server_restarted_is_a_replay_still():
+    link = Link()
+    duid = "00030001020000000001"
+    server = link.add_server(1, auth_keys={duid: KEY.hex()})
+    client = link.add_client(1, [server], auth_key=KEY.hex())
+    link.attach(client)
+    [prefix] = client.core.prefixes
+    genuine = release(duid, prefix, KEY)
+    put(link, server, genuine, where(client))
+    link.run(link.now - START + 0.1)
+    assert not [each for each in server.core.cache if each.duid]
+    link.nodes.remove(client)
+    client = link.add_client(1, [server], auth_key=KEY.hex())
+    client.core.restore({"prefixes": {}, "replay": 1 << 51}, link.now)
+    link.attach(client)
+    overheard = [genuine, *(action.packet for action in client.sent if action.packet[24:40] == ALL_DHCP_SERVERS.packed)]
+    assert len(overheard) >= 2
+    again = link.restart_server(1, server)
+    before = state(again)
+    for packet in overheard:
+        for source in (where(client), EVIL):
+            put(link, again, packet, source)
+    link.run(link.now - START + 0.1)
+    assert again.core.counters == {"auth_replayed": 2 * len(overheard)}
+    assert (state(again), again.sent) == (before, [])
+    client.core._dhcp.renew(link.now)
+    link.run(link.now - START + 2)
+    assert [each.path.lladdr for each in again.core.cache if each.duid] == [where(client)]
+
+
+def test_replay_values_of_clients_without_a_key_are_not_kept():
+    link = Link()
+    keyed, stranger = bytes.fromhex("00030001020000000001"), b"stranger"
+    server = link.add_server(1, auth_keys={keyed.hex(): KEY.hex()})
+    server.core.restore_replays({keyed: 5, stranger: 7})
+    assert server.core._dhcp._verifier._last == {keyed: 5}
+    link.add_server(2).core.restore_replays({keyed: 5})
 
 
 # --- the underlay

@@ -147,8 +147,12 @@ class Story:
         fixed = {"home_address": IPv4Address(one.home_address), "home_agent": HA, "lifetime": 120}
         return fixed | {"identification": next(self._ids)} | more
 
-    def register(self, x, solicited=None, **reply_changes):
-        """A request to the home agent and its answer."""
+    def fails(self, router, interface, how):
+        """What the script logs of a line that is "cut" or "silenced", or "healed" again."""
+        self.events.append({"t": self.time, "node": router, "event": f"line-{how}", "interface": interface})
+
+    def register(self, x, solicited=None, *, lost=False, **reply_changes):
+        """A request to the home agent and its answer; or, `lost`, a request that comes nowhere."""
         one, careof = self.sites[x], self.line(x).address
         base = self.base(x)
         wanted = IPv4Address(self.sites[solicited].home_address) if solicited else None
@@ -163,6 +167,8 @@ class Story:
             return
         packet = message(careof, HOME_AGENT, octets)
         self.put(self.at(x), packet)
+        if lost:
+            return
         self.put(("ha", "wan"), packet)
         self.answer(x, base, solicited, **reply_changes)
 
@@ -248,9 +254,10 @@ class Story:
         self.straight(x, y, echo(one, other, 1, 1, 28))
         self.straight(y, x, echo(other, one, 1, 1, 28, reply=True))
 
-    def straight(self, x, y, inner):
+    def straight(self, x, y, inner, ports=(434, 434)):
         """In the direct tunnel."""
-        packet = message(self.line(x).address, self.line(y).address, TUNNEL_IP + inner)
+        ends = self.line(x).address, self.line(y).address
+        packet = ip(*ends, UDP, udp(*ports, TUNNEL_IP + inner))
         self.put(self.at(x), packet)
         self.put(self.at(y), packet)
 
@@ -258,8 +265,8 @@ class Story:
         """A host's echo request and its reply."""
         for one, other in ((x, y), (y, x)) if answered else ((x, y),):
             ends = self.sites[one].host, self.sites[other].host
-            inner = echo(*ends, identifier, sequence, 28, reply=one == y)
-            self.put((one, "eth0"), inner)
+            self.put((one, "eth0"), echo(*ends, identifier, sequence, 28, reply=one == y))
+            inner = echo(*ends, identifier, sequence, 28, reply=one == y, ttl=63)
             if direct:
                 self.straight(one, other, inner)
             else:
@@ -295,6 +302,7 @@ def triangle(**changes):
     story.ping("a", "c", 1, direct=False)
     story.optimise("c", "a")
     story.keepalive("c", "a")
+    story.keepalive("a", "c")
     story.optimise("a", "c", solicit=False)
     story.ping("a", "c", 2, direct=True)
     story.ping("a", "c", 3, direct=True)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import doctored_haaro_detour as detour
 import doctored_haaro_intruder as intruder
+import doctored_haaro_load as load
 import pytest
 from broken_rules import judge, never_broken
 from doctored_haaro import (
@@ -29,8 +31,8 @@ from agents.wire.mip4_extensions import RoReply
 from captures.checks import REGISTRY, call
 
 SOURCES = Path(captures.checks.haaro.__file__).parent
-CHECKS = {entry["check"] for entry in (*ENTRIES, *intruder.ENTRIES)}
-RUNS = [*RIGHT, *intruder.RIGHT]
+CHECKS = {entry["check"] for entry in (*ENTRIES, *intruder.ENTRIES, *load.ENTRIES, *detour.ENTRIES)}
+RUNS = [*RIGHT, *intruder.RIGHT, *load.RIGHT, *detour.RIGHT]
 IDS = [entry["check"] for _make, entry in RUNS]
 
 
@@ -92,6 +94,7 @@ def test_without_optimisation_nothing_direct_is_proven():
 def test_who_probes_first_can_be_said():
     story = registered()
     story.keepalive("a", "c")
+    story.keepalive("c", "a")
     assert judged(story, TUNNELS, first={"mra-mrc": "mra"})["keepalive"].passed
 
 

@@ -16,8 +16,20 @@ from agents.haaro import inner
 from agents.haaro.config import AccessLine, HaConfig, MrConfig, OwnedPrefix, PeerTiming, Router
 from agents.haaro.ha.core import HaCore
 from agents.haaro.mr.core import MrCore
-from agents.haaro.notices import Install, Leave, LineDown, LineUp, Move, Remove, Send, SendEcho
-from agents.haaro.plane import Ends, Plane
+from agents.haaro.notices import (
+    Install,
+    Leave,
+    LineDown,
+    LineUp,
+    Move,
+    Networks,
+    OwnNetworks,
+    Remove,
+    Send,
+    SendEcho,
+)
+from agents.haaro.plane import Plane
+from agents.haaro.sink import Ends
 from agents.wire.mip4 import decode
 from agents.wire.mip4_messages import (
     CareofTest,
@@ -237,6 +249,9 @@ class Domain:
     def leave(self, letter):
         self.feed(self.nodes[letter], Leave())
 
+    def renetwork(self, letter, *networks):
+        self.feed(self.nodes[letter], Networks(networks))
+
     def _set_line(self, letter, interface, *, up):
         node = self.nodes[letter]
         line = next(line for line in node.core.config.lines if line.interface == interface)
@@ -284,6 +299,8 @@ class Domain:
                     word = "echo" if action.request else "echo reply"
                     self.talked.append((self.now, f"{node.name}>{self._name(action.destination)} {word}"))
                     node.plane.send_echo(action)
+                case OwnNetworks():
+                    node.plane.own(action.prefixes)
                 case Install():
                     for item in action.items:
                         node.items[item.key] = item
@@ -404,7 +421,7 @@ class Domain:
     def _router_of(self, host):
         for letter, node in self.nodes.items():
             if letter != "HA" and (
-                host == node.core.config.home_address or any(host in network for network in node.core.config.prefixes)
+                host == node.core.config.home_address or any(host in network for network in node.core._base.networks)
             ):
                 return node
         raise KeyError(host)
