@@ -116,9 +116,19 @@ def pair(run: Run) -> tuple[list[Exchange], list[MobilityMessage]]:
             mine = _answered(message, exchanges)
             if mine is not None:
                 mine.answers.append(message)
-            elif run.mode != "locator" or not _answered_for_the_cmd(run, message, exchanges):
+            elif run.mode == "locator" and _answered_for_the_cmd(run, message, exchanges):
+                continue
+            elif _heard(run, message):
                 unmatched.append(message)
     return exchanges, unmatched
+
+
+def _heard(run: Run, answer: MobilityMessage) -> bool:
+    """Whether who asked was still recorded when this was answered: recorders end one after the other."""
+    node = run.addresses.get(answer.destination)
+    mine = [capture for (name, _), capture in run.captures.items() if name == node]
+    frames = (frame for capture in mine for frame in (*capture.packets, *capture.mobility))
+    return not mine or any(frame.time >= answer.time for frame in frames)
 
 
 def _answered(answer: MobilityMessage, exchanges: list[Exchange]) -> Exchange | None:

@@ -500,3 +500,19 @@ def test_a_session_that_noticed_and_never_recovered(faulty):
 def test_no_fault_proves_nothing(tmp_path):
     [result] = Story().judge(tmp_path, "recovery").values()
     assert result.passed is None
+
+
+# --- the end of a recording
+
+
+@pytest.mark.parametrize("later", [True, False])
+def test_an_update_after_the_end_of_its_senders_recording_is_not_missed(tmp_path, later):
+    """Recorders end one after the other: the answer to a last refresh may be all that is left of it"""
+    story = vanished()
+    refresh = story.pbu(13, "dgw2", "cmd", "dgw2", handoff=5)
+    story.pba(13.001, refresh)
+    story.messages.remove(refresh)
+    if later:
+        story.tunnelled(13.002, "dgw2", "dgw1")
+    echo = story.judge(tmp_path, "signalling")["signalling.echo"]
+    assert ("answers no PBU" in echo.measured) == later
