@@ -127,8 +127,9 @@ def _heard(run: Run, answer: MobilityMessage) -> bool:
     """Whether who asked was still recorded when this was answered: recorders end one after the other."""
     node = run.addresses.get(answer.destination)
     mine = [capture for (name, _), capture in run.captures.items() if name == node]
-    frames = (frame for capture in mine for frame in (*capture.packets, *capture.mobility))
-    return not mine or any(frame.time >= answer.time for frame in frames)
+    times = [frame.time for capture in mine for frame in capture.packets]
+    times += [message.time for capture in mine for message in capture.mobility]
+    return not mine or max(times, default=0.0) >= answer.time
 
 
 def _answered(answer: MobilityMessage, exchanges: list[Exchange]) -> Exchange | None:
