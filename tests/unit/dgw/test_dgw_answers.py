@@ -14,7 +14,7 @@ from agents.dgw.forwarding import Tunnel, Uplink
 from agents.dgw.freshness import ticks
 from agents.dgw.messages import compose_rejection
 from agents.wire.mobility import BindingAck, BindingUpdate, push_mobility
-from agents.wire.mobility_codes import AckFlag, Status
+from agents.wire.mobility_codes import AckFlag, Status, UpdateFlag
 from agents.wire.mobility_options import (
     HandoffIndicator,
     HomeNetworkPrefix,
@@ -186,7 +186,7 @@ def test_a_prefix_of_another_node_is_refused_as_such():
         domain.attach(number, 1)
     domain.run(1)
     other = domain.node(1, 2).own.prefix
-    for prefixes, status in (([other], 155), ([PREF_A, other], 155), ([PREF_A, beside(PREF_A)], 159)):
+    for prefixes, status in cases(PREF_A, other):
         before = domain.gateway(1).saved_state()
         message = update(domain, prefixes=prefixes)
         sent = len(domain.wire)
@@ -195,6 +195,29 @@ def test_a_prefix_of_another_node_is_refused_as_such():
         assert ack.status == status
         assert [o.network for o in ack.every(HomeNetworkPrefix)] == prefixes
         assert domain.gateway(1).saved_state() == before
+
+
+@pytest.mark.requirement("SC-BADINPUT")
+def test_a_home_prefix_of_another_node_is_refused_as_such():
+    """At a classic anchor as well"""
+    domain = Domain("classic")
+    for number in (1, 2):
+        domain.attach(number, 1)
+        domain.run(3)
+    mine, other = domain.cmd._registrar.state.bindings.values()
+    for prefixes, status in cases(mine.prefix, other.prefix):
+        before = domain.cmd.saved_state()
+        message = update(domain, prefixes=prefixes, flags=UpdateFlag.ACKNOWLEDGE | UpdateFlag.PROXY)
+        sent = len(domain.wire)
+        domain.feed(CMD, MobilityDatagram(push_mobility(message, D1, CMD), D1, CMD))
+        [ack] = [m for _, s, _, m in domain.wire[sent:] if s == CMD]
+        assert ack.status == status
+        assert domain.cmd.saved_state() == before
+
+
+def cases(mine, other):
+    """Prefixes asked for, and the status that they get."""
+    return ([other], 155), ([mine, other], 155), ([mine, beside(mine)], 159)
 
 
 def beside(prefix):
