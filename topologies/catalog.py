@@ -57,6 +57,8 @@ FAMILIES = {
         "haaro-detour",
         "haaro-leave",
         "haaro-realms",
+        "haaro-gateway",
+        "haaro-nonces",
         "haaro-attack",
     ),
 }

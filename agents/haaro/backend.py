@@ -18,8 +18,9 @@ class Choice:
     lacking: str = ""
 
 
-def choose(wanted: TunnelKind, *, ambiguous: bool = False) -> Choice:
-    """The best there is here; `ambiguous`: prefixes mean different networks in different realms.
+def choose(wanted: TunnelKind, *, ambiguous: bool = False, gateway: bool = False) -> Choice:
+    """The best there is here; `ambiguous`: prefixes mean different networks in different realms; `gateway`: packets of
+    everybody may pass, but for those of others' networks.
 
     KernelError says what is missing for the one that must be used.
     """
@@ -27,6 +28,8 @@ def choose(wanted: TunnelKind, *, ambiguous: bool = False) -> Choice:
         return Choice("tun")
     if ambiguous:
         lack: str | None = "ipip: the kernel cannot tell one realm's prefixes from another's"
+    elif gateway:
+        lack = "ipip: what a gateway lets pass depends on which networks are others'"
     else:
         netlink = Netlink()
         try:

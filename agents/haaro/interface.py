@@ -3,6 +3,7 @@
 Tunnels in UDP are the packet path's affair: the kernel sends into the TUN interface what has a route there.  Those in
 IP are, too, unless the kernel takes care of them: then each is a device of its own, behind a gate.  On a router
 
+    RULE - 1  out of the tunnels      the main table, on a gateway: peers' packets for the Internet leave by a line
     RULE      from a line's address   the main table, but for its default routes
     RULE + 1  from a line's address   the line's own table: its gateway
     RULE + 2  the node's own packets  the main table, but for its default routes
@@ -25,6 +26,7 @@ from agents.haaro.devices import Devices, left_behind
 from agents.haaro.gate import Gate
 from agents.haaro.items import (
     EVERYTHING,
+    Gateway,
     HomeAddress,
     Item,
     Key,
@@ -162,6 +164,8 @@ class Kernel:
             case OwnNetwork():
                 inward = Rule(RULE + 2, routing.MAIN, destination=item.prefix, suppress=0, version=4)
                 yield from _rules((inward,), put=put)
+            case Gateway():
+                yield from _rules((Rule(RULE - 1, routing.MAIN, interface=self._tunnel, version=4),), put=put)
             case Line():
                 yield from self._line_requests(item, put=put)
             case TunnelRoute() if put or not self._shared(item):

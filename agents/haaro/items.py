@@ -13,6 +13,8 @@ from agents.haaro.config import AccessLine, Encapsulation
 
 Key = tuple[str, str]
 EVERYTHING = IPv4Network("0.0.0.0/0")
+HALVES = tuple(EVERYTHING.subnets())
+"""Everything beside the way over the home agent, which stays: signalling takes it (spec MR-16)."""
 TUNNEL_PORT = 434
 TUNNEL_MTU = 1468
 """1500 octets less the 32 of outer IP, UDP and tunnel header (spec TUN-3); the same in IP, so that no path shrinks."""
@@ -115,6 +117,16 @@ class Line:
 
 
 @dataclass(frozen=True)
+class Gateway:
+    """What comes out of tunnels for nobody's network leaves by a line, not by the next tunnel (spec S26, TUN-6)."""
+
+    @property
+    def key(self) -> Key:
+        """There is one."""
+        return ("gateway", "")
+
+
+@dataclass(frozen=True)
 class Routing:
     """The node forwards, and filters no reverse paths on these interfaces (spec 7.8)."""
 
@@ -126,10 +138,10 @@ class Routing:
         return ("routing", "")
 
 
-Item = Tunnel | TunnelRoute | Watched | HomeAddress | OwnNetwork | Line | Routing
+Item = Tunnel | TunnelRoute | Watched | HomeAddress | OwnNetwork | Line | Gateway | Routing
 Plan = dict[Key, Item]
 
-INSTALL_ORDER: tuple[type[Item], ...] = (Routing, HomeAddress, OwnNetwork, Line, Tunnel, Watched, TunnelRoute)
+INSTALL_ORDER: tuple[type[Item], ...] = (Routing, HomeAddress, OwnNetwork, Line, Gateway, Tunnel, Watched, TunnelRoute)
 """A route needs its tunnel; removal runs the other way."""
 
 

@@ -147,7 +147,8 @@ class Plane:
         ends = self._ends
         if ends.home_address:
             source = inner.source_of(packet)
-            if source != ends.home_address and not any(source in network for network in ends.networks):
+            own = source == ends.home_address or any(source in network for network in ends.networks)
+            if not own and not ends.gateway:
                 self.counters["foreign_source"] += 1  # spec MR-23
                 return
             if tunnel.peer == ends.home_agent:
@@ -286,11 +287,16 @@ class Plane:
             self._enter(tunnel, older, packet[1])
 
     def _accepts(self, destination: IPv4Address) -> bool:
-        """A router takes what is for its own networks, and never leads from tunnel to tunnel (spec TUN-6)."""
+        """A router takes what is for its own networks, and never leads from tunnel to tunnel (spec TUN-6).
+
+        Everything is a gateway's own but what is known to be another's.
+        """
         ends = self._ends
         if ends.home_address is None or destination == ends.home_address:
             return True
-        return any(destination in network for network in ends.networks)
+        if any(destination in network for network in ends.networks):
+            return True
+        return ends.gateway and not any(route.prefix.prefixlen for route in self._matching(destination).values())
 
     def _signalling(
         self, tunnel: Tunnel, source: IPv4Address, destination: IPv4Address, datagram: inner.UdpDatagram

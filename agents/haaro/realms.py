@@ -195,8 +195,20 @@ class RealmDecoder:
 
 
 def _labels(realm: str) -> list[bytes]:
-    octets = realm.encode("utf-8", "surrogateescape")
+    """ValueError says what is wrong, and what would be right."""
+    try:
+        octets = realm.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError as error:
+        raise ValueError(f"realm {realm!r}: character {error.start + 1} has no octets; leave it out") from error
     labels = octets.split(b".")
-    if len(octets) > REALM_OCTETS or not all(1 <= len(label) <= LABEL_OCTETS for label in labels):
-        raise ValueError(f"{realm!r} is no realm of labels of 1-{LABEL_OCTETS} octets, {REALM_OCTETS} in all")
+    if len(octets) > REALM_OCTETS:
+        raise ValueError(f"realm {realm!r} has {len(octets)} octets; {REALM_OCTETS} can be written: shorten it")
+    for number, label in enumerate(labels, 1):
+        if not label:
+            fault = f"label {number} is empty; put single dots, only between labels"
+        elif len(label) > LABEL_OCTETS:
+            fault = f"label {number} has {len(label)} octets; {LABEL_OCTETS} can be written: shorten or divide it"
+        else:
+            continue
+        raise ValueError(f"realm {realm!r}: {fault}")
     return labels

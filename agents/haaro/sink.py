@@ -32,3 +32,5 @@ class Ends:
     home_address: IPv4Address | None = None
     networks: tuple[IPv4Network, ...] = ()
     home_agent: IPv4Address | None = None
+    gateway: bool = False
+    """Everything is its network (spec S26)."""

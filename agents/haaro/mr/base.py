@@ -58,13 +58,13 @@ class MrBase:
         self.counters: Counter[str] = Counter()
         self.timers: Timers[tuple[str, IPv4Address]] = Timers()
         """(procedure, home address of whom it is about)"""
-        self.cache = Cache(config.realms)
+        self.cache = Cache(config.realms, config.internet_via)
         for each in config.static_keys:
             self.cache.entry(each.home_address).static_key = each.key
         self.lines = Lines(config)
         self.home = HomeState()
         self.stamper = Stamper()
-        self.nonces = Nonces()
+        self.nonces = Nonces(lifetime=config.nonce_lifetime)
         self.guard = ReplayGuard(config.tolerance)
         self.leaving = False
         self.plan: Plan = {}

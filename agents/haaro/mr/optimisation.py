@@ -176,6 +176,8 @@ class Optimisation:
         out = peer.outgoing
         ending = out is not None and out.ending
         self._base.outbox.say("correspondent-silent", peer=peer.home, leaving=ending)
+        if out is not None:  # its tokens may be why: a correspondent's refusal of them proves nothing (spec §10)
+            self._routability.forget(peer, out.careof, home=True, of_careof=True)
         if not ending:
             self._base.hold(peer, now)
         works = peer.registered and peer.tunnel is not None and peer.tunnel.up

@@ -8,6 +8,8 @@ from ipaddress import IPv4Address, IPv4Network
 from agents.haaro.config import Encapsulation
 from agents.haaro.items import (
     EVERYTHING,
+    HALVES,
+    Gateway,
     HomeAddress,
     Item,
     Line,
@@ -57,6 +59,8 @@ def routed_networks(base: MrBase, peer: Correspondent) -> Iterator[IPv4Network]:
     no more stays until the router's registration ends (spec MR-6).
     """
     yield IPv4Network(peer.home)
+    if base.cache.leads_everywhere(peer):
+        yield from HALVES
     confirmed = {each.prefix for each in peer.networks if each.prefix.prefixlen and base.cache.wanted(each)}
     if peer.incoming is None or peer.incoming.held:
         yield from confirmed
@@ -69,6 +73,8 @@ def _node_items(base: MrBase) -> Iterator[Item]:
     yield Routing(tuple(line.interface for line in lines))
     yield HomeAddress(base.own)
     yield from map(OwnNetwork, base.networks)
+    if base.config.gateway:
+        yield Gateway()
     for number, line in enumerate(lines):
         yield Line(line, FIRST_TABLE + number)
 
@@ -113,7 +119,7 @@ def _candidates(base: MrBase) -> Iterator[IPv4Network]:
 
 def _peer_tunnel(peer: Correspondent, tunnel: PeerTunnel) -> Tunnel:
     granted = peer.incoming.prefixes if peer.incoming else ()
-    networks = [cached.prefix for cached in peer.networks if cached.prefix.prefixlen]
+    networks = [cached.prefix for cached in peer.networks]  # of a gateway all there are (spec S26)
     return Tunnel(
         peer=peer.home,
         local=tunnel.local,

@@ -35,9 +35,9 @@ class RouterShell:
         self._names = {line.interface for line in config.lines}
         # A name that is not there is a mistake, a line without carrier is not.
         smallest = min(links.mtu(name) for name in sorted(self._names))
-        choice = choose(config.tunnel)
+        choice = choose(config.tunnel, gateway=config.gateway)
         self._core = MrCore(replace(config, tunnel=choice.kind))
-        ends = Ends(config.home_address, config.prefixes, config.home_agent)
+        ends = Ends(config.home_address, config.prefixes, config.home_agent, config.gateway)
         given = (config.interface, config.control)
         self._node = Node(self._core, *given, table=TABLE, ends=ends, underlay_mtu=smallest, choice=choice)
         self._shell = self._node.shell

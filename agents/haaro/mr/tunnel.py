@@ -40,6 +40,8 @@ class PeerTunnel:
     """Of the last keepalive."""
     unanswered: int = 0
     """Keepalives since the last answer."""
+    heard: bool = False
+    """The other end's keepalives come by it: to that end it may work, even if not to us."""
     until: float = 0.0
     """Draining: when it goes."""
     probed: float = 0.0

@@ -12,11 +12,16 @@ from captures.haaro.operator import Operator
 from captures.haaro.series import directly, first_direct, of
 from captures.run import Run
 
-WAYS = ("direct", "ha", "mixed")
+WAYS = ("direct", "ha", "mixed", "gateway")
 WORDS = {"request": "requests", "reply": "replies"}
 SWITCH_TRIPS = 6
 """Round trips between router and home agent that route optimisation may take."""
-REQUIREMENTS = {"direct": ("MR-16", "CR-14"), "ha": ("HA-16",), "mixed": ("MR-7", "HA-16")}
+REQUIREMENTS = {
+    "direct": ("MR-16", "CR-14"),
+    "ha": ("HA-16",),
+    "mixed": ("MR-7", "HA-16"),
+    "gateway": ("MR-7", "TUN-6"),
+}
 
 
 @check("haaro-paths")
@@ -26,7 +31,7 @@ def haaro_paths(
     switch_ms: dict[str, float] | None = None,
     scenarios: dict[str, str] | None = None,
 ) -> list[Result]:
-    """Judge every series by its `via`: "direct", "ha", or "mixed": through the home agent first, then directly.
+    """Judge every series by its `via`: "direct", "ha", "gateway", or "mixed": through the home agent first.
 
     `max_lost`: name -> how many may be missing; `switch_ms`: name of a mixed one -> how much longer than SWITCH_TRIPS
     round trips its first packet may be ahead of the first direct one, both ways; `scenarios`: name -> what of the sheet
@@ -48,6 +53,7 @@ def _series(operator: Operator, ping: Ping, lost: int, scenario: str | None) -> 
         "direct": "between the routers' care-of addresses, none through the home agent",
         "ha": "all through the home agent",
         "mixed": "first through the home agent, then directly",
+        "gateway": "requests directly to a peer and none through the home agent, which replies come by",
     }.get(ping.via, "any way")
     if ping.expect == "none":
         wanted = "no reply comes back"
@@ -81,6 +87,13 @@ def _series(operator: Operator, ping: Ping, lost: int, scenario: str | None) -> 
         requests = [one for one in at_home if one.echo and one.echo[0] == "request"]
         late = [one for one in requests if straight and one.time > straight[-1].time]
         tally.demand(not late, "back through the home agent at the end", *late[:1])
+    elif ping.via == "gateway":
+        here = of(operator.at_home, ping)
+        asked = [one for one in here if one.echo and one.echo[0] == "request"]
+        tally.demand(not asked, f"{plural(len(asked), 'request')} through the home agent", *asked[:1])
+        tally.demand(len(here) > len(asked), "no reply came by the home agent")
+        out = [one for one in straight if one.echo and one.echo[0] == "request"]
+        tally.demand(bool(out), "no request went to a peer")
     octets = sum(one.outer.size for one in at_home)
     return tally.result(
         f"{ping.count - missing} of {ping.count} answered; {plural(len(at_home), 'packet')} ({octets} octets) through "

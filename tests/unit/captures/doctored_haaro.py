@@ -7,7 +7,7 @@ from functools import partial
 from ipaddress import IPv4Address
 
 from aero_octets import echo
-from haaro_wire import Story, triangle
+from haaro_wire import PINGED, Story, triangle
 from haaro_wire import message as packet_of
 
 from agents.haaro.compression import Owner
@@ -15,7 +15,7 @@ from agents.wire.mip4_extensions import RoReply
 from topologies.haaro.plan import site
 
 PAIRS = [["mrc", "mra"], ["mra", "mrc"]]
-REGISTRATION, ADVERTISING, ROUTABILITY, TUNNELS, PATHS, PEERS, LEAVING, CHANGE = ENTRIES = (
+REGISTRATION, ADVERTISING, ROUTABILITY, TUNNELS, PATHS, PEERS, LEAVING, CHANGE, NONCES = ENTRIES = (
     {"check": "haaro-registration"},
     {"check": "haaro-advertising"},
     {"check": "haaro-routability"},
@@ -31,6 +31,7 @@ REGISTRATION, ADVERTISING, ROUTABILITY, TUNNELS, PATHS, PEERS, LEAVING, CHANGE =
         "bound_ms": 50.0,
         "failover_ms": 50.0,
     },
+    {"check": "haaro-nonces", "expected": [["mrc", "mra", 203]]},
 )
 ELSEWHERE = IPv4Address("192.0.2.1")
 HA, LAN = ("ha", "wan"), ("a", "eth0")
@@ -109,6 +110,16 @@ def unheard():
     return story
 
 
+def aged(*, pause=250.0, code=203, hoti=True, again=True, answer=0, signed=False):
+    """C's tokens are too old when it renews its registration with A: it asks for new ones."""
+    story = registered()
+    story.time += pause
+    story.refuse("c", "a", code, signed=signed)
+    if again:
+        story.optimise("c", "a", solicit=False, hoti=hoti, code=answer)
+    return story
+
+
 def declining():
     """A home agent that does not optimise B."""
     story = Story()
@@ -123,6 +134,7 @@ RIGHT = [
     (partial(changing, how="silenced"), CHANGE),
     (partial(changing, how="silenced"), REGISTRATION),
     (unheard, REGISTRATION),
+    (aged, NONCES),
 ]
 
 
@@ -504,3 +516,57 @@ OUTER("protocol 17", triangle, carrier="ipip")
 OUTER("TOS 0x04", headed(0, traffic_class=4))
 OUTER("outer TTL 63", headed(0, ttl=63))
 OUTER("inner TTL 62", headed(-1, ttl=62))
+# -- the way by a gateway ------------------------------------------------------------------------------
+
+PATH = partial(wrong, {"check": "haaro-paths"}, "x-y")
+
+
+def egress(*, asked="direct", answered="ha"):
+    """c pings somebody on the Internet, who is pinged by way of A; the answer comes by the home agent."""
+    story = registered()
+    ends = story.sites["c"].host, story.sites["a"].host
+    story.announce("c", "a", 1, "gateway")
+    for reply, way in ((False, asked), (True, answered)):
+        inner = echo(*(ends[::-1] if reply else ends), PINGED, 1, 28, reply=reply)
+        if not reply:
+            story.put(("c", "eth0"), inner)
+        if way == "direct":
+            story.straight("a" if reply else "c", "c" if reply else "a", inner)
+        else:
+            story.put(HA, inner)
+        if reply:
+            story.put(("c", "eth0"), inner)
+    return story
+
+
+PATH("1 request through the home agent", partial(egress, asked="ha"))
+PATH("no request went to a peer", partial(egress, asked="ha"))
+PATH("no reply came by the home agent", partial(egress, answered="direct"))
+
+# -- old nonces ----------------------------------------------------------------------------------------
+
+EXPIRED, AGAIN = partial(wrong, NONCES, "refused"), partial(wrong, NONCES, "again")
+
+
+def late():
+    """A accepts C's tokens, which are too old."""
+    story = registered()
+    request, answer = (
+        next(one for one in story.captures[story.at("c")] if one.kind == kind and one.message.to_peer)
+        for kind in ("RRQ", "RRP")
+    )
+    frames = story.captures[story.at("c")]
+    for one in (request, answer):
+        frames.remove(one)
+        frames.append(replace(one, time=one.time + 241.0))
+    return story
+
+
+EXPIRED("mrc to mra: 203, expired is []", partial(aged, pause=1.0))
+EXPIRED("mrc to mra: 201, expired is ['CoTI', 'HoTI']", partial(aged, code=201), expected=[])
+EXPIRED("mrc to mra: 203 with an authenticator", partial(aged, signed=True))
+EXPIRED("mrc got no 201 from mra", aged, expected=[["mrc", "mra", 201]])
+wrong(NONCES, "accepted", "mrc to mra: accepted at 241", late)
+AGAIN("no request was answered after 203", partial(aged, again=False))
+AGAIN("['CoTI'] after 203", partial(aged, hoti=False))
+AGAIN("mrc to mra: 129 after 203", partial(aged, answer=129))

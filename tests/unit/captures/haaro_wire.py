@@ -194,7 +194,7 @@ class Story:
         realms = tuple(Network(network, one.realm) for network in networks_of(one))
         self.registered[x] = Owner(IPv4Address(one.home_address), realms)
 
-    def optimise(self, x, y, *, solicit=True, hoti=True):
+    def optimise(self, x, y, *, solicit=True, hoti=True, code=0):
         """Return routability of x with y (without `hoti`, with the home token it has) and its registration there."""
         home, careof = (next(self._cookies).to_bytes(8, "big") for _ in range(2))
         ring, one = self.nonces[y], self.sites[x]
@@ -221,9 +221,20 @@ class Story:
         acks = tuple(MobileNetworkAck(n.network_address, n.prefixlen) for n in networks_of(one))
         its = IPv4Address(self.line(y).address)
         extensions = (*acks, UdpTunnelReply(0, forced=True), CareofAddresses((its,)))
-        reply = RegistrationReply(**base, code=0, extensions=extensions)
+        reply = RegistrationReply(**base, code=code, extensions=extensions)
         signed = keys.sign_correspondent(reply, home_index, careof_index, key)
         self.from_home_address(y, x, f"peer-rrp {x}", encode(signed), to=str(address))
+
+    def refuse(self, x, y, code, *, lifetime=120, signed=False):
+        """A request of x that names y's last nonce for both tokens, and the answer that this is too old."""
+        ring, address = self.nonces[y], IPv4Address(self.line(x).address)
+        index, key = ring.last, keys.correspondent_key(b"")
+        base = self.base(x, lifetime=lifetime)
+        request = RegistrationRequest(**base, careof_address=address, extensions=(UdpTunnelRequest(force=True),))
+        self.from_careof(x, y, f"old {x}", encode(keys.sign_correspondent(request, index, index, key)))
+        reply = RegistrationReply(**base | {"lifetime": 0}, code=code)
+        reply = keys.sign_correspondent(reply, index, index, key) if signed else reply
+        self.from_home_address(y, x, f"refused {x}", encode(reply), to=str(address))
 
     def leave(self, x, peers="", *, silent=""):
         """Lifetime 0 to peers (`silent` ones do not answer), then to the home agent."""

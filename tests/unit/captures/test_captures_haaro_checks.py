@@ -14,12 +14,14 @@ from doctored_haaro import (
     DOCTORED,
     ENTRIES,
     LEAVING,
+    NONCES,
     PEERS,
     REGISTRATION,
     RIGHT,
     ROUTABILITY,
     TUNNELS,
     declining,
+    egress,
     left,
     pinged,
     registered,
@@ -101,6 +103,21 @@ def test_who_probes_first_can_be_said():
 @pytest.mark.parametrize(("via", "ways"), [("direct", [True, True]), ("ha", [False, False]), ("mixed", [False, True])])
 def test_paths_as_they_should_be(via, ways):
     assert judged(pinged(via, *ways)(), {"check": "haaro-paths"})["x-y"].passed
+
+
+def test_requests_by_a_gateway_and_replies_by_the_home_agent():
+    assert judged(egress(), {"check": "haaro-paths"})["x-y"].passed
+
+
+def test_a_farewell_is_repeated_with_a_new_token():
+    story = triangle()
+    story.time += 250.0
+    story.refuse("c", "a", 201, lifetime=0)
+    story.leave("c", "a")
+    assert judged(story, LEAVING)["order"].passed
+    found = judged(story, NONCES, expected=[["mrc", "mra", 201]])
+    assert found["refused"].passed
+    assert "['HoTI']" not in found["again"].measured
 
 
 def test_pings_that_may_be_lost():

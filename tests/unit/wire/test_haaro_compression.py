@@ -162,7 +162,7 @@ def test_an_octet_cannot_stand_for_a_megabyte():
 
 @pytest.mark.parametrize("realm", ["a..b", ".a", "a.", "x" * 128, ".".join(["abcdefghi"] * 26)])
 def test_realms_that_cannot_be_written(realm):
-    with pytest.raises(ValueError, match="no realm"):
+    with pytest.raises(ValueError, match=r"^realm .*(can be written|single dots)"):
         encode_advertisement([owner(HOA_A, ("10.0.0.0/8", realm))])
 
 
