@@ -119,11 +119,13 @@ class Anchoring:
         """155 or 159 unless it is about the prefix anchored here; `serving`: the gateway that the CMD speaks of."""
         if set(prefixes) == {own.prefix}:
             return
-        foreign = [p for p in prefixes if not p.subnet_of(self._base.config.pool)]
+        held = {n.own.prefix for n in self._base.state.nodes.values() if n.own and n.own is not own}
+        foreign = [p for p in prefixes if not p.subnet_of(self._base.config.pool) or p in held]
         if serving and all(self._base.authority.speaks_for(serving, prefix) for prefix in prefixes):
             return  # the CMD forwarded the new gateway's prefix literally (spec AMB-8)
         if foreign or own.prefix not in prefixes:
-            raise Rejected(Status.NOT_AUTHORIZED_FOR_HOME_NETWORK_PREFIX, f"{prefixes[0]} is not anchored here")
+            reason = f"{(foreign or prefixes)[0]} is not anchored here for this node"
+            raise Rejected(Status.NOT_AUTHORIZED_FOR_HOME_NETWORK_PREFIX, reason)
         raise Rejected(Status.BCE_PBU_PREFIX_SET_DO_NOT_MATCH, "prefix set differs from the anchored one")
 
     def _bind(

@@ -612,6 +612,14 @@ def unreachable(mode):
     return world
 
 
+@doctored("reachability", "reachability.mn1.cn2.dgw2", "after the first answer, no reply")
+def reached_once(mode):
+    world = World(mode)
+    replies = [f for f in world.frames if f.tag.startswith("reached:112") and f.capture == "cn2-eth0"]
+    world.drop(lambda f: f in replies[1:])
+    return world
+
+
 @doctored("reachability", "reachability.mn1.cn1.dgw3", "sent no echo request", outcome=None)
 def never_asked(mode):
     world = World(mode)

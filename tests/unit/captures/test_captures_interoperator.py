@@ -75,6 +75,11 @@ def other_prefix_asked(mode):
     return tweaked(mode, "chain", hnp=[PREFIX["dgw2"]])
 
 
+@doctored(CHAIN, "is not dgw1's")
+def no_prefix_asked(mode):
+    return tweaked(mode, "chain", hnp=[])
+
+
 @doctored(CHAIN, "passes on the gateway's timestamp", modes=("direct", "proxy"))
 def timestamp_passed_on(mode):
     stamps = {}
