@@ -73,6 +73,7 @@ class GatewayLab(HaaroLab):
         pings(run, "cn-c", "cn", CORRESPONDENT, "c", c, via="")
         pings(run, "b-cn-after", "b", b, "cn", CORRESPONDENT, via="ha")
         pings(run, "a-c", "a", a, "c", c, count=50, interval=0.01, via="mixed")
+        waiting.direct(run, [("mra", "mrc"), ("mrc", "mra")])
         run.step(steps[4])
         for name in ROUTERS:
             run.agents[name].stop()
@@ -84,7 +85,7 @@ class GatewayLab(HaaroLab):
             {"check": "haaro-registration", "bound_ms": 500 * slowness},
             {"check": "haaro-advertising"},
             {"check": "haaro-routability"},
-            {"check": "haaro-peers", "expected": [["mrc", "mrb"], ["mrb", "mrc"]]},
+            {"check": "haaro-peers", "expected": [["mrc", "mrb"], ["mrb", "mrc"], ["mrc", "mra"], ["mra", "mrc"]]},
             {"check": "haaro-leaving", "routers": ROUTERS},
             {"check": "haaro-paths", "scenarios": {"b-cn-after": "SC-S26", "c-cn-after": "SC-S26"}},
         ]
