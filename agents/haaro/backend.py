@@ -19,8 +19,8 @@ class Choice:
 
 
 def choose(wanted: TunnelKind, *, ambiguous: bool = False, gateway: bool = False) -> Choice:
-    """The best there is here; `ambiguous`: prefixes mean different networks in different realms; `gateway`: packets of
-    everybody may pass, but for those of others' networks.
+    """The best there is here; `ambiguous`: prefixes mean different networks in different realms; `gateway`: everybody's
+    packets may pass, or all go by such a router, but those of others' networks.
 
     KernelError says what is missing for the one that must be used.
     """
@@ -29,7 +29,7 @@ def choose(wanted: TunnelKind, *, ambiguous: bool = False, gateway: bool = False
     if ambiguous:
         lack: str | None = "ipip: the kernel cannot tell one realm's prefixes from another's"
     elif gateway:
-        lack = "ipip: what a gateway lets pass depends on which networks are others'"
+        lack = "ipip: what goes by a gateway depends on which networks are others'"
     else:
         netlink = Netlink()
         try:

@@ -105,8 +105,13 @@ def _peer_items(base: MrBase) -> Iterator[Item]:
                 if prefix not in taken:  # the home agent's order decides
                     taken.add(prefix)
                     yield TunnelRoute(prefix, name)
+    waiting = [prefix for prefix in _candidates(base) if prefix not in taken]
     if base.config.tunnel == "ipip" and base.optimising:
-        yield from (Watched(prefix) for prefix in _candidates(base) if prefix not in taken)
+        yield from map(Watched, waiting)
+    if taken.issuperset(HALVES) and base.home.registered and base.home.careof:
+        # Others' networks are the home agent's until they are reached directly, not the gateway's (spec MR-7, S26).
+        home = _home_tunnel(base, base.home.careof, udp=base.home.udp).name
+        yield from (TunnelRoute(prefix, home) for prefix in waiting)
 
 
 def _candidates(base: MrBase) -> Iterator[IPv4Network]:

@@ -35,7 +35,7 @@ class RouterShell:
         self._names = {line.interface for line in config.lines}
         # A name that is not there is a mistake, a line without carrier is not.
         smallest = min(links.mtu(name) for name in sorted(self._names))
-        choice = choose(config.tunnel, gateway=config.gateway)
+        choice = choose(config.tunnel, gateway=config.gateway or config.internet_via is not None)
         self._core = MrCore(replace(config, tunnel=choice.kind))
         ends = Ends(config.home_address, config.prefixes, config.home_agent, config.gateway)
         given = (config.interface, config.control)

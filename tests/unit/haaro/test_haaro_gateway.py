@@ -116,3 +116,14 @@ def test_a_gateway_never_leads_from_tunnel_to_tunnel():
     domain.run(0.5)
     assert b.plane.counters["foreign_inner_destination"] == 1
     assert (host_of("c"), host_of("a")) not in arrived(domain, "a")
+
+
+@pytest.mark.requirement("SC-S26", "MR-7")
+def test_what_is_somebodys_goes_by_the_home_agent_until_it_is_direct():
+    domain = optimised(policy=True)
+    before = len(domain.over_ha)
+    domain.packet(host_of("c"), host_of("a"))
+    domain.run(2.0)
+    assert len(domain.over_ha) > before
+    assert (host_of("c"), host_of("a")) not in arrived(domain, "b")
+    assert domain.direct("c", "a"), "a packet for a network that the home agent tells of asks for its direct path"
