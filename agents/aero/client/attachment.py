@@ -60,7 +60,9 @@ class Attachment:
     def change(self, number: int, now: float) -> None:
         """Attach at another Server; the present one stays ours until that is done (spec MOB-7)."""
         old = self.choice
-        if old and old.neighbor and self._dhcp.farewell is None and number % len(self._candidates) != old.number:
+        if not old or not old.neighbor or not self._candidates or self._dhcp.farewell is not None:
+            return
+        if number % len(self._candidates) != old.number:
             self._dhcp.prepare_leaving(old.neighbor, old.lladdr)
             self.attach(number, now)
 

@@ -138,8 +138,8 @@ class Reassembly:
         own = self._keys.get(neighbor)
         if own and (len(own) >= self._per_neighbor or len(self._pending) >= self._per_node):
             self._evict(next(iter(own)))
-        elif len(self._pending) >= self._per_node:
-            raise Refused("reassembly_full")
+        elif len(self._pending) >= self._per_node:  # or a few neighbors would keep everybody else out
+            self._evict(next(iter(self._pending)))
         pending = self._pending[key] = _Pending(neighbor, now + REASSEMBLY_TIME)
         self._keys.setdefault(neighbor, {})[key] = None
         return pending

@@ -242,7 +242,9 @@ class PathMtu:
         if found is not None:
             self._seek(found, now)
             return
-        if not self.proven:
+        if self.proven:  # nothing larger is known to get through, so that nothing larger is sent (spec §3.1)
+            self.mtu = min(self.mtu, self.proven)
+        else:
             self.state = State.FRAG
         self._again = now + RAISE_INTERVAL
 
@@ -257,8 +259,11 @@ class PathMtu:
         self.state = State.WHOLE
         self._large_seen = False
         self._confirm = now + CONFIRM_INTERVAL
-        if size < self.ceiling and self._again is None:
-            self._again = now + RAISE_INTERVAL
+        if size < self.ceiling <= self.mtu:  # more is wanted than when this was begun, and nothing speaks against it
+            self._seek(self.ceiling, now)
+        elif size < self.ceiling:
+            self.mtu = size  # larger ones were lost, or named too big: nothing larger is sent (spec §3.1)
+            self._again = self._again or now + RAISE_INTERVAL
 
     def _confirm_proven(self, now: float) -> None:
         self._confirm = None
