@@ -69,7 +69,8 @@ def test_a_smaller_link_on_the_way_is_too_big(net, pair, kind, version):
         both.left.send(packet(NEAR[6], FAR[6], 900))
         both.until("Too Big", lambda: both.left.words)
         too_big = {word for word in both.left.words if isinstance(word, TooBig)}
-        assert too_big == {TooBig(ip_address(RIGHT[version]), 1400)}
+        assert {(word.ip, word.mtu) for word in too_big} == {(ip_address(RIGHT[version]), 1400)}
+        assert all(any(lladdr.encapsulation is kind for lladdr in word.about) for word in too_big)
         assert all(kernels_tunnels(word) for word in set(both.left.words) - too_big)
         both.until("the small packet", lambda: both.right.delivered)
         assert len(both.right.delivered) == 1

@@ -230,8 +230,11 @@ class ClientCore(Identity):
         lladdr = self._dhcp.server
         before = self.links.own(lladdr) if lladdr else None
         self.links.learn_addresses(changed.interface, changed.addresses)
-        own = self.links.own(lladdr) if lladdr else None
-        if own is None or own == before or lladdr is None:
+        if lladdr is None:  # there was no way to any Server
+            self._attachment.attach(0, now)
+            return
+        own = self.links.own(lladdr)
+        if own is None or own == before:
             return
         self._outbox.say("moved", own=str(own), before=str(before) if before else None)
         self._moving, self.seen = True, own
