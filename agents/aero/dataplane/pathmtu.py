@@ -232,12 +232,13 @@ class PathMtu:
             else:
                 self._confirm = now + CONFIRM_INTERVAL  # the neighbor itself is silent
             return
-        self.mtu = min(self.mtu, lost.size - 1)
+        # The smallest candidate is what a base probe is: its loss means as much (spec §3.5).
+        self.mtu = min(self.mtu, WHOLE if lost.size == WHOLE + self.overhead else lost.size - 1)
         self._below(lost.size, now)
 
     def _below(self, size: int, now: float) -> None:
         """Try the next candidate below a size that was lost."""
-        candidates = (1500, 1492, 1400, WHOLE + self.overhead)
+        candidates = (GUARANTEED + self.overhead, 1500, 1492, 1400, WHOLE + self.overhead)
         found = max((each for each in candidates if self.proven < each < size), default=None)
         if found is not None:
             self._seek(found, now)

@@ -77,7 +77,7 @@ def test_nothing_gets_through_whole():
     path = Path(found, 1280, too_big=False)
     path.run(0.0, 30.0)
     assert found.state is State.FRAG
-    assert [found.fate(size) for size in (1232, 1233, 1280, 1500)] == [Fate.WHOLE, Fate.WHOLE, Fate.SPLIT, Fate.SPLIT]
+    assert [found.fate(size) for size in (1232, 1233, 1280, 1500)] == [Fate.WHOLE, Fate.SPLIT, Fate.SPLIT, Fate.SPLIT]
     path.sent.clear()
     path.mtu = 1600
     path.run(30.0, 700.0)
@@ -291,3 +291,13 @@ def test_large_packets_do_not_vanish_for_long_where_nobody_says_too_big():
     path.mtu = 9000
     path.run(120.0, 900.0)
     assert found.fate(8000) is Fate.PROVEN
+
+
+def test_a_jumbo_packet_that_does_not_fit_takes_nothing_from_the_others():
+    """What 1500 octets need is a candidate below any larger size (spec FRAG-3)."""
+    found = machine(9000)
+    found.used(8000, 0.0)
+    path = Path(found, 4000, too_big=False)
+    path.run(0.0, 10.0)
+    assert [probe.size for probe in path.sent] == [8048] * 3 + [1548]
+    assert found.fate(1500) is Fate.PROVEN
