@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from ipaddress import IPv6Address
 
-from agents.aero.addresses import AddressKind, kind
+from agents.aero.addresses import is_clients
 from agents.aero.config import DhcpServer
 from agents.aero.constants import DHCP_SERVER_PORT
 from agents.aero.lladdr import LinkLayerAddress
@@ -67,7 +67,7 @@ class Ldra:
             raise Refused("dhcp_short")
         if payload[0] not in FROM_CLIENTS:
             raise Refused("dhcp_type")
-        if not _clients(source):
+        if not is_clients(source):  # the DHCPv6 server answers to any (spec §6.9 [measured])
             raise Refused("dhcp_source")
         options: list[Option] = [InterfaceId(push_interface_id(lladdr, self._secret))]
         if self._config.rsoo:
@@ -100,14 +100,6 @@ class Ldra:
         if lladdr is None:
             raise Refused("relay_reply_interface")
         return Relayed(lladdr, message.peer_address, carried[0].payload)
-
-
-def _clients(source: IPv6Address) -> bool:
-    """Whether a Client can have this address: the DHCPv6 server would answer to any (spec §4, §6.9 [measured])."""
-    try:
-        return kind(source) in (AddressKind.PRE_ATTACH, AddressKind.IPV4_PREFIX, AddressKind.IPV6_PREFIX)
-    except ValueError:
-        return False
 
 
 def client_message(payload: bytes) -> Message | None:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from ipaddress import IPv6Network
+from ipaddress import IPv6Address, IPv6Network
 
 import pytest
 from aero_domain import START, DhcpServer, Link, with_relay
 
-from agents.aero.inner_packets import pull_inner, pull_udp
+from agents.aero.dataplane.sink import Control
+from agents.aero.inner_packets import pull_inner, pull_udp, push_udp
 from agents.aero.notices import ChangeServer
 from agents.wire.dhcpv6 import Message, MessageType, pull_dhcpv6, push_dhcpv6
-from agents.wire.dhcpv6_options import IaPd, IaPrefix, InterfaceId, RapidCommit, RelayMessage
+from agents.wire.dhcpv6_options import ClientId, IaPd, IaPrefix, InterfaceId, RapidCommit, RelayMessage, ServerId
 
 FIRST = IPv6Network("2001:db8:1000:2000::/56")
 
@@ -131,3 +132,24 @@ def test_an_offer_that_came_to_nothing_is_no_prefix_of_ours():
     solicits = [message for message in asked(client) if message.type == MessageType.SOLICIT]
     assert len(solicits) >= 2
     assert not any(message.first(IaPd).prefixes for message in solicits)
+
+
+@pytest.mark.requirement("CLI-3", "CLI-4")
+@pytest.mark.parametrize("source", ["fe80::66", "fe80::2001:db8:1000:6600", "::1", "2001:db8::1"])
+def test_nobody_takes_the_servers_name_by_an_answer_to_no_question(source):
+    """A message that is dropped leaves nothing behind, also not for the next time that a prefix ends."""
+    link = Link()
+    server = link.add_server(1)
+    server.dhcp.more = True
+    client = link.add_client(1, [server])
+    link.attach(client)
+    first, second = client.core.prefixes
+    message = Message(MessageType.REPLY, 7, (ClientId(b"x"), ServerId(b"s"), IaPd(1)))
+    forged = push_udp(IPv6Address(source), client.core.address, 547, 546, push_dhcpv6(message))
+    link.later(client, Control(forged, client.core.cache.default.path.lladdr, None, len(forged), False), 0.0)
+    client.core._delegations[0].lease.prefixes[second] = link.now + 1.0
+    link.run(2.0)
+    assert list(client.core.prefixes) == [first]
+    assert client.core.cache.default is client.core.cache.get(server.core.address)
+    assert len(client.core.cache) == 1
+    assert sum(client.core.counters[each] for each in ("dhcp_source", "dhcp_transaction")) == 1
