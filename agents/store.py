@@ -1,25 +1,33 @@
-"""What an agent knows after its restart: its state, replaced as a whole; values that change too often for that."""
+"""Saved state of an agent: a file of JSON objects, one a line; the last one counts.
+
+State is written down before every answer.  A line more costs a tenth of a file replaced whole, and like that a crash
+leaves the old state or the new one: the new one counts only from its last octet on, the end of its line.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
+import os
 from pathlib import Path
 from typing import Any
 
 from agents.plain import PlainError
 
-SPARE = 64
-"""Lines of a journal that nobody needs any more, at least, before it is written anew."""
+ROOM = 1 << 18
+"""Octets of lines before the file is replaced by its last one."""
+FEWEST = 4
+"""Lines that it holds at least before that, however long they are."""
 
 
 class StateFile:
-    """One JSON file: a crash leaves the old or the new one. Only what differs from what was written last is written."""
+    """Remembers what was written last and writes only what differs."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._new = path.with_suffix(".new")
         self._written = ""
+        self._octets = 0
+        """Of the file; 0 before its first line is ours."""
 
     def load(self) -> dict[str, Any] | None:
         """The saved state, None when there is none; PlainError when the file is not what `save` wrote."""
@@ -27,8 +35,10 @@ class StateFile:
             text = self._path.read_text()
         except FileNotFoundError:
             return None
+        *lines, rest = text.split("\n")
+        last = lines[-1] if lines else rest  # what is behind the last end of a line was being written at a crash
         try:
-            data = json.loads(text)
+            data = json.loads(last)
         except json.JSONDecodeError as error:
             raise PlainError(f"saved state {self._path}: {error}; remove the file to start afresh") from error
         if not isinstance(data, dict):
@@ -40,49 +50,25 @@ class StateFile:
         text = json.dumps(state)
         if text == self._written:
             return
-        if not self._written:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-        self._new.write_text(text)
-        self._new.replace(self._path)
+        line = text.encode() + b"\n"
+        if not self._octets or self._octets + len(line) > max(ROOM, FEWEST * len(line)) or not self._append(line):
+            self._replace(line)
         self._written = text
 
-
-class Journal:
-    """The last value of each of many keys: a line for each change, which costs the same however many keys there are.
-
-    A line that a crash cut short is none.  When half of the lines are old, the file is written anew: it never has
-    more than twice as many as there are keys, and some.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._new = path.with_suffix(path.suffix + ".new")
-        self._values: dict[str, int] = {}
-        self._lines = 0
-
-    def load(self, wanted: Collection[str]) -> dict[str, int]:
-        """The last values of the wanted keys; others are forgotten. PlainError when this is no such file."""
+    def _append(self, line: bytes) -> bool:
+        """Write a line behind the others; False when not all of it went."""
+        file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
         try:
-            text = self._path.read_text() if self._path.exists() else ""
-            lines = [line.split() for line in text.splitlines(keepends=True) if line.endswith("\n")]
-            self._values = {key: int(value) for key, value in lines if key in wanted}
-        except ValueError as error:
-            raise PlainError(f"saved values {self._path}: {error}; remove the file to start afresh") from error
-        self._rewrite()
-        return dict(self._values)
+            written = os.write(file, line)
+        finally:
+            os.close(file)
+        self._octets += written
+        return written == len(line)
 
-    def put(self, key: str, value: int) -> None:
-        """Write a value down; it is the last one of its key."""
-        self._values[key] = value
-        if self._lines >= 2 * len(self._values) + SPARE:
-            self._rewrite()
-            return
-        with self._path.open("a") as file:
-            file.write(f"{key} {value}\n")
-        self._lines += 1
-
-    def _rewrite(self) -> None:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        self._new.write_text("".join(f"{key} {value}\n" for key, value in self._values.items()))
+    def _replace(self, line: bytes) -> None:
+        """Make it the only line, in one step."""
+        if not self._octets:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+        self._new.write_bytes(line)
         self._new.replace(self._path)
-        self._lines = len(self._values)
+        self._octets = len(line)

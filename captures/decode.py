@@ -1,10 +1,11 @@
-"""Decode capture files into typed records: tshark for what it knows, scapy layers for the rest, in parallel."""
+"""Decode capture files into typed records: tshark for what it knows, scapy layers for the rest."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
 from functools import lru_cache
 from ipaddress import IPv6Address, IPv6Network
 from pathlib import Path
@@ -35,6 +36,9 @@ NOBODY: frozenset[IPv6Address] = frozenset()
 PREFERENCES = {0: "medium", 1: "high", 2: "reserved", 3: "low"}
 IP_COLUMNS = ("ipv6.src", "ipv6.dst", "ipv6.nxt", "ipv6.hlim", "ipv6.plen")
 PREFIX_INFORMATION, ROUTE_INFORMATION = 3, 24
+FRAMES_A_PASS = 5000
+"""Frames that take a tshark as long as its start does."""
+Reading = tuple[Capture, Frames]
 
 
 @lru_cache(maxsize=65536)
@@ -52,36 +56,46 @@ def inside(where: IPv6Address, network: IPv6Network) -> bool:
 def decode_all(
     directory: Path, captures: Iterable[tuple[str, str, str]], draft03: frozenset[IPv6Address] = NOBODY
 ) -> list[Capture]:
-    """Decode (file, node, interface) captures of a run directory, as many at a time as there are CPUs.
+    """Decode (file, node, interface) captures of a run directory: all of it with as few tsharks as fill the CPUs.
 
     `draft03`: nodes that have the D flag where the seed draft drew it (spec AMB-5).
     """
-    with ThreadPoolExecutor(max_workers=os.cpu_count() or 2) as pool:
-        waiting = [
-            pool.submit(decode_file, directory / file, file, node, interface, draft03)
-            for file, node, interface in captures
-        ]
-        return [one.result() for one in waiting]
+    with ExitStack() as ending:
+        listed = [(Capture(*one), ending.enter_context(closing(_frames(directory / one[0])))) for one in captures]
+        with ThreadPoolExecutor(max_workers=os.cpu_count() or 2) as pool:
+            for done in [pool.submit(_decode, directory, part, draft03) for part in _parts(listed)]:
+                done.result()
+    return [capture for capture, _ in listed]
 
 
-def decode_file(path: Path, file: str, node: str, interface: str, draft03: frozenset[IPv6Address] = NOBODY) -> Capture:
-    """Decode one capture; `file` is the name records carry. CaptureError when it cannot be read."""
-    capture = Capture(file, node, interface)
+def _frames(path: Path) -> Frames:
     try:
         raw = Frames(path)
     except OSError as error:
         raise CaptureError(f"cannot read capture {path}: {error.strerror}") from error
-    try:
-        if len(raw):
-            for row in tshark.rows(path):
-                _add(capture, row, raw, draft03)
-    finally:
-        raw.close()
-    return capture
+    if not raw.whole:
+        raise CaptureError(f"cannot read capture {path}: it ends in the middle of a block")
+    return raw
 
 
-def _add(capture: Capture, row: tshark.Row, raw: Frames, draft03: frozenset[IPv6Address]) -> None:
-    number = int(row["frame.number"])
+def _parts(listed: list[Reading]) -> list[list[Reading]]:
+    """The captures with something in them, in parts about as long as each other."""
+    filled = sorted((one for one in listed if len(one[1])), key=lambda one: len(one[1]), reverse=True)
+    frames = sum(len(raw) for _, raw in filled)
+    parts: list[list[Reading]] = [[] for _ in range(min(os.cpu_count() or 2, 1 + frames // FRAMES_A_PASS))]
+    for one in filled:
+        min(parts, key=lambda part: sum(len(raw) for _, raw in part)).append(one)
+    return [part for part in parts if part]
+
+
+def _decode(directory: Path, part: list[Reading], draft03: frozenset[IPv6Address]) -> None:
+    places = ((capture, raw, number) for capture, raw in part for number in range(1, len(raw) + 1))
+    rows = tshark.rows([directory / capture.file for capture, _ in part])
+    for (capture, raw, number), row in zip(places, rows, strict=True):
+        _add(capture, row, number, raw, draft03)
+
+
+def _add(capture: Capture, row: tshark.Row, number: int, raw: Frames, draft03: frozenset[IPv6Address]) -> None:
     packet = _packet(capture.file, row, raw, number)
     if packet.ethertype == MARKER_ETHERTYPE:
         return

@@ -116,9 +116,20 @@ def pair(run: Run) -> tuple[list[Exchange], list[MobilityMessage]]:
             mine = _answered(message, exchanges)
             if mine is not None:
                 mine.answers.append(message)
-            elif run.mode != "locator" or not _answered_for_the_cmd(run, message, exchanges):
+            elif run.mode == "locator" and _answered_for_the_cmd(run, message, exchanges):
+                continue
+            elif _heard(run, message):
                 unmatched.append(message)
     return exchanges, unmatched
+
+
+def _heard(run: Run, answer: MobilityMessage) -> bool:
+    """Whether who asked was still recorded when this was answered: recorders end one after the other."""
+    node = run.addresses.get(answer.destination)
+    mine = [capture for (name, _), capture in run.captures.items() if name == node]
+    times = [frame.time for capture in mine for frame in capture.packets]
+    times += [message.time for capture in mine for message in capture.mobility]
+    return not mine or max(times, default=0.0) >= answer.time
 
 
 def _answered(answer: MobilityMessage, exchanges: list[Exchange]) -> Exchange | None:

@@ -40,6 +40,8 @@ class Frames:
         self._data: mmap.mmap | bytes = b""
         self._spans: list[tuple[int, int]] = []
         self._times: list[float] = []
+        self.whole = True
+        """Whether the file ends with a complete block: one whose recorder was killed may not."""
         if path.stat().st_size == 0:
             return
         with path.open("rb") as file:
@@ -48,7 +50,9 @@ class Frames:
             self.close()
             raise CaptureError(f"{path}: not a pcapng file")
         units: list[float] = []
+        end = 0
         for kind, offset, length, order in blocks(self._data):
+            end = offset + length
             if kind == INTERFACE_DESCRIPTION:
                 units.append(_time_unit(self._data[offset + 16 : offset + length - 4], order))
             elif kind == ENHANCED_PACKET:
@@ -59,6 +63,7 @@ class Frames:
                 size = struct.unpack_from(order + "I", self._data, offset + 8)[0]
                 self._spans.append((offset + 12, size))
                 self._times.append(0.0)
+        self.whole = end == len(self._data)
 
     def __len__(self) -> int:
         return len(self._spans)

@@ -7,19 +7,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
-from ipaddress import IPv6Address, IPv6Network
+from ipaddress import IPv6Network
 
+from captures.records import Router
 from captures.run import Run
 from captures.walk import Attachment
-
-
-@dataclass(frozen=True, slots=True)
-class Router:
-    """A DLIF as the mobile node knows it: one of its routers."""
-
-    anchor: str
-    mac: str
-    link_local: IPv6Address
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -54,7 +46,7 @@ class Placement:
         None: the node never heard an RA of it.
         """
         stay = self.stays[mobile]
-        return {name: routers_of(self._run).get((mobile, name)) for name in (stay.gateway, *stay.previous)}
+        return {name: self._run.routers.get((mobile, name)) for name in (stay.gateway, *stay.previous)}
 
     def references(self, gateway: str) -> dict[str, set[Reference]]:
         """Peer (gateway, or LMA between operators) -> what this gateway needs the tunnel to it for (R5213 §5.6.1)."""
@@ -67,17 +59,3 @@ class Placement:
                     elif anchor == gateway:
                         found[self._run.far_end(stay.gateway, anchor)].add(Reference(mobile, prefix, uplink=False))
         return dict(found)
-
-
-def routers_of(run: Run) -> dict[tuple[str, str], Router]:
-    """(mobile node, anchor) -> the DLIF from which the node first heard of that anchor's prefix."""
-    found: dict[tuple[str, str], Router] = {}
-    for mobile, advertisements in run.advertisements.items():
-        for one in advertisements:
-            if one.eth_destination != run.mobiles[mobile].mac:
-                continue
-            for option in one.prefixes:
-                anchor = run.anchor_of(option.prefix.network_address)
-                if anchor is not None:
-                    found.setdefault((mobile, anchor), Router(anchor, one.eth_source, one.source))
-    return found

@@ -48,6 +48,7 @@ class Recorder:
         self._popen = popen
         self._timeout = timeout
         self._process: subprocess.Popen[Any] | None = None
+        self._marker: subprocess.Popen[Any] | None = None
         self._token = f"roamlab-end-{secrets.token_hex(8)}"
         self._text = ""
         self._quiet_until: float | None = None
@@ -84,15 +85,22 @@ class Recorder:
 
     def stop(self) -> None:
         """Stop capturing; every frame on the wire before the call is in the file. CaptureError if not."""
-        self.mark()
-        self.finish()
+        stop_all([self])
+
+    # The parts of `stop`, so that many recorders can wait together.
 
     def mark(self) -> None:
-        """Send the end marker (first half of `stop`, so that many recorders can wait together)."""
+        """Begin to send the end marker."""
         if self._process is None:
             return
         argv = [sys.executable, "-I", "-S", str(MARKER), self.interface, self._token]
-        marker = self._popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        self._marker = self._popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+
+    def wait_marked(self) -> None:
+        """Wait until the marker is sent."""
+        marker, self._marker = self._marker, None
+        if marker is None:
+            return
         try:
             _, err = marker.communicate(timeout=self._timeout)
         except subprocess.TimeoutExpired as error:
@@ -108,7 +116,7 @@ class Recorder:
             raise CaptureError(f"end marker for {self.interface} not sent: {reason}")
 
     def finish(self) -> None:
-        """Wait for the marker in the file, then end dumpcap (second half of `stop`)."""
+        """Wait for the marker in the file, then tell dumpcap to end."""
         process = self._process
         if process is None:
             return
@@ -126,6 +134,10 @@ class Recorder:
                 )
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(POLL)
+        process.terminate()
+
+    def wait_ended(self) -> None:
+        """Wait until dumpcap has ended."""
         self._end(signal.SIGTERM)
         self._read_counters()
 
@@ -190,7 +202,7 @@ def start_all(recorders: Iterable[Recorder]) -> None:
 def stop_all(recorders: Iterable[Recorder]) -> None:
     """Stop recorders together (one wait for all of them); the first CaptureError is raised at the end."""
     all_of_them, failed = list(recorders), []
-    for action in (Recorder.mark, Recorder.finish):
+    for action in (Recorder.mark, Recorder.wait_marked, Recorder.finish, Recorder.wait_ended):
         for recorder in all_of_them:
             try:
                 action(recorder)

@@ -98,6 +98,15 @@ class Packet:
 
 
 @dataclass(frozen=True, slots=True)
+class Router:
+    """A DLIF as the mobile node knows it: one of its routers."""
+
+    anchor: str
+    mac: str
+    link_local: IPv6Address
+
+
+@dataclass(frozen=True, slots=True)
 class Dlif:
     """Identity of a DLIF as signalled in options 69 and 70 (RFC 8885 §4.7, §4.8)."""
 

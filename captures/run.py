@@ -17,7 +17,7 @@ from captures.haaro.operator import FAMILY as HAARO
 from captures.haaro.operator import Operator
 from captures.pcapng import CaptureError
 from captures.reading import read_lines, read_object
-from captures.records import Capture, Logged, MobilityMessage, RouterAdvertisement
+from captures.records import Capture, Logged, MobilityMessage, Router, RouterAdvertisement
 from captures.walk import Attachment, Flow
 
 EVENTS = "events.jsonl"
@@ -162,6 +162,20 @@ class Run(Domain):
                     anchor = self.anchor_of(option.prefix.network_address)
                     if anchor and option.prefix not in found[mobile, anchor]:
                         found[mobile, anchor].append(option.prefix)
+        return found
+
+    @cached_property
+    def routers(self) -> dict[tuple[str, str], Router]:
+        """(mobile node, anchor) -> the DLIF from which the node first heard of that anchor's prefix."""
+        found: dict[tuple[str, str], Router] = {}
+        for mobile, advertisements in self.advertisements.items():
+            for one in advertisements:
+                if one.eth_destination != self.mobiles[mobile].mac:
+                    continue
+                for option in one.prefixes:
+                    anchor = self.anchor_of(option.prefix.network_address)
+                    if anchor is not None:
+                        found.setdefault((mobile, anchor), Router(anchor, one.eth_source, one.source))
         return found
 
     @cached_property

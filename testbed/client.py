@@ -11,11 +11,12 @@ import sys
 import termios
 import tty
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from testbed import signals
 from testbed.labsocket import Channel, LabName, peer_uid, running
 from testbed.validation import LabError
 
@@ -115,18 +116,12 @@ def _connect(name: LabName) -> socket.socket:
     return connection
 
 
-@contextmanager
-def _forwarding(channel: Channel) -> Iterator[None]:
+def _forwarding(channel: Channel) -> AbstractContextManager[None]:
     def forward(number: int, frame: FrameType | None) -> None:
         with suppress(ConnectionError):
             channel.send({"signal": number})
 
-    before = {number: signal.signal(number, forward) for number in _FORWARDED}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    return signals.handled(_FORWARDED, forward)
 
 
 def _with_terminal(channel: Channel, message: Message, stdin: int) -> int:
@@ -138,7 +133,8 @@ def _with_terminal(channel: Channel, message: Message, stdin: int) -> int:
             channel.send({**message, "terminal": True}, [theirs] * 3)
         finally:
             os.close(theirs)
-        with _raw(stdin), _following_window_size(stdin, ours):
+        following = signals.handled([signal.SIGWINCH], lambda number, frame: _copy_window_size(stdin, ours))
+        with _raw(stdin), following:
             answer = _relay(channel, stdin, ours)
     finally:
         os.close(ours)
@@ -182,15 +178,6 @@ def _raw(terminal: int) -> Iterator[None]:
         yield
     finally:
         termios.tcsetattr(terminal, termios.TCSADRAIN, before)
-
-
-@contextmanager
-def _following_window_size(source: int, target: int) -> Iterator[None]:
-    before = signal.signal(signal.SIGWINCH, lambda number, frame: _copy_window_size(source, target))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGWINCH, before)
 
 
 def _copy_window_size(source: int, target: int) -> None:

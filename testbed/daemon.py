@@ -7,7 +7,7 @@ import signal
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from testbed.nodes import Host
 from testbed.validation import LabError
@@ -22,11 +22,16 @@ START_TIMEOUT = 90.0
 class Daemon:
     """A long-running program in a node. Subclasses say what to write, how to check it, what to run, when it is up."""
 
+    STARTED: ClassVar[bytes] = b""
+    """What the program writes in its log when it does its work; empty where something else tells."""
+
     def __init__(self, node: Host, name: str, log: Path) -> None:
         self.node = node
         self.name = name
         self.log = log
         self.process: subprocess.Popen[Any] | None = None
+        self._said = 0
+        """Where this start's lines begin in the log."""
 
     def render(self) -> Mapping[Path, str]:
         """Return the files to write before the start."""
@@ -41,8 +46,12 @@ class Daemon:
         raise NotImplementedError
 
     def has_started(self) -> bool:
-        """Tell whether the program does its work."""
-        return True
+        """Tell whether the program does its work: whether it said so, since this start."""
+        if not self.STARTED:
+            return True
+        with self.log.open("rb") as log:
+            log.seek(self._said)
+            return self.STARTED in log.read()
 
     def start(self, timeout: float = START_TIMEOUT) -> None:
         """Write, check, start, and return when it has started. LabError with its last words when it has not."""
@@ -58,6 +67,7 @@ class Daemon:
         if check:
             self.node.run(check, check=True)
         self.log.parent.mkdir(parents=True, exist_ok=True)
+        self._said = self.log.stat().st_size if self.log.exists() else 0
         self.process = self._spawn()
         try:
             wait_until(f"{self} started", self._started_or_ended, timeout=timeout, interval=0.002)

@@ -8,8 +8,6 @@ from pathlib import Path
 from testbed.daemon import Daemon
 from testbed.nodes import Host
 
-STARTED = b"Server starting service."
-
 
 class Dhcpd(Daemon):
     """dhcpd -6 on one interface; configuration and leases are in a folder of its own.
@@ -17,6 +15,8 @@ class Dhcpd(Daemon):
     It knows no loopback interface, and as Debian builds it no relay ports (RFC 8357): a relay talks to it from
     another node, from port 547.
     """
+
+    STARTED = b"Server starting service."
 
     def __init__(self, node: Host, interface: str, text: str, folder: Path, log: Path) -> None:
         """`text` is the configuration; `folder` is made."""
@@ -39,7 +39,3 @@ class Dhcpd(Daemon):
 
     def _command(self) -> list[str]:
         return ["dhcpd", "-6", "-cf", str(self.config), "-lf", str(self.leases)]
-
-    def has_started(self) -> bool:
-        """Tell whether it said so."""
-        return self.log.exists() and STARTED in self.log.read_bytes()

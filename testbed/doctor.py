@@ -62,6 +62,7 @@ FEATURE_REMEDIES = {
     "netem": "modprobe sch_netem, or --kernel stock: without it links cannot delay (loss and rate still work)",
     "tbf": "modprobe sch_tbf: without it links have no rates",
     "ip6tnl": "modprobe ip6_tunnel: without it gateways use seg6",
+    "ipip": "a kernel with ipip: without it Mobile IPv4 routers encapsulate in their own process",
     "seg6": "a kernel with CONFIG_IPV6_SEG6_LWTUNNEL: without it gateways need ip6tnl",
     "vxlan": "modprobe vxlan: needed only to spread a lab over machines",
     "tun": "modprobe tun; chmod 666 /dev/net/tun for ordinary users: needed by AERO interfaces",

@@ -9,11 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from testbed.agent import ROOT
-from testbed.daemon import START_TIMEOUT, Daemon
+from testbed.daemon import Daemon
 from testbed.nodes import Host
 
-STARTED = b"loaded new configuration successfully"
-"""Message of ExaBGP 5 once it has read its configuration, right before it starts its program and its sessions."""
 HOLD_TIME = 9
 """seconds without a sign of life after which a peer is gone"""
 _PROCESS = """\
@@ -70,13 +68,14 @@ class BgpSpeaker:
 class ExaBgp(Daemon):
     """One ExaBGP; everything it writes is in a folder of its own."""
 
+    STARTED = b"loaded new configuration successfully"
+    """Message of ExaBGP 5 once it has read its configuration, right before it starts its program and its sessions."""
+
     def __init__(self, node: Host, speaker: BgpSpeaker, folder: Path, log: Path) -> None:
         super().__init__(node, "exabgp", log)
         self.speaker = speaker
         self.folder = folder
         self.config = folder / "exabgp.conf"
-        self._said = 0
-        """Where this start's lines begin in the log."""
 
     def render(self) -> Mapping[Path, str]:
         """Return the configuration."""
@@ -106,17 +105,3 @@ class ExaBgp(Daemon):
     def _environment(self) -> list[str]:
         search = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
         return ["env", f"PYTHONPATH={search}", *(f"{name}={value}" for name, value in _ENVIRONMENT.items())]
-
-    def start(self, timeout: float = START_TIMEOUT) -> None:
-        """Write, check, start, and return when it is about to open its sessions."""
-        self._said = self.log.stat().st_size if self.log.exists() else 0
-        super().start(timeout)
-
-    def has_started(self) -> bool:
-        """Tell whether it said so, since this start."""
-        try:
-            with self.log.open("rb") as log:
-                log.seek(self._said)
-                return STARTED in log.read()
-        except FileNotFoundError:
-            return False

@@ -125,6 +125,7 @@ FEATURES: dict[str, Callable[[], str]] = {
     "bridge": _link("bridge"),
     "macvlan": _try(_PAIR, _MACVLAN),
     "ip6tnl": _link("ip6tnl", "mode", "ip6ip6", "local", "2001:db8::1", "remote", "2001:db8::2"),
+    "ipip": _link("ipip", "local", "192.0.2.1", "remote", "192.0.2.2"),
     "seg6": _try(_LO, (*_SEG6_IN, "dev", "lo"), (*_SEG6_OUT, "dev", "lo")),
     "vxlan": _link("vxlan", "id", "7", "dstport", "4789"),
     "tun": _tun,

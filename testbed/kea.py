@@ -7,11 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from testbed.daemon import START_TIMEOUT, Daemon
+from testbed.daemon import Daemon
 from testbed.nodes import Host
 
-STARTED = b"DHCP6_STARTED"
-"""Message of Kea 2.x once its sockets are open and its leases are read."""
 LOGGER = {
     "name": "kea-dhcp6",
     "output_options": [{"output": "stdout", "pattern": "%D{%H:%M:%S.%q} %-5p %m\n", "flush": True}],
@@ -25,14 +23,15 @@ class Kea(Daemon):
     Debian's defaults (/run/kea, /var/lib/kea) may be absent, and are common to all nodes of a machine.
     """
 
+    STARTED = b"DHCP6_STARTED"
+    """Message of Kea 2.x once its sockets are open and its leases are read."""
+
     def __init__(self, node: Host, settings: Mapping[str, Any], folder: Path, log: Path) -> None:
         """`settings`: what belongs under "Dhcp6", without data directory and loggers; `folder` is made."""
         super().__init__(node, "kea", log)
         self.settings = dict(settings)
         self.folder = folder
         self.config = folder / "kea-dhcp6.json"
-        self._said = 0
-        """Where this start's lines begin in the log."""
 
     def render(self) -> Mapping[Path, str]:
         """Return the configuration."""
@@ -49,17 +48,3 @@ class Kea(Daemon):
 
     def _environment(self) -> list[str]:
         return ["env", f"KEA_PIDFILE_DIR={self.folder}", f"KEA_LOCKFILE_DIR={self.folder}"]
-
-    def start(self, timeout: float = START_TIMEOUT) -> None:
-        """Write, check, start, and return when it serves."""
-        self._said = self.log.stat().st_size if self.log.exists() else 0
-        super().start(timeout)
-
-    def has_started(self) -> bool:
-        """Tell whether it said so, since this start."""
-        try:
-            with self.log.open("rb") as log:
-                log.seek(self._said)
-                return STARTED in log.read()
-        except FileNotFoundError:
-            return False

@@ -72,10 +72,14 @@ class Supervisor:
             "destroy": self._destroy,
         }
 
-    def serve(self) -> None:
-        """Answer requests; returns when the lab has been taken down. Call from the main thread."""
+    def serve(self, begun: Callable[[], None] = lambda: None) -> None:
+        """Answer requests; returns when the lab has been taken down. Call from the main thread.
+
+        `begun` is called once requests and signals are heard.
+        """
         signal.signal(signal.SIGTERM, self._terminated)
         signal.signal(signal.SIGINT, self._terminated)
+        begun()
         while True:
             if self._ending in _ready(self._door, self._ending):
                 break

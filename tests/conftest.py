@@ -15,7 +15,7 @@ from conformance.plugin import (  # noqa: F401  (hooks)
     pytest_runtest_makereport,
 )
 
-from testbed import sandbox
+from testbed import sandbox, signals
 from testbed.mininet_api import Topo
 from testbed.network import Network
 
@@ -39,6 +39,8 @@ def pytest_configure(config: pytest.Config) -> None:
     distributed = getattr(config.option, "numprocesses", None) or getattr(config.option, "dist", "no") != "no"
     if distributed and not hasattr(config, "workerinput"):
         _enter(config)  # workers inherit the sandbox; the controller itself collects nothing
+    if sandbox.inside():
+        signals.afresh()  # tests start what a lab's own process would
     plugin.configure(config)
 
 

@@ -54,8 +54,11 @@ FAMILIES = {
         "haaro-nat",
         "haaro-legacy",
         "haaro-multihome",
+        "haaro-detour",
         "haaro-leave",
         "haaro-realms",
+        "haaro-gateway",
+        "haaro-nonces",
         "haaro-attack",
     ),
 }

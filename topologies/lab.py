@@ -42,6 +42,11 @@ class AgentSpec:
     secrets: dict[str, Any] = field(default_factory=dict, repr=False)
     """Further keys of its configuration, such as key material: no file but the run's secrets.json shows them."""
 
+    @property
+    def role(self) -> str:
+        """What it is told to be; agents of one role, next to each other, are started side by side."""
+        return str(self.config.get("role", ""))
+
     def located(self, runtime: str) -> AgentSpec:
         """The same agent with its files below `runtime`."""
         return replace(self, config=_located(self.config, runtime))
@@ -184,7 +189,7 @@ class Lab(ABC):
 
     @abstractmethod
     def agents(self, options: Any) -> list[AgentSpec]:
-        """Which agents run where, in starting order."""
+        """Which agents run where, in starting order of the roles."""
 
     @abstractmethod
     def captures(self, options: Any) -> list[tuple[str, str]]:

@@ -9,9 +9,11 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from ipaddress import ip_interface
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +24,13 @@ from testbed.exabgp import ExaBgp
 from testbed.network import Network
 from testbed.nginx import ACCESS_LOG, Nginx
 from testbed.nodes import MobileHost
-from testbed.processes import Agent, Kea, Radvd
+from testbed.processes import Agent, Daemon, Kea, Radvd
 from testbed.radio.cells import Association
 from testbed.resources import usage
 from testbed.rundir import RunDirectory
+from testbed.segmentation import cut_before_the_wire
 from testbed.validation import LabError, unknown
-from topologies.lab import RUNTIME, AgentSpec, Lab, WebServerSpec
+from topologies.lab import RUNTIME, AgentSpec, Lab
 from topologies.pace import slowness
 from topologies.traffic import Flow
 
@@ -75,27 +78,16 @@ class Run:
         self._cleanup.callback(self.directory.close)
         self._cleanup.callback(self.net.stop)
         self.net.start()
+        cut_before_the_wire(self.net[spec.node] for spec in self.lab.agents(self.options))
         progress("starting captures")
         self._start_captures()
         progress("starting services and agents")
         runtime = self._runtime = tempfile.mkdtemp(prefix="roamlab-", dir="/run")
         self._cleanup.callback(shutil.rmtree, runtime, ignore_errors=True)
-        for radvd in (spec.located(runtime) for spec in self.lab.radvds(self.options)):
-            log = self.directory.agents / f"{radvd.node}-radvd.log"
-            service = Radvd(self.net[radvd.node], Path(radvd.config), Path(radvd.pid_file), log)
-            self._cleanup.callback(service.stop)
-            service.start()
-        for kea in (spec.located(runtime) for spec in self.lab.keas(self.options)):
-            log = self.directory.agents / f"{kea.node}-kea.log"
-            self.keas[kea.node] = Kea(self.net[kea.node], kea.settings, Path(kea.folder), log)
-            self._cleanup.callback(self.keas[kea.node].stop)
-            self.keas[kea.node].start()
-        self._start_routing(runtime)
-        for server in self.lab.web_servers(self.options):
-            self._start_web_server(server.located(runtime))
+        self._start(list(self._services(runtime)))
         self.net.listen_associations(self._on_association)
-        for spec in self.lab.agents(self.options):
-            self._start_agent(spec.located(runtime))
+        for _role, specs in groupby(self.lab.agents(self.options), key=lambda spec: (spec.name, spec.role)):
+            self._start_agents([spec.located(runtime) for spec in specs])
         self._write_description()
         progress("ready")
 
@@ -107,41 +99,59 @@ class Run:
             start_all(self._recorders.values())
         self._recording = True
 
-    def _start_routing(self, runtime: str) -> None:
-        for bird in (spec.located(runtime) for spec in self.lab.birds(self.options)):
-            log = self.directory.agents / f"{bird.node}-bird.log"
+    def _start(self, daemons: list[Daemon]) -> None:
+        """Start daemons that do not wait for each other, side by side; they are ended in the same way."""
+        if not daemons:
+            return
+
+        def each(what: Callable[[Daemon], object]) -> None:
+            with ThreadPoolExecutor(len(daemons)) as pool:
+                for done in [pool.submit(what, daemon) for daemon in daemons]:
+                    done.result()
+
+        self._cleanup.callback(each, lambda daemon: daemon.stop())
+        each(lambda daemon: daemon.start())
+
+    def _services(self, runtime: str) -> Iterator[Daemon]:
+        """What runs beside the agents, and is there before them."""
+        lab, options, logs = self.lab, self.options, self.directory.agents
+        for radvd in (spec.located(runtime) for spec in lab.radvds(options)):
+            log = logs / f"{radvd.node}-radvd.log"
+            yield Radvd(self.net[radvd.node], Path(radvd.config), Path(radvd.pid_file), log)
+        for kea in (spec.located(runtime) for spec in lab.keas(options)):
+            log = logs / f"{kea.node}-kea.log"
+            self.keas[kea.node] = Kea(self.net[kea.node], kea.settings, Path(kea.folder), log)
+            yield self.keas[kea.node]
+        for bird in (spec.located(runtime) for spec in lab.birds(options)):
+            log = logs / f"{bird.node}-bird.log"
             daemon = Bird(self.net[bird.node], bird.router_id, bird.asn, bird.body, Path(bird.folder), log)
             self.birds[bird.node] = daemon
-            self._cleanup.callback(daemon.stop)
-            daemon.start()
-        for spec in (spec.located(runtime) for spec in self.lab.exabgps(self.options)):
-            log = self.directory.agents / f"{spec.node}-exabgp.log"
-            speaker = self.exabgps[spec.node] = ExaBgp(self.net[spec.node], spec.speaker, Path(spec.folder), log)
-            self._cleanup.callback(speaker.stop)
-            speaker.start()
+            yield daemon
+        for spec in (spec.located(runtime) for spec in lab.exabgps(options)):
+            log = logs / f"{spec.node}-exabgp.log"
+            self.exabgps[spec.node] = ExaBgp(self.net[spec.node], spec.speaker, Path(spec.folder), log)
+            yield self.exabgps[spec.node]
+        for server in (spec.located(runtime) for spec in lab.web_servers(options)):
+            log = logs / f"{server.node}-nginx.log"
+            access_log = self.directory.path / ACCESS_LOG.format(node=server.node)
+            yield Nginx(self.net[server.node], Path(server.folder), server.body, server.files, access_log, log)
 
-    def _start_web_server(self, spec: WebServerSpec) -> None:
-        log = self.directory.agents / f"{spec.node}-nginx.log"
-        access_log = self.directory.path / ACCESS_LOG.format(node=spec.node)
-        server = Nginx(self.net[spec.node], Path(spec.folder), spec.body, spec.files, access_log, log)
-        self._cleanup.callback(server.stop)
-        server.start()
-
-    def _start_agent(self, spec: AgentSpec) -> None:
-        agent = Agent(
-            self.net[spec.node],
-            spec.name,
-            spec.module,
-            spec.config,
-            self.directory.path,
-            self.events,
-            spec.secrets,
-        )
-        self._specs[spec.node] = spec
-        self.agents[spec.node] = agent
-        self._cleanup.callback(agent.stop)
-        agent.start()
-        self._report_stations(spec.node)
+    def _start_agents(self, specs: list[AgentSpec]) -> None:
+        """Start agents of one role; the next role's expect them to be there."""
+        for spec in specs:
+            self._specs[spec.node] = spec
+            self.agents[spec.node] = Agent(
+                self.net[spec.node],
+                spec.name,
+                spec.module,
+                spec.config,
+                self.directory.path,
+                self.events,
+                spec.secrets,
+            )
+        self._start([self.agents[spec.node] for spec in specs])
+        for spec in specs:
+            self._report_stations(spec.node)
 
     def _report_stations(self, node: str) -> None:
         """Tell an agent that has just started who is in its cells now."""

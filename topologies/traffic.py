@@ -244,7 +244,8 @@ def address_in(run: Run, node: str, pool: str, timeout: float = PATIENCE) -> str
                     return str(local)
         return None
 
-    found = wait_until(f"{node} to have a usable address in {pool}", usable, timeout=timeout)
+    # A program each time, while detection of duplicates takes a second or two: not as often as one can.
+    found = wait_until(f"{node} to have a usable address in {pool}", usable, timeout=timeout, interval=0.05)
     return found or ""
 
 

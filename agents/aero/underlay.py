@@ -18,7 +18,7 @@ from agents.aero.constants import AERO_PORT, GUE_PORT, OUTER_TTL
 from agents.aero.dataplane.encapsulation import Carrier
 from agents.aero.dataplane.sink import Octets
 from agents.aero.dataplane.sockaddr import SocketAddress
-from agents.kernel.batches import ONE_MESSAGE, Arrivals, Departures, pull_name
+from agents.kernel.batches import ONE_MESSAGE, Arrivals, Departures, can_run, pull_name
 from agents.kernel.netlink import KernelError
 from agents.kernel.watch import attach_filter
 
@@ -47,8 +47,14 @@ class _Port:
     version: int
     socket: socket.socket
     departures: Departures
+    may_run: bool = False
+    """Whether the kernel may be given many datagrams as one: over IPv4 with DF only.  Linux numbers what it cuts as if
+    it were one packet, and the next one takes up a number that was used: what may be fragmented on the way must not
+    share an identification (RFC 6864 §4.3, spec §2.6)."""
     df: bool | None = None
     """How the socket is set now."""
+    collecting: bool = False
+    """Whether what is sent is collected."""
 
 
 class Underlay:
@@ -61,12 +67,12 @@ class Underlay:
         *,
         bound: IPv4Address | IPv6Address | None = None,
         device: str | None = None,
-        runs: bool = False,
+        runs: bool = True,
     ) -> None:
         """`own` are the node's underlay addresses: only their IP versions are opened, and packets from ourselves
         are dropped as loops.  `mark` keeps outer packets off the AERO interface (spec CLI-14).  `bound`: the one
         address to send and receive at, and `device` the one interface; None: all.  `runs` lets the kernel make many UDP
-        datagrams of one."""
+        datagrams of one, if it can."""
         self._own = {str(address) for address in own}
         self._ports: dict[tuple[Carrier, int], _Port] = {}
         """By carrier and length of socket addresses."""
@@ -85,8 +91,10 @@ class Underlay:
             for version in sorted({address.version for address in ([bound] if bound else own)}):
                 for carrier in Carrier:
                     made = _open(carrier, version, mark, bound, device)
-                    departures = Departures(made.fileno(), *_TOS[version], runs=runs and carrier in _PORTS)
-                    self._ports[carrier, 2 if version == 4 else 4] = _Port(carrier, version, made, departures)
+                    may_run = runs and carrier in _PORTS and can_run(made)
+                    departures = Departures(made.fileno(), *_TOS[version])
+                    departures.runs = may_run and version == 6
+                    self._ports[carrier, 2 if version == 4 else 4] = _Port(carrier, version, made, departures, may_run)
                     if carrier not in _PORTS:
                         self._guards.append(_guard(carrier, version))
         except OSError as error:
@@ -156,9 +164,7 @@ class Underlay:
             yield
         finally:
             self._together = False
-            for port in self._collecting:
-                self._flush(port)
-            self._collecting.clear()
+            self._send_collected()
 
     def transmit(
         self, through: Carrier, destination: SocketAddress, octets: Sequence[Octets], df: bool, tos: int
@@ -172,15 +178,20 @@ class Underlay:
         if port.df is not df and port.version == 4:
             self._flush(port)
             _set_df(port, df)
-        length = sum(map(len, octets))
-        if departures.full(length):
+        elif departures.full:
             self._flush(port)
-        if not departures.pending:
+        if not port.collecting:
+            port.collecting = True
             self._collecting.append(port)
-        departures.add(destination, octets, length, tos)
+        departures.add(destination, octets, tos)
         if not self._together:
+            self._send_collected()
+
+    def _send_collected(self) -> None:
+        for port in self._collecting:
             self._flush(port)
-            self._collecting.clear()
+            port.collecting = False
+        self._collecting.clear()
 
     def _flush(self, port: _Port) -> None:
         for destination, number in port.departures.flush():
@@ -245,3 +256,4 @@ def _set_df(port: _Port, df: bool) -> None:
     mode = _PMTUDISC_PROBE if df else _PMTUDISC_DONT
     port.socket.setsockopt(socket.IPPROTO_IP, _IP_MTU_DISCOVER, mode)
     port.df = df
+    port.departures.runs = port.may_run and df

@@ -31,7 +31,7 @@ KEPT = 16384
 
 
 def open_underlay(
-    own: Sequence[Address], mark: int = 0, *, runs: bool = False, lines: UnderlayLinks | None = None
+    own: Sequence[Address], mark: int = 0, *, runs: bool = True, lines: UnderlayLinks | None = None
 ) -> Underlay | SeveralAddresses:
     """The sockets of a node (KernelError); `lines` are a Client's, if it may have several."""
     versions = [address.version for address in own]
@@ -44,7 +44,7 @@ class SeveralAddresses:
     """As Underlay, for all addresses of a node."""
 
     def __init__(
-        self, own: Sequence[Address], mark: int, *, runs: bool = False, lines: UnderlayLinks | None = None
+        self, own: Sequence[Address], mark: int, *, runs: bool = True, lines: UnderlayLinks | None = None
     ) -> None:
         """`lines`: of a Client; who changes them calls `learn_own`."""
         self._mark = mark

@@ -19,6 +19,8 @@ DflagProfile = Literal["rfc8885", "draft03"]
 AnchorTimers = Literal["stop", "run"]
 """What anchors do with a binding's timer when the CMD moves it: stop it (spec DEREG-4), or ask the CMD when it runs
 out (DEREG-5).  The same in a whole domain."""
+MAX_DOUBLINGS = 64
+"""Of a timeout: more than any ceiling needs, and few enough for a float however long a peer is silent (RETX-2)."""
 Protection = Literal["off", "auto", "xfrm", "esp", "external"]
 """How signalling is protected (spec SEC-1).  off: by the allow-list only.  xfrm: by the kernel's ESP.  esp: by ESP in
 the agent.  auto: xfrm where the kernel has it, else esp.  external: somebody else, an IKEv2 daemon say, keeps the
@@ -108,6 +110,10 @@ class Timing:
     def __post_init__(self) -> None:
         if not 4 <= self.lifetime <= 262140 or self.lifetime % 4:
             raise ValueError(f"lifetime {self.lifetime} s is not a multiple of 4 between 4 and 262140")
+
+    def timeout(self, sends: int) -> float:
+        """Seconds to wait for an answer after `sends` earlier transmissions: doubled up to the ceiling, for ever."""
+        return min(self.initial_timeout * 2.0 ** min(sends, MAX_DOUBLINGS), self.max_timeout)
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from typing import Any
 from agents.core import Outbox
 from agents.dgw.actions import Send
 from agents.dgw.config import Timing
+from agents.dgw.freshness import Stamper
 
 REMEMBERED = 32
 """Sequence numbers kept per exchange: those of the last quarter of an hour at the longest interval."""
@@ -36,6 +37,12 @@ class Exchange:
     """Transmissions so far."""
     sequences: deque[int] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
     """The last sequence numbers sent: an answer to any of them counts."""
+    times: deque[float] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
+    """When each of these was sent."""
+    stamps: deque[int] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
+    """Timestamps sent, kept where a sequence number alone does not tell whose answer it is."""
+    renumbered: bool = False
+    """The peer orders updates by their numbers and told its last one: the sender's own follow (spec RETX-8)."""
     refused: set[IPv6Network] = field(default_factory=set)
     """Prefixes that a corrective answer took back: a late copy of the first answer must not bring them again."""
     unanswered: Callable[[int, float], None] | None = None
@@ -43,6 +50,11 @@ class Exchange:
     gave_up: Callable[[float], None] | None = None
     """Told when the last of the `tries` stayed without an answer."""
     due: float = 0.0
+
+    def sent_at(self, sequence: int) -> float:
+        """When the transmission with this number left: what was asked for in it counts from then (RFC 6275 §11.7.3)."""
+        found = [time for number, time in zip(self.sequences, self.times, strict=True) if number == sequence]
+        return found[-1] if found else self.times[-1]
 
 
 class Pacer:
@@ -128,6 +140,15 @@ class Exchanges:
                 return exchange
         return None
 
+    def numbered(self, peer: IPv6Address, sequence: int) -> Exchange | None:
+        """The exchange with `peer` that used this number, whoever it is about: for a sender with one counter."""
+        return next((e for e in self._waiting if e.peer == peer and sequence in e.sequences), None)
+
+    def renumber(self, exchange: Exchange, stamper: Stamper, last: int, now: float) -> None:
+        """Status 135: take over the number that the peer accepted last, and say it again at once (spec RETX-8)."""
+        stamper.sequence, exchange.renumbered, exchange.due = last, True, now
+        self.handle_timer(now)
+
     def find(self, peer: IPv6Address, mn_id: str) -> Exchange | None:
         """The exchange about this node with this peer, whatever its sequence (status 135 answers)."""
         return next((e for e in self._waiting if e.peer == peer and e.mn_id == mn_id), None)
@@ -192,8 +213,9 @@ class Exchanges:
             exchange.unanswered(count, now)
         sequence, message = exchange.compose(now)
         exchange.sequences.append(sequence)
+        exchange.times.append(now)
         exchange.sends += 1
-        exchange.due = now + min(self._timing.initial_timeout * 2**count, self._timing.max_timeout)
+        exchange.due = now + self._timing.timeout(count)
         self._pacer.record(exchange.peer, now)
         self._outbox.do(Send(exchange.peer, message))
         if count:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
 from ipaddress import IPv6Address, IPv6Network
 
@@ -21,16 +21,20 @@ from agents.wire.mobility_options import (
     HandoffIndicator,
     HomeNetworkPrefix,
     LinkLayerIdentifier,
+    LinkLocalAddress,
     LocalPrefix,
     MobileNodeIdentifier,
     Option,
     PreviousMaar,
+    ServingMaar,
     Timestamp,
 )
 
 Announced = Callable[[IPv6Address, Iterable[IPv6Network]], tuple[IPv6Network, ...]]
 """Which of these networks the gateway with this P-CoA may announce."""
-ECHOED = (MobileNodeIdentifier, HandoffIndicator, AccessTechnology, LinkLayerIdentifier)
+IDENTIFYING = (MobileNodeIdentifier, HandoffIndicator, AccessTechnology, LinkLayerIdentifier)
+"""Options by which an acknowledgement is known to be about its update (spec §10)."""
+ECHOED = (*IDENTIFYING, LinkLocalAddress)
 """Options an acknowledgement repeats from its update, besides the Timestamp (spec HO-8)."""
 
 
@@ -117,7 +121,8 @@ def compose_ack(
 
     A sender that did not set D is told nothing in options 65-70: it must not look at them (RFC 8885 §4.3, §4.4).
     """
-    options = _echoed(update)
+    extra = tuple(extra)
+    options = [one for one in _echoed(update) if type(one) not in map(type, extra)]
     options += [HomeNetworkPrefix.of(prefix) for prefix in prefixes]
     echoed = update.first(Timestamp)
     if echoed:
@@ -180,7 +185,20 @@ def own_options(record: AnchorRecord, *, anchored: bool) -> tuple[Option, ...]:
 
 def same_request(update: BindingUpdate, ack: BindingAck) -> bool:
     """True when MN-ID, HI, ATT and link-layer identifier of the answer are the request's (spec §10)."""
-    return all(update.first(kind) == ack.first(kind) for kind in ECHOED)
+    return all(update.first(kind) == ack.first(kind) for kind in IDENTIFYING)
+
+
+def is_late(ack: BindingAck, update: BindingUpdate, stamps: Collection[int]) -> bool:
+    """Whether an answer is to an older update of the same sequence number: two gateways count each for itself.
+
+    It names another serving gateway (68, AMB-9), or a Timestamp that is none of those sent (spec CMD-9).
+    """
+    told, serving = ack.first(ServingMaar), update.first(ServingMaar)
+    if told and serving and told.address != serving.address:
+        return True
+    stamp = ack.first(Timestamp)
+    own_clock = ack.status in (Status.TIMESTAMP_MISMATCH, Status.TIMESTAMP_LOWER_THAN_PREV_ACCEPTED)
+    return stamp is not None and not own_clock and stamp.raw not in stamps
 
 
 def granted_prefixes(

@@ -92,7 +92,7 @@ class RepositoryClient:
         """Transmit what is due."""
         for query in self._queries.values():
             if query.due <= now:
-                query.due = now + min(self._timing.initial_timeout * 2**query.sends, self._timing.max_timeout)
+                query.due = now + self._timing.timeout(query.sends)
                 query.sends += 1
                 self._outbox.do(Consult(self._server, self._port, query.message))
                 if query.sends == self._timing.unreachable_after:

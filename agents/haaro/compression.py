@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 from typing import Self
 
-from agents.haaro.realms import SLOTS, RealmDecoder, RealmEncoder, Spelling
+from agents.haaro.realms import SLOTS, RealmDecoder, RealmEncoder, Spelling, spelling
 from agents.wire.errors import DecodeError, DecodeErrorKind
 
 DELTA = 0x80
@@ -61,7 +61,7 @@ class Prepared:
     def __init__(self, owner: Owner) -> None:
         """ValueError for a realm that cannot be written."""
         self.head = bytes((OWNER | owner.outbound_only,)) + owner.home_address.packed
-        self.networks = tuple((*_spelled(each.prefix), Spelling(each.realm)) for each in owner.networks)
+        self.networks = tuple((*_spelled(each.prefix), spelling(each.realm)) for each in owner.networks)
 
 
 class Block:
@@ -77,6 +77,9 @@ class Block:
         references: list[int] = []
         realms = RealmEncoder(compress)
         master: int | None = None
+        last: Spelling | None = None
+        again = b""
+        """What says the last realm once more."""
         for owner in owners:
             octets += owner.head
             if not owner.networks:
@@ -88,7 +91,13 @@ class Block:
                 else:
                     octets += whole
                     master = value
-                realms.write(realm, octets, references)
+                if realm is last:
+                    references.append(len(octets))
+                    octets += again
+                else:
+                    realms.write(realm, octets, references)
+                    again = realms.known(realm)
+                    last = realm if again else None
                 self._ends.append(len(octets))
         self._moved = {0: bytes(octets)}
         mask = bytearray(len(octets))

@@ -6,9 +6,13 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network
 from typing import Literal
 
+from agents.haaro.nonces import MAX_NONCE_LIFETIME
+from agents.haaro.realms import Spelling
 from agents.plain import SECRET
 
 Encapsulation = Literal["udp", "ipip"]
+TunnelKind = Literal["auto", "ipip", "tun"]
+"""Who takes care of tunnels in IP: the kernel's ipip driver or the program; auto: the kernel if it can."""
 
 
 @dataclass(frozen=True)
@@ -21,6 +25,10 @@ class OwnedPrefix:
     """The home agent adds it by itself: the router need not list it (spec HA-4)."""
     advertised: bool = True
     """Others may be told."""
+
+    def __post_init__(self) -> None:
+        """A realm that no advertisement can hold is a mistake now, not when its router registers (spec §2.5, §8.2)."""
+        Spelling(self.realm)
 
 
 @dataclass(frozen=True)
@@ -77,6 +85,7 @@ class HaConfig:
     max_advertisement: int = 65507 - 1024
     """Octets of prefix information in one reply (spec A-44)."""
     interface: str = "haaro0"
+    tunnel: TunnelKind = "auto"
 
 
 @dataclass(frozen=True)
@@ -167,14 +176,36 @@ class MrConfig:
     line_for: dict[IPv4Address, str] = field(default_factory=dict)
     """Peer's home address -> interface to use toward it (spec MR-22)."""
     tolerance: float = 7.0
+    nonce_lifetime: float = MAX_NONCE_LIFETIME
+    """Seconds for which tokens of ours are good, 240 at most; with less than 210 peers must ask anew before they would
+    (spec §3.4)."""
     timing: PeerTiming = field(default_factory=PeerTiming)
+    gateway: bool = False
+    """0.0.0.0/0 is ours, and the home agent says so: packets from everywhere may go to peers through us, and what peers
+    send for nobody's network leaves by a line (spec S26)."""
+    internet_via: IPv4Address | None = None
+    """Home address of the router to use for what is nobody's network, if the home agent says that 0.0.0.0/0 is behind
+    it; None: the home agent (spec S26)."""
     interface: str = "haaro0"
+    tunnel: TunnelKind = "auto"
 
     def __post_init__(self) -> None:
-        """What RFC 3519 and RFC 5944 fix."""
+        """What RFC 3519 and RFC 5944 fix; lines are told apart by their addresses (spec MR-22)."""
         if self.home_keepalive < 10:
             raise ValueError("home_keepalive is 10 or more seconds (RFC 3519 §4.9)")
         if not self.lines:
             raise ValueError("a mobile router needs at least one line")
+        if not 0 < self.nonce_lifetime <= MAX_NONCE_LIFETIME:
+            raise ValueError(
+                f"nonce_lifetime {self.nonce_lifetime:g} is not in 0-{MAX_NONCE_LIFETIME:g} seconds (RFC 6521 §9)"
+            )
+        for what in ("interface", "address"):
+            values = [str(getattr(line, what)) for line in self.lines]
+            if twice := next((each for each in values if values.count(each) > 1), None):
+                raise ValueError(f"two lines have the {what} {twice}; what is sent from it must leave by one")
+        if self.gateway and self.internet_via:
+            raise ValueError("gateway and internet_via exclude each other: packets would go from tunnel to tunnel")
+        for realm in self.realms or ():
+            Spelling(realm)
         if self.spi < 256:
             raise ValueError(f"spi {self.spi} is reserved; use 256 or more")

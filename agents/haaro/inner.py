@@ -76,9 +76,12 @@ def aged(packet: bytes) -> bytes | None:
     """The packet after one more hop; None when that was its last (spec TUN-12)."""
     if packet[8] <= 1:
         return None
-    size = (packet[0] & 0x0F) * 4
-    header = packet[:8] + bytes((packet[8] - 1, packet[9], 0, 0)) + packet[12:size]
-    return header[:10] + internet_checksum(header).to_bytes(2, "big") + packet[12:]
+    made = bytearray(packet)
+    made[8] -= 1
+    checksum = (packet[10] << 8 | packet[11]) + 0x0100  # RFC 1141
+    checksum = checksum - 0xFFFF if checksum > 0xFFFF else checksum
+    made[10], made[11] = checksum >> 8, checksum & 0xFF
+    return bytes(made)
 
 
 def push_udp(source: IPv4Address, destination: IPv4Address, ports: tuple[int, int], data: bytes) -> bytes:

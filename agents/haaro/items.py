@@ -6,13 +6,18 @@ Each item has a `key`: two items with one key are two versions of one object.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from ipaddress import IPv4Address, IPv4Network
 
 from agents.haaro.config import AccessLine, Encapsulation
 
 Key = tuple[str, str]
 EVERYTHING = IPv4Network("0.0.0.0/0")
+HALVES = tuple(EVERYTHING.subnets())
+"""Everything beside the way over the home agent, which stays: signalling takes it (spec MR-16)."""
 TUNNEL_PORT = 434
+TUNNEL_MTU = 1468
+"""1500 octets less the 32 of outer IP, UDP and tunnel header (spec TUN-3); the same in IP, so that no path shrinks."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +36,7 @@ class Tunnel:
     realm: str = ""
     """Where its inner addresses have their meaning, if prefixes overlap."""
 
-    @property
+    @cached_property
     def name(self) -> str:
         """One for each pair of outer addresses toward a peer."""
         return f"{self.peer} {self.local}>{self.remote}"
@@ -60,6 +65,21 @@ class TunnelRoute:
 
 
 @dataclass(frozen=True)
+class Watched:
+    """A prefix whose packets are to be seen: they go over the home agent, and may go directly (spec MR-7).
+
+    Without it the kernel would lead them past us, where it takes care of the home agent's tunnel.
+    """
+
+    prefix: IPv4Network
+
+    @property
+    def key(self) -> Key:
+        """One for each prefix."""
+        return ("watched", str(self.prefix))
+
+
+@dataclass(frozen=True)
 class HomeAddress:
     """The router's home address, an address of the node itself (spec §13)."""
 
@@ -69,6 +89,18 @@ class HomeAddress:
     def key(self) -> Key:
         """There is one."""
         return ("home-address", str(self.address))
+
+
+@dataclass(frozen=True)
+class OwnNetwork:
+    """A network behind the router: what is not for one of them leaves it in a tunnel only (spec MR-23)."""
+
+    prefix: IPv4Network
+
+    @property
+    def key(self) -> Key:
+        """One for each prefix."""
+        return ("network", str(self.prefix))
 
 
 @dataclass(frozen=True)
@@ -85,6 +117,16 @@ class Line:
 
 
 @dataclass(frozen=True)
+class Gateway:
+    """What comes out of tunnels for nobody's network leaves by a line, not by the next tunnel (spec S26, TUN-6)."""
+
+    @property
+    def key(self) -> Key:
+        """There is one."""
+        return ("gateway", "")
+
+
+@dataclass(frozen=True)
 class Routing:
     """The node forwards, and filters no reverse paths on these interfaces (spec 7.8)."""
 
@@ -96,10 +138,10 @@ class Routing:
         return ("routing", "")
 
 
-Item = Tunnel | TunnelRoute | HomeAddress | Line | Routing
+Item = Tunnel | TunnelRoute | Watched | HomeAddress | OwnNetwork | Line | Gateway | Routing
 Plan = dict[Key, Item]
 
-INSTALL_ORDER: tuple[type[Item], ...] = (Routing, HomeAddress, Line, Tunnel, TunnelRoute)
+INSTALL_ORDER: tuple[type[Item], ...] = (Routing, HomeAddress, OwnNetwork, Line, Gateway, Tunnel, Watched, TunnelRoute)
 """A route needs its tunnel; removal runs the other way."""
 
 

@@ -42,13 +42,18 @@ def correspondent_key(home: bytes, careof: bytes = b"") -> bytes:
 
 def sign_home(message: Signed, spi: int, key: bytes) -> Signed:
     """The message with an MHAE at its end."""
-    return replace(message, auth=MobileHomeAuth(spi, _home_mac(message, MobileHomeAuth(spi), key)), surplus=())
+    prior = prior_octets(message)
+    auth = MobileHomeAuth(spi, _home_mac(prior, spi, AUTHENTICATOR_OCTETS, key))
+    return replace(message, auth=auth, surplus=(), prior=prior)
 
 
 def genuine_home(message: Registered, key: bytes) -> bool:
     """Whether an MHAE authorises the message and was made with this key."""
     auth = message.auth
-    return isinstance(auth, MobileHomeAuth) and hmac.compare_digest(auth.authenticator, _home_mac(message, auth, key))
+    if not isinstance(auth, MobileHomeAuth):
+        return False
+    right = _home_mac(prior_octets(message), auth.spi, len(auth.authenticator), key)
+    return hmac.compare_digest(auth.authenticator, right)
 
 
 def sign_correspondent(message: Signed, home_index: int, careof_index: int, key: bytes) -> Signed:
@@ -66,10 +71,9 @@ def genuine_correspondent(message: Registered, key: bytes) -> bool:
     return hmac.compare_digest(auth.authenticator, _correspondent_mac(message, auth, key))
 
 
-def _home_mac(message: Registered, auth: MobileHomeAuth, key: bytes) -> bytes:
-    """HMAC-MD5 over everything before the authenticator."""
-    made = replace(auth, authenticator=auth.authenticator or bytes(AUTHENTICATOR_OCTETS)).push()
-    return hmac.digest(key, prior_octets(message) + made[:6], "md5")
+def _home_mac(prior: bytes, spi: int, octets: int, key: bytes) -> bytes:
+    """HMAC-MD5 over everything before the authenticator, which is so many octets long."""
+    return hmac.digest(key, prior + MobileHomeAuth.head(spi, octets), "md5")
 
 
 def _correspondent_mac(message: Registered, auth: MobileCorrespondentAuth, key: bytes) -> bytes:

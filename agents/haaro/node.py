@@ -2,43 +2,67 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from ipaddress import IPv4Address
 from typing import Any
 
 from agents.core import Core
+from agents.haaro.backend import Choice
+from agents.haaro.drops import DropLog
+from agents.haaro.gate import Gate
 from agents.haaro.interface import Kernel
-from agents.haaro.items import Item
-from agents.haaro.notices import Datagram, Echo, Install, Remove, Send, SendEcho, TrafficSeen
-from agents.haaro.plane import Ends, Plane
+from agents.haaro.items import TUNNEL_MTU, Item
+from agents.haaro.notices import Datagram, Echo, Install, OwnNetworks, Remove, Send, SendEcho, TrafficSeen
+from agents.haaro.plane import Plane
+from agents.haaro.sink import Ends
 from agents.haaro.underlay import Underlay
 from agents.kernel.netlink import KernelError
 from agents.kernel.tun import Tun
 from agents.plain import plain
 from agents.runtime import Shell, announce
 
-TUN_MTU = 1468
-"""1500 octets less the 32 of outer IP, UDP and tunnel header (spec TUN-3)."""
+ETHERNET_MTU = 1500
 BATCH = 64
+BY_PROGRAM = Choice("tun")
 
 
 class Node:
     """One HAARO node; a role adds its own inputs to `shell`."""
 
-    def __init__(self, core: Core, interface: str, control: str, *, table: int, ends: Ends | None = None) -> None:
-        """KernelError when something of the kernel is not to be had; nothing is left behind then."""
+    def __init__(
+        self,
+        core: Core,
+        interface: str,
+        control: str,
+        *,
+        table: int,
+        ends: Ends | None = None,
+        underlay_mtu: int = ETHERNET_MTU,
+        choice: Choice = BY_PROGRAM,
+    ) -> None:
+        """KernelError when something of the kernel is not to be had; nothing is left behind then.
+
+        `underlay_mtu`: of the lines, octets; what does not fit after encapsulation is divided before (spec TUN-13).
+        """
         self._core = core
         self._control = control
         self.shell = Shell(core, self._perform)
-        self.kernel = Kernel(interface, table=table)
+        self._choice = choice
+        by_kernel = choice.kind == "ipip"
+        self.kernel = Kernel(interface, table=table, gate=_gate(ends) if by_kernel else None)
         self.kernel.clear_leftovers()
-        self._underlay = Underlay()
+        self._underlay = Underlay(deaf=by_kernel)
         try:
-            self._tun = Tun(interface, TUN_MTU)
+            self._tun = Tun(interface, TUNNEL_MTU - max(0, ETHERNET_MTU - underlay_mtu))
         except KernelError:
             self._underlay.close()
             raise
-        self.plane = Plane(self, ends)
+        self.plane = Plane(self, ends, relays=ends is None)
+        drops = DropLog(lambda now, **fields: announce("packet-dropped", now, **fields))
+        self.plane.when_dropped = lambda reason, local, remote: drops.dropped(
+            reason, local, remote, self.shell.clock.now()
+        )
         for fd, read in self._underlay.readers(self.plane.from_udp, self.plane.from_ip):
             self.shell.on_readable(fd, read)
         self.shell.on_readable(self._tun.fileno(), self._read_tun)
@@ -46,6 +70,7 @@ class Node:
 
     def run(self, prepare: Callable[[], None]) -> None:
         """Serve until SIGTERM, after `prepare`; then the node is as if we had never been there."""
+        announce("tunnels", self.shell.clock.now(), kind=self._choice.kind, lacking=self._choice.lacking)
         try:
             prepare()
             self.shell.run(self._control, first=False)
@@ -56,8 +81,9 @@ class Node:
 
     def inspect(self) -> dict[str, Any]:
         """The core's state and the packet path's counters."""
-        plane = {**self.plane.counters, "send_failures": self._underlay.send_failures}
-        return {**self._core.inspect(), "dataplane": plane}
+        dropped = self.plane.counters + Counter(self.kernel.dropped())
+        plane = {**dropped, "relayed": self.plane.relayed, "send_failures": self._underlay.send_failures}
+        return {**self._core.inspect(), "tunnel": self._choice.kind, "dataplane": plane}
 
     # --- what the packet path wants
 
@@ -85,6 +111,9 @@ class Node:
                 self.plane.send(action)
             case SendEcho():
                 self.plane.send_echo(action)
+            case OwnNetworks():
+                self.plane.own(action.prefixes)
+                self.kernel.own(action.prefixes)
             case Install():
                 for item in action.items:
                     self.plane.install(item)
@@ -108,3 +137,7 @@ class Node:
             if packet is None:
                 return
             self.plane.from_kernel(packet, now)
+
+
+def _gate(ends: Ends | None) -> Gate:
+    return Gate(ends.home_address, ends.networks, ends.home_agent) if ends else Gate()

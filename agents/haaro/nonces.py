@@ -13,9 +13,9 @@ from agents.wire.mip4_codes import Code
 
 NONCE_OCTETS = 8
 KCR_OCTETS = 16
-PERIOD = 30.0
-"""Seconds for which a nonce makes new tokens."""
+INDEX_OCTETS = 2
 KEPT = 8
+"""So many nonces, each of which makes new tokens for an eighth of the time for which it is good: 30 s of 240."""
 MAX_NONCE_LIFETIME = 240.0
 """Seconds after its first use for which a nonce is good."""
 MAX_TOKEN_LIFETIME = 210.0
@@ -39,10 +39,15 @@ class Nonces:
     Made on demand, a nonce's first use is its creation; so the last 8 of 30 s each are exactly those of 240 s.
     """
 
-    def __init__(self, random: Callable[[int], bytes] = os.urandom) -> None:
+    def __init__(self, random: Callable[[int], bytes] = os.urandom, *, lifetime: float = MAX_NONCE_LIFETIME) -> None:
+        """`lifetime`: seconds after its first use for which a nonce is good, 240 at most (spec §3.4)."""
         self._random = random
+        self._lifetime = lifetime
+        self._period = lifetime / KEPT
         self._ring: deque[Nonce] = deque(maxlen=KEPT)
-        self._index = 0
+        self._index = int.from_bytes(random(INDEX_OCTETS), "big")
+        """Not the same after every start: tokens of a former life are expired (201-203, which help their owner), not
+        wrong (131, which it cannot verify)."""
 
     def home_test(self, home_address: IPv4Address, now: float) -> tuple[int, bytes]:
         """Index and home token for the sender of a HoTI."""
@@ -74,15 +79,20 @@ class Nonces:
             return Code.EXPIRED_HOME_NONCE
         return correspondent_key(home_token(nonce.kcr, home_address, nonce.value))
 
+    @property
+    def last(self) -> int:
+        """Index of the newest nonce."""
+        return self._index
+
     def size(self) -> int:
         """Nonces kept: all the memory that test messages can cost."""
         return len(self._ring)
 
     def _find(self, index: int, now: float) -> Nonce | None:
-        return next((n for n in self._ring if n.index == index and now - n.first_used <= MAX_NONCE_LIFETIME), None)
+        return next((n for n in self._ring if n.index == index and now - n.first_used <= self._lifetime), None)
 
     def _current(self, now: float) -> Nonce:
-        if not self._ring or now - self._ring[-1].first_used >= PERIOD:
+        if not self._ring or now - self._ring[-1].first_used >= self._period:
             self._index = self._index % 0xFFFF + 1  # 0 stands for a static key
             self._ring.append(Nonce(self._index, self._random(NONCE_OCTETS), self._random(KCR_OCTETS), now))
         return self._ring[-1]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv4Network
 
 from agents.haaro.config import Encapsulation
 from agents.haaro.items import TUNNEL_PORT, Item
@@ -67,6 +67,13 @@ class Move:
 
 
 @dataclass(frozen=True)
+class Networks:
+    """These are the router's mobile networks from now on (spec 7.7)."""
+
+    prefixes: tuple[IPv4Network, ...]
+
+
+@dataclass(frozen=True)
 class Leave:
     """Deregister everywhere (spec 7.3)."""
 
@@ -98,6 +105,13 @@ class SendEcho:
 
 
 @dataclass(frozen=True)
+class OwnNetworks:
+    """Packets of these networks are the router's own from now on, and no others."""
+
+    prefixes: tuple[IPv4Network, ...]
+
+
+@dataclass(frozen=True)
 class Install:
     """Make data plane and kernel hold these items, in this order."""
 
@@ -111,5 +125,5 @@ class Remove:
     items: tuple[Item, ...]
 
 
-Notice = Datagram | Echo | TrafficSeen | LineUp | LineDown | Move | Leave
-Action = Send | SendEcho | Install | Remove
+Notice = Datagram | Echo | TrafficSeen | LineUp | LineDown | Move | Networks | Leave
+Action = Send | SendEcho | OwnNetworks | Install | Remove

@@ -6,19 +6,22 @@ Without sockets of its own: a Sink sends, delivers and reports, in the shell to 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network
-from typing import Protocol
+from typing import TypeVar
 
 from agents.haaro import inner
 from agents.haaro.config import Encapsulation
 from agents.haaro.inner import EchoMessage
-from agents.haaro.items import TUNNEL_PORT, Item, Tunnel, TunnelRoute
+from agents.haaro.items import TUNNEL_MTU, TUNNEL_PORT, Item, Tunnel, TunnelRoute
 from agents.haaro.notices import Datagram, Echo, Send, SendEcho, TrafficSeen
+from agents.haaro.sink import Ends, Sink
 from agents.wire.mip4 import TUNNEL_IP
 from agents.wire.mip4_codes import MessageType, NextHeader
 
+_Flow = tuple[str, int, int, int, bytes]
+"""Encapsulation, outer addresses, remote port, inner addresses."""
 KEEPALIVE = 0x4841
 """ICMP identifier of our keepalives."""
 _HEADER = len(TUNNEL_IP)
@@ -26,46 +29,36 @@ TELL_AGAIN = 1.0
 """Seconds after which the same destination is reported again."""
 TOLD = 4096
 """Destinations remembered as reported."""
-
-
-class Sink(Protocol):
-    """Where packets and news go."""
-
-    def send_udp(self, local: IPv4Address, remote: IPv4Address, port: int, data: bytes, tos: int) -> None:
-        """Send a datagram from UDP 434 of one of our addresses."""
-
-    def send_ip(self, local: IPv4Address, remote: IPv4Address, packet: bytes, tos: int) -> None:
-        """Send a packet in IP (protocol 4)."""
-
-    def deliver(self, packet: bytes) -> None:
-        """Hand a packet that came out of a tunnel to the kernel."""
-
-    def notice(self, notice: Datagram | Echo | TrafficSeen) -> None:
-        """Tell the core."""
-
-
-@dataclass(frozen=True)
-class Ends:
-    """Who a router's own packets are: None and nothing for a home agent."""
-
-    home_address: IPv4Address | None = None
-    networks: tuple[IPv4Network, ...] = ()
-    home_agent: IPv4Address | None = None
+_NOWHERE = IPv4Address("0.0.0.0")
+_UNKNOWN = Tunnel(_NOWHERE, _NOWHERE, _NOWHERE, "udp")
+"""Stands for flows not seen yet."""
+K = TypeVar("K")
+V = TypeVar("V")
 
 
 class Plane:
     """Tunnels and the routes into them, of one node."""
 
-    def __init__(self, sink: Sink, ends: Ends | None = None) -> None:
+    def __init__(self, sink: Sink, ends: Ends | None = None, *, relays: bool = False) -> None:
+        """`relays`: lead packets from tunnel to tunnel here, as the kernel would, but without asking it."""
         self._sink = sink
         self._ends = ends or Ends()
+        self._relays = relays
         self.counters: Counter[str] = Counter()
+        self.when_dropped: Callable[[str, IPv4Address, IPv4Address], None] = lambda _reason, _local, _remote: None
+        """Told of every packet that came out of no tunnel, with its outer addresses."""
+        self.relayed = 0
+        """Octets that went from tunnel to tunnel without the kernel."""
         self._tunnels: dict[str, Tunnel] = {}
         self._by_outer: dict[tuple[str, IPv4Address, IPv4Address], list[Tunnel]] = {}
         self._routes: dict[int, dict[int, dict[str, TunnelRoute]]] = {}
         """Prefix length -> prefix bits -> realm -> route, longest first."""
         self._known: dict[int, Mapping[str, TunnelRoute]] = {}
         """Destinations looked up since the last change."""
+        self._flows: dict[_Flow, Tunnel | None] = {}
+        """Into which tunnel packets out of another go on, None: to the kernel, as checked since the last change."""
+        self._leaving: dict[bytes, Tunnel] = {}
+        """Inner addresses of packets from the kernel -> tunnel, if they need neither check nor report any more."""
         self._told: dict[int, float] = {}
 
     # --- what is to hold
@@ -81,6 +74,8 @@ class Plane:
             table.setdefault(int(item.prefix.network_address), {})[item.realm] = item
             self._routes = dict(sorted(self._routes.items(), reverse=True))
         self._known.clear()
+        self._flows.clear()
+        self._leaving.clear()
 
     def remove(self, item: Item) -> None:
         """Forget a tunnel or a route, whatever version of it is there."""
@@ -97,6 +92,14 @@ class Plane:
             if not table.get(bits):
                 table.pop(bits, None)
         self._known.clear()
+        self._flows.clear()
+        self._leaving.clear()
+
+    def own(self, networks: tuple[IPv4Network, ...]) -> None:
+        """The networks behind this node are others now."""
+        self._ends = replace(self._ends, networks=networks)
+        self._flows.clear()
+        self._leaving.clear()
 
     @property
     def tunnels(self) -> Sequence[Tunnel]:
@@ -132,6 +135,11 @@ class Plane:
         if not inner.is_ipv4(packet):
             self.counters["not_ipv4"] += 1
             return
+        between = bytes(packet[12:20])
+        tunnel = self._leaving.get(between)
+        if tunnel:
+            self._enter(tunnel, bytes(packet), packet[1])
+            return
         tunnel = self.toward(inner.destination_of(packet))
         if tunnel is None:
             self.counters["no_tunnel"] += 1
@@ -139,11 +147,14 @@ class Plane:
         ends = self._ends
         if ends.home_address:
             source = inner.source_of(packet)
-            if source != ends.home_address and not any(source in network for network in ends.networks):
+            own = source == ends.home_address or any(source in network for network in ends.networks)
+            if not own and not ends.gateway:
                 self.counters["foreign_source"] += 1  # spec MR-23
                 return
             if tunnel.peer == ends.home_agent:
                 self._report(source, inner.destination_of(packet), now)
+        if tunnel.peer != ends.home_agent:
+            _remember(self._leaving, between, tunnel)
         self._enter(tunnel, bytes(packet), packet[1])
 
     def _report(self, source: IPv4Address, destination: IPv4Address, now: float) -> None:
@@ -203,10 +214,12 @@ class Plane:
 
     def from_udp(self, local: IPv4Address, source: IPv4Address, port: int, data: bytes) -> None:
         """A datagram that came for UDP 434 (spec §1.6)."""
-        if data[:1] != bytes((MessageType.TUNNEL_DATA,)):
+        if data[:_HEADER] == TUNNEL_IP:
+            self._leave("udp", local, source, port, data[_HEADER:])
+        elif data[:1] != bytes((MessageType.TUNNEL_DATA,)):
             self._sink.notice(Datagram(data, source, port, local))
         elif len(data) < _HEADER or data[1] != NextHeader.IP:
-            self.counters["next_header"] += 1
+            self._drop("next_header", local, source)
         else:
             self._leave("udp", local, source, port, data[_HEADER:])
 
@@ -214,10 +227,24 @@ class Plane:
         """A packet that came in IP."""
         self._leave("ipip", local, source, 0, packet)
 
+    def _drop(self, reason: str, local: IPv4Address, remote: IPv4Address) -> None:
+        """A packet between these outer addresses that comes out of no tunnel."""
+        self.counters[reason] += 1
+        self.when_dropped(reason, local, remote)
+
     def _leave(self, how: Encapsulation, local: IPv4Address, remote: IPv4Address, port: int, packet: bytes) -> None:
         """A packet at the end of a tunnel: only what this tunnel may carry comes out (spec TUN-5, TUN-6)."""
         if not inner.is_ipv4(packet):
-            self.counters["not_ipv4"] += 1
+            self._drop("not_ipv4", local, remote)
+            return
+        flow = (how, int(local), int(remote), port, packet[12:20])
+        onward = self._flows.get(flow, _UNKNOWN)
+        if onward is None:
+            self._sink.deliver(packet)
+            return
+        if onward is not _UNKNOWN and len(packet) <= TUNNEL_MTU and (older := inner.aged(packet)):
+            self.relayed += len(packet)
+            self._enter(onward, older, packet[1])
             return
         source, destination = inner.source_of(packet), inner.destination_of(packet)
         tunnels = self._by_outer.get((how, local, remote), ())
@@ -232,19 +259,21 @@ class Plane:
                 )
                 return
         if tunnel is None:
-            self.counters["unknown_outer"] += 1
+            self._drop("unknown_outer", local, remote)
         elif not any(source in network for network in tunnel.sources):
-            self.counters["foreign_inner_source"] += 1
+            self._drop("foreign_inner_source", local, remote)
         elif own and (datagram := inner.pull_udp(packet)) and datagram.destination_port == TUNNEL_PORT:
             self._signalling(tunnel, source, destination, datagram)
         elif not self._accepts(destination):
-            self.counters["foreign_inner_destination"] += 1
+            self._drop("foreign_inner_destination", local, remote)
         else:
             routes = self._matching(destination)
             if any(route.exclusive for route in routes.values()):
                 self._stay_in_realm(tunnel.realm, routes, packet)
-            else:
-                self._sink.deliver(packet)
+                return
+            if not own:
+                _remember(self._flows, flow, self.toward(destination) if self._relays else None)
+            self._sink.deliver(packet)  # of a relay, the first; and what is too long or old, which the kernel answers
 
     def _stay_in_realm(self, realm: str, routes: Mapping[str, TunnelRoute], packet: bytes) -> None:
         """An address that several realms have means that of the sender's, which the kernel cannot know (spec HA-20)."""
@@ -258,19 +287,31 @@ class Plane:
             self._enter(tunnel, older, packet[1])
 
     def _accepts(self, destination: IPv4Address) -> bool:
-        """A router takes what is for its own networks, and never leads from tunnel to tunnel (spec TUN-6)."""
+        """A router takes what is for its own networks, and never leads from tunnel to tunnel (spec TUN-6).
+
+        Everything is a gateway's own but what is known to be another's.
+        """
         ends = self._ends
         if ends.home_address is None or destination == ends.home_address:
             return True
-        return any(destination in network for network in ends.networks)
+        if any(destination in network for network in ends.networks):
+            return True
+        return ends.gateway and not any(route.prefix.prefixlen for route in self._matching(destination).values())
 
     def _signalling(
         self, tunnel: Tunnel, source: IPv4Address, destination: IPv4Address, datagram: inner.UdpDatagram
     ) -> None:
         """Messages to the home address come through the home agent only (spec TUN-14)."""
         if tunnel.peer != self._ends.home_agent:
-            self.counters["signalling_in_peer_tunnel"] += 1
+            self._drop("signalling_in_peer_tunnel", tunnel.local, tunnel.remote)
         elif datagram.data[:1] == bytes((MessageType.TUNNEL_DATA,)):
-            self.counters["tunnel_in_tunnel"] += 1
+            self._drop("tunnel_in_tunnel", tunnel.local, tunnel.remote)
         else:
             self._sink.notice(Datagram(datagram.data, source, datagram.source_port, destination))
+
+
+def _remember(known: dict[K, V], key: K, value: V) -> None:
+    """Keep what was found out, not for too many."""
+    if len(known) >= TOLD:
+        known.clear()
+    known[key] = value

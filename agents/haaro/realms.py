@@ -6,12 +6,16 @@ octet by octet.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from agents.wire.errors import DecodeError
 
 SLOTS = 128
 LABEL_OCTETS = 127
 REALM_OCTETS = 253
 """No network access identifier is longer (RFC 7542 §2.2); the bound keeps an octet from standing for a megabyte."""
+SPELLINGS = 4096
+"""Realms kept taken apart: many networks share one."""
 INDEX = 0x80
 END = b"\0"
 KNOWN = tuple(bytes((INDEX | slot,)) + END for slot in range(SLOTS))
@@ -24,6 +28,8 @@ class RealmDictionary:
     def __init__(self) -> None:
         self._strings: list[bytes | None] = [None] * SLOTS
         self._slots: dict[bytes, int] = {}
+        self._beginnings: set[bytes] = set()
+        """First labels of what has been added: the others need not be looked up."""
         self._next = 0
 
     @property
@@ -46,12 +52,19 @@ class RealmDictionary:
         for start in range(len(run) - 1):
             self.add(b".".join(run[start:]))
 
-    def longest(self, fronts: list[bytes]) -> tuple[int | None, int]:
-        """Slot of the first of these that is known, and how many labels it has; one label when none is known."""
-        slots = self._slots
-        for shorter, front in enumerate(fronts):
-            if front in slots:
-                return slots[front], len(fronts) - shorter
+    def add_label(self, label: bytes) -> None:
+        """Put a label into the next slot; whatever an encoder adds besides begins with one that was added so."""
+        self._beginnings.add(label)
+        self.add(label)
+
+    def longest(self, realm: Spelling, start: int) -> tuple[int | None, int]:
+        """Slot of the longest known front from this label on, and how many labels it has; one when none is known."""
+        if realm.labels[start] in self._beginnings:
+            slots = self._slots
+            fronts = realm.fronts(start)
+            for shorter, front in enumerate(fronts):
+                if front in slots:
+                    return slots[front], len(fronts) - shorter
         return None, 1
 
     def slot(self, string: bytes) -> int | None:
@@ -66,12 +79,13 @@ class RealmDictionary:
 class Spelling:
     """A realm taken apart once for all the times that it is written."""
 
-    __slots__ = ("_fronts", "labels", "plain", "whole")
+    __slots__ = ("_fronts", "labels", "literals", "plain", "whole")
 
     def __init__(self, realm: str) -> None:
         """ValueError for an empty or too long label or realm."""
         self.labels = _labels(realm) if realm else []
-        self.plain = b"".join([bytes((len(label),)) + label for label in self.labels]) + END
+        self.literals = [bytes((len(label),)) + label for label in self.labels]
+        self.plain = b"".join(self.literals) + END
         """Without compression."""
         self.whole = b".".join(self.labels)
         self._fronts: dict[int, list[bytes]] = {}
@@ -83,6 +97,16 @@ class Spelling:
             ends = range(len(self.labels), start, -1)
             found = self._fronts[start] = [b".".join(self.labels[start:end]) for end in ends]
         return found
+
+    def suffix(self, start: int) -> bytes:
+        """All labels from this one on."""
+        return self.fronts(start)[0]
+
+
+@lru_cache(SPELLINGS)
+def spelling(realm: str) -> Spelling:
+    """The realm taken apart, if need be (ValueError as Spelling)."""
+    return Spelling(realm)
 
 
 class RealmEncoder:
@@ -100,8 +124,13 @@ class RealmEncoder:
     def encode(self, realm: str) -> bytes:
         """Octets of a realm with its end mark; ValueError for an empty or too long label or realm."""
         octets = bytearray()
-        self.write(Spelling(realm), octets, [])
+        self.write(spelling(realm), octets, [])
         return bytes(octets)
+
+    def known(self, realm: Spelling) -> bytes:
+        """What says a realm that stands in a slot; nothing when it does not."""
+        slot = self._dictionary.slot(realm.whole) if self._compress else None
+        return b"" if slot is None else KNOWN[slot]
 
     def write(self, realm: Spelling, octets: bytearray, references: list[int]) -> None:
         """Append a realm, and to `references` where an octet names a slot."""
@@ -109,28 +138,25 @@ class RealmEncoder:
             octets += realm.plain
             return
         labels = realm.labels
-        whole = self._dictionary.slot(realm.whole)
-        if whole is not None:
+        if known := self.known(realm):
             references.append(len(octets))
-            octets += KNOWN[whole]
+            octets += known
             return
-        run: list[bytes] = []
-        at = 0
+        dictionary = self._dictionary
+        run = at = 0
         while at < len(labels):
-            slot, taken = self._dictionary.longest(realm.fronts(at))
-            if slot is not None:
+            slot, taken = dictionary.longest(realm, at)
+            if slot is None:
+                octets += realm.literals[at]
+                dictionary.add_label(labels[at])
+            else:
                 references.append(len(octets))
                 octets.append(INDEX | slot)
-                run.clear()
-            else:
-                label = labels[at]
-                octets.append(len(label))
-                octets += label
-                self._dictionary.add(label)
-                run.append(label)
+                run = at + taken
             at += taken
         octets += END
-        self._dictionary.add_suffixes(run)
+        for start in range(run, len(labels) - 1):
+            dictionary.add(realm.suffix(start))
 
 
 class RealmDecoder:
@@ -169,8 +195,20 @@ class RealmDecoder:
 
 
 def _labels(realm: str) -> list[bytes]:
-    octets = realm.encode("utf-8", "surrogateescape")
+    """ValueError says what is wrong, and what would be right."""
+    try:
+        octets = realm.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError as error:
+        raise ValueError(f"realm {realm!r}: character {error.start + 1} has no octets; leave it out") from error
     labels = octets.split(b".")
-    if len(octets) > REALM_OCTETS or not all(1 <= len(label) <= LABEL_OCTETS for label in labels):
-        raise ValueError(f"{realm!r} is no realm of labels of 1-{LABEL_OCTETS} octets, {REALM_OCTETS} in all")
+    if len(octets) > REALM_OCTETS:
+        raise ValueError(f"realm {realm!r} has {len(octets)} octets; {REALM_OCTETS} can be written: shorten it")
+    for number, label in enumerate(labels, 1):
+        if not label:
+            fault = f"label {number} is empty; put single dots, only between labels"
+        elif len(label) > LABEL_OCTETS:
+            fault = f"label {number} has {len(label)} octets; {LABEL_OCTETS} can be written: shorten or divide it"
+        else:
+            continue
+        raise ValueError(f"realm {realm!r}: {fault}")
     return labels

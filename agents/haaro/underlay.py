@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from ipaddress import IPv4Address
 
 from agents.kernel.netlink import KernelError
+from agents.kernel.watch import attach_filter
 from agents.wire.mip4_codes import PORT
 
 BATCH = 64
@@ -19,11 +20,16 @@ BATCH = 64
 LARGEST = 65535
 RECEIVE_BUFFER = 4 << 20
 IP_IN_IP = 4
+NOTHING = ((0x06, 0, 0, 0),)
+"""A filter that returns 0 octets of every packet."""
 _IP_PKTINFO, _IP_MTU_DISCOVER, _PMTUDISC_DONT = 8, 10, 0
 _SO_RCVBUFFORCE = 33
 _INFO = struct.Struct("=I4s4s")
 _ANCILLARY = socket.CMSG_SPACE(_INFO.size)
 
+KEPT = 4096
+"""Addresses, and ways between them, kept in the form that is needed."""
+_Way = tuple[int, int, int, int]
 FromUdp = Callable[[IPv4Address, IPv4Address, int, bytes], None]
 FromIp = Callable[[IPv4Address, IPv4Address, bytes], None]
 
@@ -31,15 +37,20 @@ FromIp = Callable[[IPv4Address, IPv4Address, bytes], None]
 class Underlay:
     """Both sockets of one node."""
 
-    def __init__(self) -> None:
-        """KernelError when one is not to be had."""
+    def __init__(self, *, deaf: bool = False) -> None:
+        """`deaf`: what comes in IP is the kernel's affair.  KernelError when a socket is not to be had."""
         self.send_failures = 0
+        self._addresses: dict[bytes | str, IPv4Address] = {}
+        self._ways: dict[_Way, tuple[list[tuple[int, int, bytes]], tuple[str, int]]] = {}
+        """How to send from one address to another."""
         self._sockets: list[socket.socket] = []
         try:
             self._udp = self._open(socket.SOCK_DGRAM, 0)
             self._udp.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, 1)
             self._udp.bind(("", PORT))
             self._ip = self._open(socket.SOCK_RAW, IP_IN_IP)
+            if deaf:
+                attach_filter(self._ip, NOTHING)
         except OSError as error:
             self.close()
             raise KernelError(f"cannot open the node's sockets: {error.strerror}", error.errno or 0) from error
@@ -64,17 +75,26 @@ class Underlay:
         yield self._ip.fileno(), lambda: self._read_ip(ip)
 
     def _read_udp(self, deliver: FromUdp) -> None:
+        receive, known = self._udp.recvmsg, self._address
         for _packet in range(BATCH):
             try:
-                data, ancillary, _flags, source = self._udp.recvmsg(LARGEST, _ANCILLARY)
+                data, ancillary, _flags, source = receive(LARGEST, _ANCILLARY)
             except BlockingIOError:
                 return
             except OSError:
                 continue  # an error of the socket, cleared by having been told
             for _level, kind, octets in ancillary:
                 if kind == _IP_PKTINFO:
-                    local = IPv4Address(_INFO.unpack(octets)[2])
-                    deliver(local, IPv4Address(source[0]), source[1], data)
+                    deliver(known(octets[8:12]), known(source[0]), source[1], data)
+
+    def _address(self, spelled: bytes | str) -> IPv4Address:
+        """An address as packets have it or as Python writes it; taken apart once."""
+        found = self._addresses.get(spelled)
+        if found is None:
+            if len(self._addresses) >= KEPT:
+                self._addresses.clear()
+            found = self._addresses[spelled] = IPv4Address(spelled)
+        return found
 
     def _read_ip(self, deliver: FromIp) -> None:
         for _packet in range(BATCH):
@@ -85,23 +105,36 @@ class Underlay:
             except OSError:
                 continue
             start = (data[0] & 0x0F) * 4
-            deliver(IPv4Address(data[16:20]), IPv4Address(data[12:16]), data[start:])
+            deliver(self._address(data[16:20]), self._address(data[12:16]), data[start:])
 
     # --- sending
 
     def send_udp(self, local: IPv4Address, remote: IPv4Address, port: int, data: bytes, tos: int) -> None:
         """Send a datagram from UDP 434 of one of our addresses; what cannot be sent is lost, and counted."""
-        self._send(self._udp, local, (str(remote), port), data, tos)
+        self._send(self._udp, local, remote, port, data, tos)
 
     def send_ip(self, local: IPv4Address, remote: IPv4Address, packet: bytes, tos: int) -> None:
         """Send a packet in IP."""
-        self._send(self._ip, local, (str(remote), 0), packet, tos)
+        self._send(self._ip, local, remote, 0, packet, tos)
 
-    def _send(self, through: socket.socket, local: IPv4Address, to: tuple[str, int], data: bytes, tos: int) -> None:
-        ancillary = [(socket.IPPROTO_IP, _IP_PKTINFO, _INFO.pack(0, local.packed, bytes(4)))]
-        if tos:
-            ancillary.append((socket.IPPROTO_IP, socket.IP_TOS, struct.pack("i", tos)))
+    def _send(
+        self, through: socket.socket, local: IPv4Address, remote: IPv4Address, port: int, data: bytes, tos: int
+    ) -> None:
+        way = (int(local), int(remote), port, tos)
+        known = self._ways.get(way)
+        if known is None:
+            if len(self._ways) >= KEPT:
+                self._ways.clear()
+            known = self._ways[way] = _way(local, tos), (str(remote), port)
         try:
-            through.sendmsg([data], ancillary, 0, to)
+            through.sendmsg((data,), known[0], 0, known[1])
         except OSError:
             self.send_failures += 1
+
+
+def _way(local: IPv4Address, tos: int) -> list[tuple[int, int, bytes]]:
+    """Ancillary messages: from where, and with which type of service."""
+    found = [(socket.IPPROTO_IP, _IP_PKTINFO, _INFO.pack(0, local.packed, bytes(4)))]
+    if tos:
+        found.append((socket.IPPROTO_IP, socket.IP_TOS, struct.pack("i", tos)))
+    return found

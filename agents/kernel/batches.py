@@ -6,6 +6,7 @@ What the kernel reads and writes are arrays made once; per datagram there is an 
 from __future__ import annotations
 
 import ctypes
+import errno
 import socket
 import struct
 import sys
@@ -16,13 +17,15 @@ SLOTS = 64
 """Datagrams a call at most."""
 ONE_MESSAGE = socket.CMSG_SPACE(4)
 """Octets of ancillary data with one number in it."""
-SENDING = 160 << 10
-"""Octets of datagrams collected before they are sent."""
-LONGEST_RUN = 65000
-"""Octets of equal datagrams given to the kernel as one."""
+SENDING, LONGEST = 160 << 10, 65 << 10
+"""Octets of datagrams collected before they are sent, and of the longest one."""
+LONGEST_RUN, MOST_IN_RUN = 65000, 64
+"""Octets and number of datagrams given to the kernel as one."""
 KEPT = 4096
 """Addresses kept in the kernel's form."""
-_NAME, _CONTROL = 28, 64
+_NAME_LENGTHS = (16, 28)
+"""Octets of struct sockaddr_in, sockaddr_in6."""
+_NAME, _CONTROL = max(_NAME_LENGTHS), 64
 _VALUE = socket.CMSG_LEN(0) + (0 if sys.byteorder == "little" else 3)
 _MSG_DONTWAIT = 0x40
 _UDP, _UDP_SEGMENT = 17, 103
@@ -81,8 +84,11 @@ class Arrivals:
         self._words, self._sizes = self._octets.cast("I"), self._octets.cast("L")
         self._fresh = bytes(self._octets)
         self._at = ctypes.addressof(self._entries)
-        whole = memoryview(self._data)
+        whole, addresses = memoryview(self._data), memoryview(self._names)
         self._views = [whole[slot * room : (slot + 1) * room] for slot in range(SLOTS)]
+        self._senders = {
+            octets: [addresses[at : at + octets] for at in range(0, SLOTS * _NAME, _NAME)] for octets in _NAME_LENGTHS
+        }
 
     def receive(self, fd: int) -> int:
         """Read what is there now, as far as it has room; how many datagrams that were.
@@ -95,26 +101,39 @@ class Arrivals:
     def first(self, count: int) -> Iterator[tuple[bytes, memoryview, int, int]]:
         """Of each datagram (address as the kernel writes it, octets, octets of ancillary data, the number in its first
         message).  The octets are valid until `receive` is called again, and may be written to."""
-        words, sizes, names, controls = self._words, self._sizes, self._names, self._controls
-        for slot, view in enumerate(self._views[:count]):
-            at, word = slot * _NAME, slot * _STEP4
-            extra = sizes[slot * _STEP + _CONTROL_LENGTH_AT]
-            value = controls[slot * _CONTROL + _VALUE] if extra else 0
-            yield bytes(names[at : at + words[word + _NAME_LENGTH4]]), view[: words[word + _LENGTH4]], extra, value
+        if not count:
+            return
+        words, sizes, controls = self._words, self._sizes, self._controls
+        senders = self._senders[words[_NAME_LENGTH4]]  # what comes to one socket has addresses of one kind
+        length, control, value = _LENGTH4, _CONTROL_LENGTH_AT, _VALUE
+        for slot in range(count):
+            extra = sizes[control]
+            yield senders[slot].tobytes(), self._views[slot][: words[length]], extra, controls[value] if extra else 0
+            length, control, value = length + _STEP4, control + _STEP, value + _CONTROL
+
+
+def can_run(sender: socket.socket) -> bool:
+    """Whether the kernel makes many datagrams of one for this socket (UDP segmentation, Linux 4.18)."""
+    try:
+        sender.setsockopt(_UDP, _UDP_SEGMENT, 0)
+    except OSError:
+        return False
+    return True
 
 
 class Departures:
     """Datagrams of one socket, collected to be sent together."""
 
     def __init__(self, fd: int, tos_level: int, tos_kind: int, *, runs: bool = False) -> None:
-        """`tos_level` and `tos_kind` name the ancillary message with the type of service.
-
-        `runs`: give equally long datagrams to one address to the kernel as one, which cuts it again (UDP only).
-        """
-        self._fd, self._may_run = fd, runs
+        """`tos_level` and `tos_kind` name the ancillary message with the type of service."""
+        self._fd = fd
+        self.runs = runs
+        """Give equally long datagrams to one address, and one shorter behind them, to the kernel as one, which cuts it
+        again: for a socket that `can_run`, to be changed while nothing is collected."""
+        self._refused = False
         self._entries = (_Entry * SLOTS)()
         self._iovecs = (_Iovec * SLOTS)()
-        self._data, self._controls = bytearray(SENDING), bytearray(2 * ONE_MESSAGE * SLOTS)
+        self._data, self._controls = bytearray(SENDING + LONGEST), bytearray(2 * ONE_MESSAGE * SLOTS)
         self._base, self._control_base = _place(self._data), _place(self._controls)
         for slot, entry in enumerate(self._entries):
             entry.header.iov, entry.header.iov_length = ctypes.addressof(self._iovecs[slot]), 1
@@ -127,20 +146,23 @@ class Departures:
         self._slots: list[tuple[Address, int, int]] = []
         """(destination, octets of each datagram but the last, type of service) of what is collected."""
         self._fill = 0
-        self._run = 0
-        """Octets in the last slot; 0: nothing may be added to it."""
+        self._to: Address | None = None
+        """Destination of the last slot."""
+        self._tos = self._piece = self._whole = self._room = 0
+        """Its type of service; its octets: of each datagram, of all; how many datagrams may be added to it."""
 
     @property
     def pending(self) -> bool:
         """Whether something is collected."""
         return bool(self._slots)
 
-    def full(self, octets: int) -> bool:
-        """Whether a datagram of this size has no place: `flush` first."""
-        return len(self._slots) == SLOTS or self._fill + octets > SENDING
+    @property
+    def full(self) -> bool:
+        """Whether there is no place for one more: `flush` first."""
+        return self._fill > SENDING or len(self._slots) == SLOTS
 
-    def add(self, destination: Address, octets: Sequence[Any], length: int, tos: int) -> None:
-        """Collect one datagram, `length` octets in parts."""
+    def add(self, destination: Address, octets: Sequence[Any], tos: int) -> None:
+        """Collect one datagram, in parts, LONGEST octets at most."""
         fill = start = self._fill
         view = self._view
         for part in octets:
@@ -148,17 +170,34 @@ class Departures:
             view[fill:end] = part
             fill = end
         self._fill = fill
-        if self._run and self._slots[-1] == (destination, length, tos) and self._run + length <= LONGEST_RUN:
-            self._run += length
-            self._pieces[2 * len(self._slots) - 1] = self._run
-            return
+        length = fill - start
+        if self._room and 0 < length <= self._piece and tos == self._tos and destination == self._to:
+            whole = self._whole + length
+            if whole <= LONGEST_RUN:
+                self._prolong(whole, length)
+                return
         self._new_slot(destination, start, length, tos)
+
+    def _prolong(self, whole: int, length: int) -> None:
+        """The last slot is a run of so many octets now, `length` of which are its last datagram's."""
+        slot, piece = len(self._slots) - 1, self._piece
+        self._pieces[2 * slot + 1] = whole
+        if self._whole == piece:  # it was one datagram: tell the kernel where to cut
+            place, at = 2 * slot * ONE_MESSAGE, slot * _STEP
+            struct.pack_into("@NiiH", self._controls, place, socket.CMSG_LEN(2), _UDP, _UDP_SEGMENT, piece)
+            self._sizes[at + _CONTROL_AT] = self._control_base + place
+            self._sizes[at + _CONTROL_LENGTH_AT] += ONE_MESSAGE
+        self._whole = whole
+        self._room = self._room - 1 if length == piece else 0
 
     def _new_slot(self, destination: Address, start: int, length: int, tos: int) -> None:
         slot = len(self._slots)
         name = self._names.get(destination) or self._learn(destination)
         self._slots.append((destination, length, tos))
-        self._run = length if self._may_run else 0
+        if self.runs and not self._refused:
+            self._to, self._tos = destination, tos
+            self._piece = self._whole = length
+            self._room = MOST_IN_RUN - 1
         self._pieces[2 * slot], self._pieces[2 * slot + 1] = self._base + start, length
         at = slot * _STEP
         self._sizes[at + _NAME_AT], self._words[slot * _STEP4 + _NAME_LENGTH4] = name
@@ -173,8 +212,6 @@ class Departures:
         """Send what is collected; (destination, errno) of each datagram that could not be sent."""
         failed: list[tuple[Address, int]] = []
         slots = self._slots
-        if self._may_run:
-            self._mark_runs()
         done = 0
         while done < len(slots):
             sent = _sendmmsg(self._fd, self._at + done * _OCTETS, len(slots) - done, _MSG_DONTWAIT)
@@ -184,34 +221,25 @@ class Departures:
             failed += self._one_by_one(done, ctypes.get_errno())
             done += 1
         slots.clear()
-        self._fill = self._run = 0
+        self._fill = self._room = 0
         if len(self._names) > KEPT:
             self._names.clear()
         return failed
 
-    def _mark_runs(self) -> None:
-        """Tell the kernel where to cut."""
-        for slot, (_destination, length, tos) in enumerate(self._slots):
-            if self._pieces[2 * slot + 1] > length:
-                place, at = 2 * slot * ONE_MESSAGE, slot * _STEP
-                struct.pack_into("@NiiH", self._controls, place, socket.CMSG_LEN(2), _UDP, _UDP_SEGMENT, length)
-                self._sizes[at + _CONTROL_AT] = self._control_base + place
-                self._sizes[at + _CONTROL_LENGTH_AT] = ONE_MESSAGE * (2 if tos else 1)
-
     def _one_by_one(self, slot: int, number: int) -> list[tuple[Address, int]]:
         """A slot that the kernel refused: a run may be what it refuses, its datagrams not."""
-        destination, length, _tos = self._slots[slot]
+        destination, length, tos = self._slots[slot]
         whole = self._pieces[2 * slot + 1]
         if whole == length:
             return [(destination, number)]
+        if number == errno.EIO:  # what the route leads to cannot sum what is cut: it would refuse them all
+            self._refused = True
         failed = []
         at, base = slot * _STEP, self._pieces[2 * slot]
-        tos = self._sizes[at + _CONTROL_LENGTH_AT] > ONE_MESSAGE
         self._sizes[at + _CONTROL_AT] += ONE_MESSAGE
         self._sizes[at + _CONTROL_LENGTH_AT] = ONE_MESSAGE if tos else 0
-        self._pieces[2 * slot + 1] = length
         for start in range(0, whole, length):
-            self._pieces[2 * slot] = base + start
+            self._pieces[2 * slot], self._pieces[2 * slot + 1] = base + start, min(length, whole - start)
             if _sendmmsg(self._fd, self._at + slot * _OCTETS, 1, _MSG_DONTWAIT) < 1:
                 failed.append((destination, ctypes.get_errno()))
         return failed

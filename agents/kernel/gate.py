@@ -23,6 +23,8 @@ SETS = ("sources", "peers", "tunnel_source", "tunnel_destination", "tunnel_local
 """Sets whose elements come and go; `local_networks` is configured."""
 
 # What stays on the link cannot leak, and must pass: a node resolves its router with its global address as source.
+# For the same reason a link-local source may speak to the node's own prefixes there, where the gateway has an address.
+# It is not left to the kernel to keep it on the link: what it encapsulates on the way in misses its scope check.
 # Packets to the P-CoA are looked at by transport protocol, not by the first next header: a Destination Options
 # header before the inner packet must not open a way around. @th is where the inner header starts: its next header
 # is at bit 48, its source at bit 64, its destination at bit 192. An inner packet to the P-CoA that is itself a
@@ -54,6 +56,8 @@ flush chain {table} tunnel
 add rule {table} enter meta mark set {arrived}
 add rule {table} enter meta iifkind "macvlan" iifname != "{wan}" ip6 saddr != {{ ::, fe80::/10 }} \
 ip6 daddr != {{ fe80::/10, ff02::/16 }} jump station
+add rule {table} enter meta iifkind "macvlan" iifname != "{wan}" ip6 saddr {{ ::, fe80::/10 }} \
+ip6 daddr != {{ fe80::/10, ff02::/16 }} iifname . @nh,192,64 != @sources counter name foreign_source drop
 add rule {table} station meta mark set 0
 add rule {table} station iifname . @nh,64,64 @sources return
 add rule {table} station counter name foreign_source drop

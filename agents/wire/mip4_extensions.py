@@ -20,6 +20,11 @@ class MobileHomeAuth(Extension):
 
     type: ClassVar[int] = 32
 
+    @classmethod
+    def head(cls, spi: int, octets: int) -> bytes:
+        """What stands before an authenticator of so many octets: type, length and SPI."""
+        return bytes((cls.type, 4 + octets)) + spi.to_bytes(4, "big")
+
     def push_data(self) -> bytes:
         """SPI and authenticator."""
         return self.spi.to_bytes(4, "big") + self.authenticator

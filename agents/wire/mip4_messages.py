@@ -9,7 +9,7 @@ from typing import ClassVar, TypeVar
 from agents.wire.mip4_codes import HAARO_FLAGS, Code, MessageType, NextHeader, RequestFlag
 from agents.wire.mip4_extension_bases import Extension, MalformedExtension
 from agents.wire.mip4_extension_lists import AnyExtension
-from agents.wire.mip4_extensions import Auth, MobileCorrespondentAuth
+from agents.wire.mip4_extensions import Auth, MobileCorrespondentAuth, UdpTunnelRequest
 
 T = TypeVar("T", bound=Extension)
 
@@ -31,9 +31,9 @@ class Registration:
     surplus: tuple[Auth, ...] = field(default=(), compare=False)
     """Further authorising extensions behind it."""
     prior: bytes = field(default=b"", compare=False, repr=False)
-    """Octets before `auth` as they were received, in a decoded message; empty in one made here.
+    """Octets before `auth` as they were received or signed; empty in a message made here and not signed yet.
 
-    Whoever changes a decoded message (dataclasses.replace) empties it too.
+    Whoever changes such a message (dataclasses.replace) empties it too.
     """
 
     message_type: ClassVar[MessageType]
@@ -70,6 +70,16 @@ class RegistrationRequest(Registration):
     def deregisters(self) -> bool:
         """Lifetime 0."""
         return self.lifetime == 0
+
+    @property
+    def inner_encapsulation(self) -> int:
+        """What a tunnel shall carry: of flags G and M, or of the UDP tunnel request if that names it (spec NAT-7)."""
+        udp = self.first(UdpTunnelRequest)
+        if udp and udp.encapsulation:
+            return udp.encapsulation
+        if self.flags & RequestFlag.GRE:
+            return NextHeader.GRE
+        return NextHeader.MINIMAL if self.flags & RequestFlag.MINIMAL else NextHeader.IP
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

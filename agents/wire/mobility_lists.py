@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from agents.wire.buffer import Buffer, pull_uint8, push_uint8
+from agents.wire.buffer import Buffer, pull_uint8
 from agents.wire.errors import DecodeError, DecodeErrorKind
 from agents.wire.mobility_codes import OptionType
 from agents.wire.mobility_option_bases import KnownOption
@@ -47,6 +47,10 @@ _SINGLE = frozenset(
 _SINGLE_IN_GROUP = frozenset((OptionType.DLIF_LINK_LOCAL, OptionType.DLIF_LINK_LAYER))
 
 
+_LARGEST = 255
+"""Of an option's type, and of the octets of its data."""
+
+
 def push_padding(length: int) -> bytes:
     """Pad1 for one octet, one PadN for more, never a run of Pad1."""
     if length < 2:
@@ -64,8 +68,10 @@ def push_options(start: bytes, options: Iterable[Option]) -> bytes:
             data, (x, y) = option.push_data(), option.alignment
         else:
             data, (x, y) = option.data, (1, 0)
+        if not 0 <= option.type <= _LARGEST or len(data) > _LARGEST:
+            raise ValueError(f"option {option.type} of {len(data)} octets does not fit")
         out += push_padding((y - len(out)) % x)
-        out += push_uint8(option.type, "option type") + push_uint8(len(data), f"option {option.type} length")
+        out += bytes((option.type, len(data)))
         out += data
     out += push_padding(-len(out) % 8)
     return bytes(out)

@@ -145,7 +145,7 @@ class PrefixOption(KnownOption):
         """The prefix; ValueError while `bad_length` (ask that first for anything that was received)."""
         if self.bad_length:
             raise ValueError(f"{type(self).__name__}: prefix length {self.length}")
-        return IPv6Network((self.address, self.length))
+        return IPv6Network((int(self.address), self.length))  # an address would go through its text
 
     def push_data(self) -> bytes:
         """Octets after the Length field."""

@@ -6,24 +6,31 @@ from collections import Counter
 from statistics import median
 
 from captures.aero.exchanges import REPLY, exchanges
-from captures.aero.link import AeroLink
+from captures.aero.link import AeroLink, Client
 
 
 def attach_times(link: AeroLink) -> dict[str, float]:
     """Client -> milliseconds from its first Solicit to the last Reply of its attachment, as its own capture shows.
 
-    Of its first attachment: it may be told to change Servers later, or be stopped and started again.
+    Of its first attachment: it may change Servers later, or be stopped and started again.
     """
     found = {}
     talk = [one for one in exchanges(link) if one.message.type in (1, 3)]
     for client in link.clients.values():
-        ends = [*link.said(client.name, "changing"), *link.said(client.name, "stopped")]
-        end = min((event["t"] for event in ends), default=float("inf"))
+        end = _attached_elsewhere(link, client)
         mine = [one for one in talk if one.client is client and one.asked.time < end]
         replies = [one.received.time for one in mine if one.received and one.reply and one.reply.type == REPLY]
         if replies:
             found[client.name] = round((replies[-1] - mine[0].asked.time) * 1000, 3)
     return found
+
+
+def _attached_elsewhere(link: AeroLink, client: Client) -> float:
+    """When a Client that was attached began to attach anew."""
+    told = [event["t"] for event in link.said(client.name, "changing")]
+    attached = min((event["t"] for event in link.said(client.name, "attached")), default=float("inf"))
+    again = [event["t"] for event in link.said(client.name, "attaching") if event["t"] > attached]
+    return min([*told, *again], default=float("inf"))
 
 
 def tunnelled(link: AeroLink) -> dict[str, int]:

@@ -11,7 +11,7 @@ from typing import Any
 
 from captures.aero.bgp import End, Message, read_bgp
 from captures.aero.decode import read_frame
-from captures.aero.records import SERVER_ADDRESSES, Frame
+from captures.aero.records import Frame
 from captures.frames import decode_all
 from captures.ip import Address
 
@@ -201,11 +201,6 @@ def aero_address(prefix: Prefix) -> IPv6Address:
     if isinstance(prefix, IPv4Network):
         return IPv6Address(0xFE80 << 112 | 0xFFFF << 32 | int(prefix.network_address))
     return IPv6Address(0xFE80 << 112 | int(prefix.network_address) >> 64)
-
-
-def administrative(address: Address) -> bool:
-    """Whether an AERO address is a Server's or Relay's (spec §4)."""
-    return isinstance(address, IPv6Address) and 0 < int(address) & ((1 << 64) - 1) < SERVER_ADDRESSES
 
 
 def within(frames: Iterable[Frame], begin: float, end: float) -> list[Frame]:

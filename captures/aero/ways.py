@@ -21,6 +21,8 @@ Key = tuple[object, ...]
 Ends = tuple[Address, Address]
 MOVES = ("moving", "changing")
 """Events of the script: another underlay address; another Server."""
+FAILURE = "failing"
+"""What of a Server or Relay, or all of it, stops."""
 UNDER_WAY = 0.5
 """Seconds that a packet may take from the first router in between to its target."""
 SETTLING = 3.0
@@ -43,7 +45,7 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """The longest silence at the receiving end that began at a move of an end, or soon after."""
+    """The longest silence at the receiving end that began at a move of an end or at a failure, or soon after."""
 
     client: str
     event: str
@@ -80,8 +82,9 @@ class Travel:
         return found
 
     def gaps(self, moves: list[tuple[float, str, str]]) -> list[Gap]:
-        """One for each move of an end while it lasted; `moves`: (time, Client, event), in order."""
-        mine = [move for move in moves if move[1] in {client.name for client in self.ends}]
+        """One for each move of an end, and each failure, while it lasted; `moves`: (time, node, event), in order."""
+        ends = {client.name for client in self.ends}
+        mine = [move for move in moves if move[1] in ends or move[2] == FAILURE]
         times = [time for time, _way, _frame in self.arrivals]
         found = []
         for number, (moved, client, event) in enumerate(mine):
@@ -98,8 +101,10 @@ class Travel:
 
 
 def moves(link: AeroLink) -> list[tuple[float, str, str]]:
-    """(time, Client, event), in order."""
-    return sorted((one["t"], name, event) for name in link.clients for event in MOVES for one in link.said(name, event))
+    """(time, Client, event), and the failures of Servers and Relays, in order."""
+    found = [(one["t"], name, event) for name in link.clients for event in MOVES for one in link.said(name, event)]
+    failed = [(name, link.said(name, FAILURE)) for name in (*link.servers, *link.relays)]
+    return sorted([*found, *((told[0]["t"], name, FAILURE) for name, told in failed if told)])
 
 
 def travels(link: AeroLink) -> list[Travel]:

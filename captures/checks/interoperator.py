@@ -140,7 +140,7 @@ def _second_leg(
     stamps = {message.timestamp for message in asked}
     for exchange in second:
         update = exchange.update
-        tally.demand(set(update.prefixes) <= set(known), f"HNP {update.prefixes} is not {anchor}'s", update)
+        tally.demand(bool(known) and list(update.prefixes) == known, f"HNP {update.prefixes} is not {anchor}'s", update)
         tally.demand(update.timestamp not in stamps, "the LMA passes on the gateway's timestamp", update)
     accepted = [answer for exchange in second for answer in exchange.accepted]
     tally.demand(bool(accepted) or not second, f"{anchor} did not accept", *[one.update for one in second])

@@ -174,7 +174,9 @@ def _quarantine(end: Ending) -> Result:
         tally.demand(run.mobiles[stay.mobile].mn_id not in state["nodes"], f"{gateway} still has an entry", *told)
         tally.demand(not state["items"], f"{gateway} still holds {', '.join(state['items'][:2])}", *told)
         resting = {_slot(run, gateway, int(number)) for number in state["pool"]["quarantine"]}
-        for prefix in run.prefixes.get((stay.mobile, gateway), []):
+        mine = run.prefixes.get((stay.mobile, gateway), [])
+        tally.demand(bool(mine), f"no prefix of {gateway} is known", *told)
+        for prefix in mine:
             tally.demand(prefix in resting, f"{prefix} is not in quarantine at {gateway}", *told)
     return tally.result(
         f"{', '.join((stay.gateway, *stay.previous))}: no entry, no item, prefixes resting", "no state after the end"
@@ -237,7 +239,7 @@ def _same_prefixes(end: Ending, tally: Tally, gone: float) -> None:
         {option.prefix for one in heard if (one.time > gone) == later for option in one.prefixes if option.valid}
         for later in (False, True)
     )
-    tally.demand(before == after, f"prefixes {_listed(before)} before, {_listed(after)} after")
+    tally.demand(bool(before) and before == after, f"prefixes {_listed(before)} before, {_listed(after)} after")
     tally.see(*[one for one in heard if one.time > gone][:3])
 
 

@@ -21,7 +21,7 @@ def ra(run: Run, bound_ms: float = 1000.0, anchor_bound_ms: float = 2000.0) -> l
         _each(sent, "ra.source", "RA-1", "RAs come from the DLIF", _SOURCE_TEXT, _source),
         _receiver(run, sent),
         _profile(run, sent),
-        _same(sent),
+        _same(run, sent),
         _no_final(run, sent),
         _routes(sent),
     ]
@@ -32,6 +32,8 @@ def ra(run: Run, bound_ms: float = 1000.0, anchor_bound_ms: float = 2000.0) -> l
 
 MOST_FINAL, MOST_ROUTES = 3, 17
 """RAs that withdraw something (spec RA-11), and routes in one RA (RFC 4191 §4)."""
+MOST_MTU, HOP_LIMIT = 1460, 64
+"""Of an RA, where no agent told what its tunnels hold (1500 less an IPv6 header), and in any (spec §6)."""
 _SOURCE_TEXT = "source MAC = SLLA option, source = EUI-64 link-local of it, hop limit 255"
 _NOTHING = "no Router Advertisement on any gateway's access interface"
 
@@ -136,21 +138,25 @@ def _profile(run: Run, sent: list[tuple[str, RouterAdvertisement]]) -> Result:
     return tally.result(text, _NOTHING)
 
 
-def _same(sent: list[tuple[str, RouterAdvertisement]]) -> Result:
+def _same(run: Run, sent: list[tuple[str, RouterAdvertisement]]) -> Result:
     tally = Tally(
         "ra.same",
         "RA-9, RA-13",
         "All DLIFs of a node advertise the same host variables",
-        "same MTU option, CurHopLimit, timers; M and O clear",
+        "same MTU option, no larger than the gateway's tunnels hold, CurHopLimit 64, same timers; M and O clear",
     )
     first: dict[str, RouterAdvertisement] = {}
-    for _, one in sent:
+    room = {event["node"]: int(event["mtu"]) for event in run.events if event["event"] == "tunnels" and "mtu" in event}
+    for gateway, one in sent:
         tally.see(one)
         other = first.setdefault(one.eth_destination, one)
         for name in ("mtu", "current_hop_limit", "reachable_time", "retrans_timer"):
             values = getattr(other, name), getattr(one, name)
             tally.demand(values[0] == values[1], f"{name} {values[0]} and {values[1]}", other, one)
         tally.demand(one.mtu is not None, "RA without MTU option", one)
+        held = room.get(gateway, MOST_MTU)
+        tally.demand((one.mtu or 0) <= held, f"MTU {one.mtu}, tunnels of {gateway} hold {held}", one)
+        tally.demand(one.current_hop_limit == HOP_LIMIT, f"CurHopLimit {one.current_hop_limit}", one)
         tally.demand(not one.managed and not one.other, "M or O set", one)
     shown = next(iter(first.values()), None)
     text = f"MTU {shown.mtu}, CurHopLimit {shown.current_hop_limit} in all {plural(len(sent), 'RA')}" if shown else ""

@@ -1,4 +1,4 @@
-"""Check "reachability": every address of the node answers pings from every correspondent (spec ATT-10, HO-6, HO-9)."""
+"""Check "reachability": all addresses of a node answer all pings from all correspondents (spec ATT-10, HO-6, HO-9)."""
 
 from __future__ import annotations
 
@@ -10,6 +10,10 @@ from captures.decode import inside
 from captures.records import ECHO_REPLY, ECHO_REQUEST, Capture, Packet
 from captures.run import Run
 from captures.walk import Attachment
+
+IN_FLIGHT = 0.05
+"""Seconds before the last request within which an answer may not have come in time; all before it, from the first
+answer on, must have."""
 
 
 @check("reachability")
@@ -50,6 +54,11 @@ def _one(
         tally.wrong(f"{plural(len(asked), 'request')}, no reply", *asked)
     for request, reply in answered:
         tally.see(request, reply)
+    last_asked = max((one.time for one in asked), default=0.0) - IN_FLIGHT * run.slowness
+    settled = [one for one in asked if answered and answered[0][0].time < one.time < last_asked]
+    known = {id(request) for request, _ in answered}
+    lost = [one for one in settled if id(one) not in known]
+    tally.demand(not lost, f"{plural(len(lost), 'request')} after the first answer, no reply", *lost)
     text = f"{len(answered)} of {plural(len(asked), 'request')} answered"
     return tally.result(text, f"{correspondent} sent no echo request to that prefix")
 

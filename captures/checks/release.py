@@ -41,6 +41,7 @@ def _told(end: Ending, anchor: str, idle: float, tolerance: float) -> Result:
         ended(tally, [one], run.name_of(one.update.destination))
     wan = run.wan(stay.gateway)
     used = [p for p in (wan.packets if wan else []) if p.tunnelled and _of(p.inner, prefixes)]
+    tally.demand(bool(used) or not chain, "its last packet is in no capture", *[one.update for one in chain[:1]])
     if chain and used:
         quiet = chain[0].update.time - used[-1].time
         tally.see(used[-1])

@@ -6,6 +6,7 @@ before and after (events `agent-dump`, the same label).
 
 from __future__ import annotations
 
+from ipaddress import IPv6Address
 from typing import Any
 
 from captures.checks.base import Result, Tally, check
@@ -77,6 +78,8 @@ def _unchanged(run: Run, order: Logged) -> Result:
     for dump in run.logged("agent-dump"):
         if dump.fields["label"] == label:
             dumps.setdefault(dump.node, []).append(dump)
+    target = run.name_of(IPv6Address(order.fields["destination"]))
+    tally.demand(not dumps or target in dumps, f"the state of {target}, which it was sent to, was not dumped", order)
     for node, found in dumps.items():
         before = [dump for dump in found if dump.time < order.time]
         after = [dump for dump in found if dump.time > order.time]

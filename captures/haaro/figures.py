@@ -14,6 +14,11 @@ def registration_times(operator: Operator) -> list[float]:
     return [(one.answer.time - one.asked.time) * 1000 for one in found if one.answer]
 
 
+def round_trip(operator: Operator) -> float | None:
+    """Between a router and the home agent, the quickest there was; None before anyone registered."""
+    return min(registration_times(operator), default=None)
+
+
 def optimisation_times(operator: Operator) -> dict[str, float]:
     """ "mrc-mra" -> from a router's first test message to the peer's acceptance."""
     begins: dict[str, float] = {}

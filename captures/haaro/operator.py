@@ -151,6 +151,13 @@ class Operator:
         """Events of a node's agent."""
         return [one for one in self.events if one.get("node") == node and one["event"] == event]
 
+    def silenced(self, router: MobileRouter, interface: str, at: float) -> bool:
+        """Whether the script let nothing through this line at a time."""
+        known = ("line-silenced", "line-healed")
+        last = [one for name in known for one in self.said(router.name, name) if one["interface"] == interface]
+        before = max((one for one in last if one["t"] < at), key=lambda one: float(one["t"]), default=None)
+        return before is not None and before["event"] == "line-silenced"
+
 
 def _router(name: str, facts: Object) -> MobileRouter:
     return MobileRouter(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from captures.aero.link import AeroLink
-from captures.aero.ways import Span, Travel, Way, moves, travels
+from captures.aero.ways import FAILURE, Span, Travel, Way, moves, travels
 from captures.report.svg import circle, drawing, line, rect, text, title, width_of
 
 WIDTH, LEFT, RIGHT, TOP = 1120.0, 208.0, 16.0, 34.0
@@ -15,7 +15,7 @@ THIN = 2.5
 """Pixels of what is too short to be seen."""
 LONG_GAP = 0.5
 """Seconds."""
-WORDS = {"moving": "moves", "changing": "changes Server"}
+WORDS = {"moving": "moves", "changing": "changes Server", FAILURE: "fails"}
 KINDS = (("directly", "c3", False), ("through one Server", "c1", True), ("through Servers and a Relay", "c2", True))
 """(in words, colour, striped), by the number of nodes in between: none, one, more."""
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from deaf import DEAF
 
 from testbed import labsocket
 from testbed.waiting import wait_until
@@ -145,17 +146,20 @@ def children(pid: int) -> set[int]:
     return set(found) - {pid}
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_a_demo_that_is_interrupted_leaves_nothing(tmp_path: Path, number: signal.Signals) -> None:
-    with subprocess.Popen(
-        [*CLI, "demo", "basic", "--run-dir", "run"], cwd=tmp_path, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True
-    ) as process:
+@pytest.mark.parametrize(
+    ("before", "number"), [([], signal.SIGTERM), ([], signal.SIGKILL), ([], signal.SIGINT), (DEAF, signal.SIGINT)]
+)
+def test_a_demo_that_is_interrupted_leaves_nothing(tmp_path: Path, before: list[str], number: signal.Signals) -> None:
+    argv = [*before, *CLI, "demo", "basic", "--run-dir", "run"]
+    with subprocess.Popen(argv, cwd=tmp_path, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
         for line in process.stderr:
             if "attaches" in line:
                 break
         family = children(process.pid)
         assert len(family) > 5, "the lab's agents and captures run"
+        if before:
+            process.send_signal(signal.SIGHUP)  # nothing to it
         process.send_signal(number)
         assert process.wait(20) == (-number if number == signal.SIGKILL else 130)
         said = process.stderr.read()

@@ -3,6 +3,7 @@
 import os
 
 import pytest
+from conformance.plugin import proven
 
 from captures.verdict import judge
 from testbed.features import refusal
@@ -25,8 +26,9 @@ def played(run):
     return judge(run.directory.path)
 
 
-def test_twenty_nodes_run_on_two_cpus_in_little_memory(deploy, two_cpus):
+def test_twenty_nodes_run_on_two_cpus_in_little_memory(deploy, two_cpus, request):
     verdict = played(deploy("sc-simul", mode="relay"))
+    request.node.user_properties.extend(proven(verdict, "sc-simul"))
     assert [(one.id, one.measured) for one in verdict.checks if one.passed is not True] == []
     assert len({move["move"].split(".")[0] for move in verdict.metrics["moves"]}) == 20
     assert 100 < verdict.metrics["memory_mb"] < 2048

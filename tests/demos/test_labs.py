@@ -59,4 +59,5 @@ def test_lab_passes_every_check(deploy, request, name, options):
     assert not failed
     assert verdict.passed
     assert all(check.evidence for check in verdict.checks if check.passed)
-    assert verdict.metrics["moves_without_ra"] == 0
+    if name in catalog.FAMILIES["dgw"]:
+        assert verdict.metrics["moves_without_ra"] == 0

@@ -116,7 +116,7 @@ class Running:
     def forwarded(self) -> int:
         """Octets that the home agent has sent into its tunnels."""
         said = self.net["ha"].run(["ip", "-s", "-j", "link", "show", "haaro0"], check=True).out
-        return int(json.loads(said)[0]["stats64"]["tx"]["bytes"])
+        return int(json.loads(said)[0]["stats64"]["tx"]["bytes"]) + self.state("ha")["dataplane"]["relayed"]
 
 
 def kernel(node) -> list[str]:

@@ -2,14 +2,15 @@
 
 import pytest
 
-from topologies.bench import aero, attaching, blasting
+from topologies.bench import aero, attaching, blasting, forwarding
 
 pytestmark = pytest.mark.netns
 
 
 def test_figures_of_a_small_run(monkeypatch):
     monkeypatch.setattr(aero, "SIZES", (64,))
-    monkeypatch.setattr(aero, "WAYS", {"minimal": aero.WAYS["minimal"]})
+    monkeypatch.setattr(forwarding, "SIZES", (64,))
+    monkeypatch.setattr(aero, "WAYS", {name: aero.WAYS[name] for name in ("minimal", "minimal_f")})
     monkeypatch.setattr(attaching, "CLIENTS", 40)
     monkeypatch.setattr(attaching, "STAY", 0.5)
     monkeypatch.setattr(attaching, "ROUNDS", 1)
@@ -18,7 +19,8 @@ def test_figures_of_a_small_run(monkeypatch):
     told = []
     outcome = aero.run(told.append)
     figures = outcome["figures"]
-    moved = {"vxlan_64", "vxlan_tcp", "minimal_64", "minimal_tcp", "minimal_64_core"}
+    moved = {"vxlan_64", "vxlan_tcp"}
+    moved |= {f"{name}_{figure}" for name in ("minimal", "minimal_f") for figure in ("64", "tcp", "64_core")}
     attached = {"attach_ms", "attach_rate", "attach_rate_core", "attach_loaded_ms", "memory_40", "idle_load_40"}
     assert set(figures) == moved | attached
     idle = figures["idle_load_40"]

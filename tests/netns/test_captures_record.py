@@ -9,7 +9,7 @@ import uuid
 
 import pytest
 
-from captures.decode import decode_file
+from captures.decode import decode_all
 from captures.pcapng import CaptureError, Frames
 from captures.record import Recorder, start_all, stop_all
 from testbed.waiting import wait_until
@@ -92,7 +92,7 @@ def test_the_marker_is_not_decoded_as_traffic(veth, tmp_path):
     recorder = Recorder(subprocess.Popen, veth[0], tmp_path / "marker.pcapng")
     recorder.start()
     recorder.stop()
-    capture = decode_file(recorder.path, "pcap/marker.pcapng", "n", "i")
+    (capture,) = decode_all(tmp_path, [("marker.pcapng", "n", "i")])
     assert all(packet.ethertype != 0x88B5 for packet in capture.packets)
 
 

@@ -9,7 +9,17 @@ import struct
 import pytest
 from kernel_namespaces import Namespace
 
-from agents.kernel.batches import LONGEST_RUN, ONE_MESSAGE, SENDING, SLOTS, Arrivals, Departures, pull_name, push_name
+from agents.kernel.batches import (
+    LONGEST,
+    LONGEST_RUN,
+    ONE_MESSAGE,
+    SENDING,
+    SLOTS,
+    Arrivals,
+    Departures,
+    pull_name,
+    push_name,
+)
 
 pytestmark = [pytest.mark.netns, pytest.mark.stock]
 
@@ -70,14 +80,15 @@ def numbered(count: int, size: int) -> list[bytes]:
 def put(departures: Departures, where, datagrams, tos: int = 0) -> list:
     failed = []
     for datagram in datagrams:
-        if departures.full(len(datagram)):
+        if departures.full:
             failed += departures.flush()
-        departures.add(where, (datagram[:4], datagram[4:]), len(datagram), tos)
+        departures.add(where, (datagram[:4], datagram[4:]), tos)
     return failed + departures.flush()
 
 
 @pytest.mark.parametrize("runs", [False, True])
-def test_everything_arrives_once_in_order_with_its_type_of_service(ends, runs):
+def test_everything_arrives_once_in_order_with_its_type_of_service(ends, runs, monkeypatch):
+    monkeypatch.delattr(Departures, "_one_by_one")  # nothing is longer than the kernel takes
     departures = ends.departures(runs=runs)
     sizes = [64] * 100 + [100, 64, 1200, 1200, 1200, 4] + [512] * (2 * LONGEST_RUN // 512)
     datagrams = [struct.pack("!I", number).ljust(size, b"x") for number, size in enumerate(sizes)]
@@ -91,17 +102,21 @@ def test_everything_arrives_once_in_order_with_its_type_of_service(ends, runs):
 def test_a_run_takes_one_slot_and_many_addresses_take_one_each(ends):
     departures = ends.departures(runs=True)
     for _datagram in range(SLOTS + 6):
-        assert not departures.full(64)
-        departures.add(ends.here, (bytes(64),), 64, 0)
+        assert not departures.full
+        departures.add(ends.here, (bytes(64),), 0)
+    assert len(departures._slots) == 2  # the kernel takes 64 as one
     departures.flush()
     assert len(ends.received()) == SLOTS + 6
-    for _datagram in range(SLOTS):
-        assert not departures.full(64)
-        departures.add(ends.here, (bytes(64),), 64, _datagram & 1)
-    assert departures.full(64)
+    for number in range(SLOTS):
+        assert not departures.full
+        departures.add(ends.here, (bytes(64),), number & 1)
+    assert departures.full
     departures.flush()
     assert len(ends.received()) == SLOTS
-    assert departures.full(SENDING + 1)
+    for _datagram in range(SENDING // LONGEST + 1):
+        assert not departures.full
+        departures.add(ends.here, (bytes(LONGEST),), 0)
+    assert departures.full
 
 
 @pytest.mark.parametrize(("mode", "passed"), [(DONT, True), (PROBE, False)])
@@ -120,7 +135,7 @@ def test_one_that_cannot_be_sent_does_not_keep_the_others(ends):
     departures = ends.departures(runs=False)
     nowhere = ("203.0.113.9", 9) if len(ends.here) == 2 else ("2001:db8::9", 9, 0, 0)
     for where in (ends.here, nowhere, ends.here):
-        departures.add(where, (b"data",), 4, 0)
+        departures.add(where, (b"data",), 0)
     assert [where for where, _number in departures.flush()] == [nowhere]
     assert len(ends.received()) == 2
 

@@ -200,3 +200,28 @@ def test_single_addresses_are_local_networks_too(lab: Lab, away: dict[str, Names
         lab.executors["anchor"].remove(LocalGate(SERVING, PREF_B, LOCALNET))
     lab.install(lab.anchor, LocalGate(SERVING, PREF_B, one))
     ping(lab.mn, MN_B, PRINTER)
+
+
+@pytest.mark.requirement("ATT-13")
+@pytest.mark.parametrize("source", ["fe80::ff:fe00:11", "::"])
+@pytest.mark.parametrize("target", [PRINTER, CN], ids=["anchors-network", "correspondent"])
+def test_a_source_of_the_link_goes_no_further(
+    lab: Lab, away: dict[str, Namespace], source: str, target: IPv6Address
+) -> None:
+    """Not into a tunnel either: a packet that is encapsulated misses the kernel's own scope check"""
+    capture = Capture(lab.core, "dgw2")
+    before = lab.dropped(lab.serving)["foreign_source"]
+    send(lab.mn, udp(source, str(target), b"scope"))
+    send(lab.mn, udp(str(MN), str(PRINTER), b"good"))
+    capture.until("the good packet", lambda frame: frame.endswith(b"good"))
+    assert not [frame for frame in capture.frames if frame.endswith(b"scope")]
+    capture.close()
+    wait_until("the drop", lambda: lab.dropped(lab.serving)["foreign_source"] == before + 1)
+
+
+@pytest.mark.requirement("ATT-13")
+def test_a_source_of_the_link_reaches_the_router_itself(lab: Lab, away: dict[str, Namespace]) -> None:
+    """On the link it is as good as any: the router's own address in the node's prefix answers"""
+    lab.mn.batch("addr add fe80::ff:fe00:11/64 dev eth0 nodad")
+    lab.mn.run("ping", "-6", "-c1", "-W5", "-I", "fe80::ff:fe00:11%eth0", str(DLIF_A.address))
+    assert lab.dropped(lab.serving)["foreign_source"] == 0

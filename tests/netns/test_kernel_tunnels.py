@@ -62,6 +62,7 @@ def test_replies_of_the_gateway_itself_do_not_loop_through_the_tunnel(lab: Lab) 
     capture.close()
 
 
+@pytest.mark.requirement("SC-BADINPUT", "HO-6")
 @pytest.mark.parametrize(
     ("reason", "packet"),
     [
@@ -89,6 +90,7 @@ def test_tunnel_gate_drops_and_counts(lab: Lab, reason: str, packet: bytes) -> N
     capture.close()
 
 
+@pytest.mark.requirement("ATT-13")
 def test_source_gate_drops_foreign_sources_until_the_permission(lab: Lab) -> None:
     handed_over(lab)
     with lab.serving.entered():
@@ -105,6 +107,7 @@ def test_source_gate_drops_foreign_sources_until_the_permission(lab: Lab) -> Non
     capture.close()
 
 
+@pytest.mark.requirement("HO-5")
 def test_anchor_route_wins_over_the_connected_route_and_falls_back_to_it(lab: Lab) -> None:
     handed_over(lab)
     lab.install(lab.anchor, DLIF_A)
@@ -182,6 +185,7 @@ def test_routes_need_an_open_tunnel(lab: Lab) -> None:
     assert str(PREF_A) in lab.anchor.run("ip", "-6", "route", "show", "metric", "64")
 
 
+@pytest.mark.requirement("ATT-11")
 def test_prefix_of_nobody_is_unreachable_at_its_gateway(lab: Lab) -> None:
     shown = lab.anchor.run("ip", "-6", "route", "show", "type", "unreachable", "proto", "183")
     assert f"unreachable {POOL} dev lo metric 4096" in shown

@@ -10,13 +10,14 @@ from ipaddress import IPv6Address
 from pathlib import Path
 
 import pytest
-from kernel_namespaces import Capture, Namespace, ipv6, send, wait_until, wire
+from esp_pair import esp_pair
+from kernel_namespaces import Capture, Namespace, ipv6, send, wait_until
 
 from agents.dgw.actions import MobilityDatagram
 from agents.dgw.protection import open_channel
 from agents.kernel.netlink import KernelError
 from agents.kernel.rawsocket import MOBILITY_HEADER, MobilitySocket
-from agents.kernel.xfrm import Xfrm, unavailable
+from agents.kernel.xfrm import Xfrm
 from agents.wire.esp import EspPacket, SecurityAssociation, push_esp
 from agents.wire.mobility import checksum
 
@@ -54,20 +55,8 @@ class Pair:
 
 @pytest.fixture
 def pair() -> Iterator[Pair]:
-    here, there = Namespace("here"), Namespace("there")
-    with here.entered():
-        reason = unavailable()
-    if reason:
-        here.close()
-        there.close()
-        pytest.skip(f"this kernel has no ESP: {reason}")
-    wire(here, "wan", there, "wan")
-    here.batch(f"addr add {HERE}/64 dev wan nodad")
-    there.batch(f"addr add {THERE}/64 dev wan nodad")
-    wait_until("the link", lambda: "state UP" in here.run("ip", "link", "show", "wan"))
-    yield Pair(here, there)
-    here.close()
-    there.close()
+    with esp_pair(HERE, THERE) as (here, there):
+        yield Pair(here, there)
 
 
 @pytest.fixture

@@ -17,13 +17,14 @@ from ipaddress import IPv6Address, IPv6Network
 from pathlib import Path
 
 import pytest
-from kernel_namespaces import Capture, Namespace, ipv6, send, wait_until, wire
+from esp_pair import esp_pair
+from kernel_namespaces import Capture, Namespace, ipv6, send, wait_until
 
 from agents.dgw.actions import MobilityDatagram
 from agents.dgw.messages import compose_ack, compose_update
 from agents.dgw.protection import Channel, open_channel
 from agents.kernel.rawsocket import MOBILITY_HEADER
-from agents.kernel.xfrm import Xfrm, unavailable
+from agents.kernel.xfrm import Xfrm
 from agents.wire.mobility import BindingAck, BindingUpdate, pull_mobility, push_mobility
 from agents.wire.mobility_codes import Handoff
 
@@ -150,25 +151,14 @@ def _private_run() -> None:
 def daemons(tmp_path: Path) -> Iterator[tuple[Daemon, Daemon]]:
     if not CHARON.exists() or not shutil.which("swanctl", path="/usr/sbin:/usr/bin"):
         pytest.skip("strongSwan is not installed (Debian packages charon-systemd and strongswan-swanctl)")
-    here, there = Namespace("here"), Namespace("there")
-    with here.entered():
-        reason = unavailable()
-    if reason:
-        here.close()
-        there.close()
-        pytest.skip(f"this kernel has no ESP: {reason}")
-    wire(here, "wan", there, "wan")
-    here.batch(f"addr add {HERE}/64 dev wan nodad")
-    there.batch(f"addr add {THERE}/64 dev wan nodad")
-    wait_until("the link", lambda: "state UP" in here.run("ip", "link", "show", "wan"))
-    started = [Daemon(here, tmp_path / "a", HERE, THERE), Daemon(there, tmp_path / "b", THERE, HERE)]
-    for daemon in started:
-        wait_until(f"charon {daemon.namespace.name}", daemon.ready, timeout=PATIENCE)
-        daemon.control("--load-all", "--file", str(daemon.directory / "swanctl.conf"))
-    yield started[0], started[1]
-    for daemon in started:
-        daemon.stop()
-        daemon.namespace.close()
+    with esp_pair(HERE, THERE) as (here, there):
+        started = [Daemon(here, tmp_path / "a", HERE, THERE), Daemon(there, tmp_path / "b", THERE, HERE)]
+        for daemon in started:
+            wait_until(f"charon {daemon.namespace.name}", daemon.ready, timeout=PATIENCE)
+            daemon.control("--load-all", "--file", str(daemon.directory / "swanctl.conf"))
+        yield started[0], started[1]
+        for daemon in started:
+            daemon.stop()
 
 
 def heard(channel: Channel) -> MobilityDatagram:

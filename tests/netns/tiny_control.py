@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from testbed import labsocket, sandbox
@@ -20,13 +21,13 @@ def name_of(lab: str) -> LabName:
     return LabName(lab, os.geteuid())
 
 
-def start(lab: str) -> subprocess.Popen[bytes]:
-    """The tiny lab, ready to answer."""
+def start(lab: str, before: Sequence[str] = ()) -> subprocess.Popen[bytes]:
+    """The tiny lab, ready to answer; started with words `before` its own."""
     with labsocket.listen(lab) as door:
         reading, writing = os.pipe()
         argv = [sys.executable, str(Path(__file__).with_name("tiny_lab.py")), str(door.fileno()), str(writing)]
         process = subprocess.Popen(
-            sandbox.command(argv),
+            [*before, *sandbox.command(argv)],
             pass_fds=[door.fileno(), writing],
             stdin=subprocess.DEVNULL,
             start_new_session=True,

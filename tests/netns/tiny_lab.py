@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from testbed import signals
 from testbed.mininet_api import Topo
 from testbed.network import Network
 from testbed.supervisor import Supervisor
@@ -75,12 +76,16 @@ class Tiny:
 
 
 def main() -> None:
+    signals.afresh()
     door, ready = int(sys.argv[1]), int(sys.argv[2])
     net = Network(Pair())
     net.start()
-    os.write(ready, b"ready\n")
-    os.close(ready)
-    Supervisor(socket.socket(fileno=door), Tiny(net)).serve()
+
+    def begun() -> None:
+        os.write(ready, b"ready\n")
+        os.close(ready)
+
+    Supervisor(socket.socket(fileno=door), Tiny(net)).serve(begun)
 
 
 if __name__ == "__main__":

@@ -154,6 +154,7 @@ class AttackLab(RelayLab):
         wait_until("the outsider to overhear a Release", fight.knows_a_release, timeout=hosts.PATIENCE)
         kill(run, "s2", "aerod")
         run.agents["s2"].start()
+        states.when(run, "s2", "to have its Relay again", lambda now: now["relay"] is not None)
         for attack in attacks.after_restart(fight.heard()):
             fight.carry_out(attack)
         run.agents["c2"].start()

@@ -26,9 +26,13 @@ NEXT = {
 """Addresses after the move, by Client."""
 INTERVAL, SETTLING = 0.02, 1.0
 """Between pings; how long they run before the move."""
+FOLLOWED = 1.0
+"""Seconds of pings at least that go to the new address."""
 LATEST_MS = 8000.0
 """Until a Server helps, where nobody heard of the move (spec MOB-14)."""
 DIRECT, THROUGH = 62, 61
+LOST_MS, DIRECT_TRIPS, SERVER_TRIPS = 100.0, 0.5, 1.5
+"""What a move may cost: so long, and so many round trips (spec MOB-12)."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,7 @@ class MoveOptions(TokenOptions):
     """Options of the labs of moving Clients."""
 
     announcement: str = option("heard", "whether correspondents get to know of the move", ("heard", "lost"))
+    path: str = option("direct", "what h1 and h2 talk over", ("direct", "server"))
 
 
 @dataclass(frozen=True)
@@ -55,7 +60,7 @@ class MoveLab(AeroLab):
     """h1 pings h2 directly, one of their Clients moves, and hardly a packet is lost."""
 
     options: ClassVar[type] = MoveOptions
-    variants = ({}, {"announcement": "lost"}, {"outer": "ipv6"}, {"tokens": OFF})
+    variants = ({}, {"announcement": "lost"}, {"path": "server"}, {"outer": "ipv6"}, {"tokens": OFF})
     mover: ClassVar[int]
 
     @property
@@ -65,21 +70,23 @@ class MoveLab(AeroLab):
 
     def plan(self, options: Any) -> MovePlan:
         """Two router Clients."""
-        clients, mover = (Client(1), Client(2)), f"c{self.mover}"
-        return MovePlan(options, clients, optimise=True, tokens=options.tokens == ON, mover=mover)
+        clients, optimise, tokens = (Client(1), Client(2)), options.path == "direct", options.tokens == ON
+        return MovePlan(options, clients, optimise=optimise, tokens=tokens, mover=f"c{self.mover}")
 
     def steps(self, options: Any) -> list[str]:
         """The script in words."""
-        return ["c1 and c2 attach", "h1 pings h2 directly", self.moves, "h1 pings on"]
+        how = "directly" if options.path == "direct" else "by their Server"
+        return ["c1 and c2 attach", f"h1 pings h2 {how}", self.moves, "h1 pings on"]
 
     def script(self, run: Run, options: Any) -> None:
         """Ping until the path is direct, move while pinging, ping on."""
         run.step("c1 and c2 attach")
         traffic.attached(run, ("c1", "c2"))
         one, two = (hosts.address_in(run, f"h{n}", Client(n).prefixes["ipv6"]) for n in (1, 2))
-        run.step("h1 pings h2 directly")
+        run.step(self.steps(options)[1])
         traffic.pings(run, "before", "h1", one, "h2", two, count=int(SETTLING / INTERVAL), interval=INTERVAL)
-        for name in ("c1", "c2"):
+        direct = ("c1", "c2") if options.path == "direct" else ()
+        for name in direct:
             states.when(run, name, "to use the direct path", traffic.is_direct)
         run.step(self.moves)
         mover, lost = Client(self.mover), options.announcement == "lost"
@@ -93,7 +100,7 @@ class MoveLab(AeroLab):
             if lost:
                 states.when(run, peer.name, "to leave the direct path", lambda now: not traffic.is_direct(now))
                 run.net["core"].run(["nft", "delete", "table", "inet", "roamlab-lost"], check=True)
-            for name in (mover.name, peer.name):
+            for name in direct:
                 states.when(run, name, "to use the direct path", traffic.is_direct)
         run.step("h1 pings on")
         traffic.pings(run, "after", "h1", one, "h2", two)
@@ -109,24 +116,33 @@ class MoveLab(AeroLab):
 
     def checks(self, options: Any, slowness: float) -> list[dict[str, Any]]:
         """Renew, announcement, the correspondent's new path, and what was lost."""
-        tokens, heard = options.tokens == ON, options.announcement == "heard"
+        tokens, direct = options.tokens == ON, options.path == "direct"
+        heard = options.announcement == "heard"
         soon = heard or not tokens  # Servers send correspondents back
-        outage = 0.1 * slowness if soon else LATEST_MS / 1000 + 0.2 * slowness
-        move = {
+        move: dict[str, Any] = {
             "client": f"c{self.mover}",
-            "peer": f"c{3 - self.mover}",
             "new": NEXT[f"c{self.mover}"][options.outer],
             "bound_ms": 50 * slowness,
         }
+        other = {"peer": f"c{3 - self.mover}"} if direct else {}
+        told = {"heard": heard if tokens else None, "least": int(FOLLOWED / INTERVAL)} if direct else {}
+        retreat = [{"check": "aero-retreat", **move, **other}] if direct and not tokens else []
+        cost: list[dict[str, Any]] = []
+        if soon:
+            trips = DIRECT_TRIPS if direct and tokens else SERVER_TRIPS
+            series = {"client": f"c{self.mover}", "ping": "move"}
+            cost = [{"check": "aero-move-loss", **series, "trips": trips, "lost_ms": LOST_MS * slowness}]
+        outage = LOST_MS / 1000 * slowness if soon else LATEST_MS / 1000 + 0.2 * slowness
         return [
             {"check": "aero-attach", "bound_ms": 1000 * slowness},
             {"check": "aero-encapsulation"},
-            {"check": "aero-move", **move, "heard": heard if tokens else None},
-            *([] if tokens else [{"check": "aero-retreat", **move}]),
+            {"check": "aero-move", **move, **other, **told},
+            *retreat,
+            *cost,
             {
                 "check": "aero-pings",
-                "requirement": "MOB-6, MOB-12" if soon else "MOB-6, MOB-14",
-                "ttl": {"after": DIRECT},
+                "requirement": "MOB-6" if soon else "MOB-6, MOB-14",
+                "ttl": {"after": DIRECT if direct else THROUGH},
                 "max_lost": {"move": int(outage / INTERVAL) + 1},
             },
         ]

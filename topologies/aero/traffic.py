@@ -62,18 +62,19 @@ def pings(
     interval: float = 0.02,
     expect: str = "reply",
     fragment: bool = False,
+    tos: int = 0,
     patience: float = 2.0,
     **more: Any,
 ) -> None:
     """`node` pings a target: `count` packets of `size` octets with their IP header, at once after each other.
 
-    `expect` "reply" or "none" is what the captures must show; `fragment` leaves IPv4's DF off.
+    `expect` "reply" or "none" is what the captures must show; `fragment` leaves IPv4's DF off; `tos`: its class.
     """
     version = ip_address(target).version
     identifier = next(_identifiers)
     argv = ["ping", f"-{version}", "-n", "-q", "-e", str(identifier), "-c", str(count), "-i", str(interval)]
     argv += ["-W", str(patience), "-I", source, "-s", str(size - HEADERS[version])]
-    argv += ["-M", "dont" if fragment else "do", target]
+    argv += [*(("-Q", str(tos)) if tos else ()), "-M", "dont" if fragment else "do", target]
     _announced(run, node, argv, identifier, name, peer, source, target, count=count, size=size, expect=expect, **more)
 
 

@@ -106,12 +106,13 @@ def _arrived(receiver: Host) -> int:
     return int(line.split(":")[1].split()[1])
 
 
-def tcp(sender: Host, receiver: Host, destination: str) -> float:
-    """Gbit/s of one TCP connection (needs iperf3)."""
+def tcp(sender: Host, receiver: Host, destination: str, *, source: str = "") -> float:
+    """Gbit/s of one TCP connection, from an address of the sender (needs iperf3)."""
     server = receiver.popen(["iperf3", "--server", "--one-off"], stdout=subprocess.DEVNULL)
     try:
         wait_until("iperf3 to listen", lambda: receiver.run(["ss", "-Htln", "sport = :5201"]).out)
         argv = ["iperf3", "--client", destination, "--json", "--time", str(TCP_SECONDS)]
+        argv += ["--bind", source] if source else []
         done = sender.run(argv, timeout=TCP_SECONDS + 20)
     finally:
         server.terminate()

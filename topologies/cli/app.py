@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import click
 
+from testbed import signals
 from testbed.validation import unknown
 from topologies.cli import (
     compare,
@@ -71,6 +72,7 @@ for _command in (doctor.doctor, console.console, completion.completion, setup):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command line; its exit code: 0, 1 failed, 2 usage, 130 interrupted."""
+    signals.interruptible()
     words = list(sys.argv[1:] if arguments is None else arguments)
     words, debug = _take_debug(words)
 

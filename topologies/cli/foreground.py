@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from types import FrameType
 from typing import Any
 
-from testbed import sandbox
+from testbed import sandbox, signals
 from topologies.cli.inside import command
 
 
@@ -22,9 +22,5 @@ def do(job: Mapping[str, Any]) -> int:
     def forward(number: int, frame: FrameType | None) -> None:
         process.send_signal(number)
 
-    before = {number: signal.signal(number, forward) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
-    try:
+    with signals.handled([signal.SIGINT, signal.SIGTERM, signal.SIGHUP], forward):
         return process.wait()
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

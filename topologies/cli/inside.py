@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import socket
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from types import FrameType
-from typing import Any, NoReturn
+from typing import Any
 
+from testbed import signals
 from topologies.cli.errors import Failure, guarded
 from topologies.cli.progress import Steps
 
@@ -61,8 +60,12 @@ def deploy(job: Job) -> int:
         code = guarded(work, report=lambda text: tell(error=text))
         if code:
             return code
-        tell(ready=True)
-    supervisors[0].serve()
+
+        def begun() -> None:
+            tell(ready=True)
+            pipe.close()
+
+        supervisors[0].serve(begun)
     return 0
 
 
@@ -87,12 +90,8 @@ def main(arguments: Sequence[str]) -> int:
         raise Failure("topologies.cli.inside is started by roamlab itself")
     job: Job = json.loads(arguments[0])
     jobs: dict[str, Callable[[Job], int]] = {"demo": demo, "deploy": deploy, "bench": bench}
-    signal.signal(signal.SIGTERM, _terminated)
+    signals.afresh()
     return guarded(lambda: jobs[job["job"]](job), job.get("debug", False))
-
-
-def _terminated(number: int, frame: FrameType | None) -> NoReturn:
-    raise KeyboardInterrupt  # the same orderly end as Ctrl-C
 
 
 if __name__ == "__main__":

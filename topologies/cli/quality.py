@@ -20,7 +20,7 @@ _TIERS = ("unit", "netns", "demos")
 @click.command(context_settings={"ignore_unknown_options": True})
 @click.option("--tier", "tiers", multiple=True, type=click.Choice(_TIERS), help="Only these tests; repeatable.")
 @click.option("-k", "expression", metavar="EXPRESSION", help="Only tests whose name matches, as in pytest.")
-@click.option("-n", "workers", metavar="N", help="In N processes, as in pytest-xdist.")
+@click.option("-n", "workers", metavar="N", help="In N processes, as in pytest-xdist; unit tests alone: one a CPU.")
 @click.option(
     "--kernel",
     type=click.Choice(["present", "stock"]),
@@ -43,6 +43,8 @@ def test(
     """Run the tests in a sandbox: unit (milliseconds), netns (real kernel), demos (whole labs)."""
     words = [sys.executable, "-m", "pytest", "--rootdir", str(_ROOT), "-c", str(_ROOT / "pyproject.toml")]
     words += ["-k", expression] if expression else []
+    if workers is None and set(tiers) == {"unit"} and not arguments:
+        workers = "auto"  # they wait for nothing, unlike labs
     words += ["-n", workers] if workers else []
     kept = rundirs.kept_tests() if keep_run_dirs else None
     named = any((Path(argument.split("::")[0])).exists() for argument in arguments)

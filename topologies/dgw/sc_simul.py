@@ -64,10 +64,10 @@ class SimulLab(DgwLab):
     title = "Simultaneous handovers of many nodes"
     options = SimulOptions
     variants = (
-        {"mode": "relay"},
+        {"mode": "locator", "mobiles": 8},
+        {"mode": "relay"},  # played by tests/demos/test_dgw_many_nodes.py, on two CPUs
         {"mode": "direct"},
         {"mode": "relay", "rate": 0},
-        {"mode": "locator", "mobiles": 8},
         {"mode": "proxy", "mobiles": 8},
     )
     repeated_dumps = True

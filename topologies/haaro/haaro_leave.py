@@ -102,6 +102,7 @@ class LeaveLab(HaaroLab):
             {"check": "haaro-registration", "bound_ms": 500 * slowness},
             {"check": "haaro-advertising"},
             {"check": "haaro-routability"},
+            {"check": "haaro-load"},
             {"check": "haaro-peers", "expected": PAIRS},
             {"check": "haaro-tunnels"},
             {"check": "haaro-leaving", "routers": ROUTERS, "scenario": "SC-S11"},

@@ -1,4 +1,4 @@
-r"""A site with two access lines changes over: while both work, or because one is cut.
+r"""A site with two access lines changes over: while both work, because one is cut, or because one falls silent.
 
 a --- mra --- isp1 --.
                      +-- home agent
@@ -13,13 +13,19 @@ from typing import Any, ClassVar
 
 from topologies.aero.traffic import pings
 from topologies.haaro import waiting
+from topologies.haaro.faults import cut, silence
 from topologies.haaro.lab import HaaroLab, HaaroOptions
 from topologies.haaro.plan import HaaroPlan, site
 from topologies.haaro.streams import Stream
 from topologies.lab import option
 from topologies.runner import Run
 
-SCENARIOS = {"make-before-break": "SC-S9", "break-before-make": "SC-S10, SC-S19"}
+SCENARIOS = {"make-before-break": "SC-S9", "break-before-make": "SC-S10, SC-S19", "silence": "SC-S18, SC-S19"}
+HOW = {
+    "make-before-break": "while both work",
+    "break-before-make": "because one is cut",
+    "silence": "because one carries nothing any more, though it seems to",
+}
 PAIRS = [["mrc", "mra"], ["mra", "mrc"]]
 KEEPALIVE = 1.0
 OUTAGE_MS = 3 * KEEPALIVE * 1000 + 200
@@ -51,8 +57,8 @@ class MultihomeLab(HaaroLab):
 
     def steps(self, options: Any) -> list[str]:
         """The script in words."""
-        how = "while both work" if options.change == "make-before-break" else "because one is cut"
-        return ["A and C register", "a and c come to talk directly", f"C changes lines, {how}", "a and c talk on"]
+        change = f"C changes lines, {HOW[options.change]}"
+        return ["A and C register", "a and c come to talk directly", change, "a and c talk on"]
 
     def script(self, run: Run, options: Any) -> None:
         """Scenarios S9, S10 and S19 of the sheet."""
@@ -66,11 +72,13 @@ class MultihomeLab(HaaroLab):
         waiting.direct(run, [("mra", "mrc"), ("mrc", "mra")])
         run.step(self.steps(options)[2])
         stream = Stream(run, "change", "a", a, "c", c, count=COUNT, interval=INTERVAL)
-        if options.change == "make-before-break":
-            run.agents["mrc"].request({"request": "move", "interface": TO})
-        else:
-            run.log("line-cut", node="mrc", interface=FROM)
-            run.net["isp1"].run(["ip", "link", "set", "mrc", "down"], check=True)
+        match options.change:
+            case "make-before-break":
+                run.agents["mrc"].request({"request": "move", "interface": TO})
+            case "break-before-make":
+                cut(run, "mrc", FROM)
+            case _:
+                silence(run, "mrc", FROM)
         waiting.moved(run, "mrc", careof)
         waiting.direct(run, [("mra", "mrc"), ("mrc", "mra")])
         stream.end(via="")
@@ -87,11 +95,13 @@ class MultihomeLab(HaaroLab):
         smooth = options.change == "make-before-break"
         bound = SMOOTH_MS if smooth else OUTAGE_MS
         lost = 0 if smooth else int(OUTAGE_MS / 1000 / INTERVAL)
+        failover = {} if smooth else {"failover_ms": OUTAGE_MS * slowness}
         scenario = SCENARIOS[options.change]
         return [
             {"check": "haaro-registration", "bound_ms": 500 * slowness},
             {"check": "haaro-advertising"},
             {"check": "haaro-routability"},
+            {"check": "haaro-load"},
             {"check": "haaro-peers", "expected": PAIRS},
             {"check": "haaro-tunnels"},
             {
@@ -101,6 +111,7 @@ class MultihomeLab(HaaroLab):
                 "stream": "change",
                 "bound_ms": bound * slowness,
                 "scenario": scenario,
+                **failover,
             },
             {"check": "haaro-leaving", "routers": ["mra", "mrc"]},
             {"check": "haaro-paths", "max_lost": {"change": int(lost * slowness)}},

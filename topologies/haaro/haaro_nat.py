@@ -107,7 +107,11 @@ class NatLab(HaaroLab):
             *found,
             {"check": "haaro-routability"},
             {"check": "haaro-peers", "expected": PAIRS},
-            {"check": "haaro-tunnels", "first": {} if options.nat == "same" else {"mra-mrc": "mra"}},
+            {
+                "check": "haaro-tunnels",
+                "first": {} if options.nat == "same" else {"mra-mrc": "mra"},
+                "translated": ["mra"] if options.nat == "symmetric" else [],
+            },
             {"check": "haaro-paths", "scenarios": {"a-c-direct": scenario, "c-a-direct": scenario}},
         ]
 

@@ -78,6 +78,7 @@ class RealmsLab(HaaroLab):
             {"check": "haaro-registration", "bound_ms": 500 * slowness},
             {"check": "haaro-advertising", "scenario": "SC-S23"},
             {"check": "haaro-routability"},
+            {"check": "haaro-load"},
             {"check": "haaro-peers", "expected": pairs},
             {"check": "haaro-tunnels"},
             {"check": "haaro-realms", "scenario": "SC-S23"},

@@ -7,22 +7,40 @@ c --- mrc --'
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 from topologies.aero.traffic import pings
 from topologies.haaro import waiting
-from topologies.haaro.lab import HaaroLab
+from topologies.haaro.lab import HaaroLab, HaaroOptions
 from topologies.haaro.plan import CORRESPONDENT, HaaroPlan, site
+from topologies.lab import option
 from topologies.runner import Run
 
 SWITCH_MS = 100.0
-"""First packet to first direct one, beside six round trips to the home agent, which here take no time."""
+"""First packet to first direct one, beside six round trips to the home agent."""
 
-
-UNPROBED = {"a-c": 2, "b-c": 2}
-"""IP in IP has no keepalives: what leaves before the other end knows of the tunnel is lost."""
+EXPEDITED = 0xB8
+"""A type of service that tunnels must show (RFC 3246)."""
+TOO_BIG = 1472
+"""Octets of data in a ping that fills 1500, of which a tunnel takes 1468."""
+DELAY = 20.0
+"""ms between home agent and core, one way, where the kernel can delay."""
+QUICK, SLOW = 50, 200
+"""Pings of a pair that has no direct path yet; with a delay it takes longer."""
+PREFERRED = 0x28
+"""Type of service of a series that may be divided on its way."""
+UNPROBED, APART_MS = 2, 10.0
+"""IP in IP has no keepalives: what leaves before the other end has its answer is lost. Pings, and ms between them."""
 SHOWN = {"a-c": "SC-S2", "a-c-direct": "SC-S2", "b-c": "SC-S4"}
 """Series -> scenario of the sheet."""
+
+
+@dataclass(frozen=True)
+class TriangleOptions(HaaroOptions):
+    """Options of the triangle."""
+
+    delay: float = option(0.0, "between the home agent and the core, ms one way, where the kernel can delay")
 
 
 class TriangleLab(HaaroLab):
@@ -30,12 +48,14 @@ class TriangleLab(HaaroLab):
 
     name = "haaro-triangle"
     title = "HAARO: three sites, from the star to direct tunnels"
+    options: ClassVar[type] = TriangleOptions
     variants = ({"encapsulation": "udp"}, {"encapsulation": "ipip"})
+    stock_variants = ({"encapsulation": "ipip", "tunnel": "ipip", "delay": DELAY},)
 
     def plan(self, options: Any) -> HaaroPlan:
         """Sites A, B, C, each with one line."""
         agent = {"encapsulation": options.encapsulation}
-        return HaaroPlan(tuple(site(letter, **agent) for letter in "abc"))
+        return HaaroPlan(tuple(site(letter, **agent) for letter in "abc"), delay=options.delay)
 
     def steps(self, options: Any) -> list[str]:
         """The script in words."""
@@ -43,6 +63,7 @@ class TriangleLab(HaaroLab):
             "A, B, C register",
             "a pings c: C knows A, A does not know C",
             "a and c talk directly",
+            "a sends c what does not fit",
             "b pings c, c pings b, cn pings a",
             "all leave",
         ]
@@ -51,19 +72,24 @@ class TriangleLab(HaaroLab):
         """Scenarios S1, S2 and S4 of the sheet."""
         sites = {one.letter: one for one in self.plan(options).sites}
         a, b, c = (sites[letter].host for letter in "abc")
+        count = SLOW if options.delay else QUICK
         run.step("A, B, C register")
         waiting.registered(run, ["mra", "mrb", "mrc"])
         waiting.rested(run)
         run.step("a pings c: C knows A, A does not know C")
-        pings(run, "a-c", "a", a, "c", c, count=50, interval=0.01, via="mixed")
+        pings(run, "a-c", "a", a, "c", c, count=count, interval=APART_MS / 1000, via="mixed")
         waiting.direct(run, [("mra", "mrc"), ("mrc", "mra")])
         run.step("a and c talk directly")
-        pings(run, "a-c-direct", "a", a, "c", c, count=50, interval=0.01, via="direct")
+        pings(run, "a-c-direct", "a", a, "c", c, count=50, interval=0.01, via="direct", tos=EXPEDITED)
         pings(run, "c-a-direct", "c", c, "a", a, via="direct")
+        run.step("a sends c what does not fit")
+        for forbidden in ("dont", "do"):
+            run.net["a"].run(["ping", "-n", "-q", "-c", "1", "-W", "1", "-s", str(TOO_BIG), "-M", forbidden, c])
+        run.log("oversize", node="a", peer="c", size=TOO_BIG)
         run.step("b pings c, c pings b, cn pings a")
-        pings(run, "b-c", "b", b, "c", c, count=50, interval=0.01, via="mixed")
+        pings(run, "b-c", "b", b, "c", c, count=count, interval=APART_MS / 1000, via="mixed")
         waiting.direct(run, [("mrb", "mrc"), ("mrc", "mrb")])
-        pings(run, "c-b-direct", "c", c, "b", b, via="direct")
+        pings(run, "c-b-direct", "c", c, "b", b, via="direct", fragment=True, tos=PREFERRED)
         pings(run, "cn-a", "cn", CORRESPONDENT, "a", a, via="ha")
         run.step("all leave")
         for name in ("mra", "mrb", "mrc"):
@@ -74,17 +100,25 @@ class TriangleLab(HaaroLab):
         """Registrations, advertisements, return routability, tunnels, and the way of every packet."""
         pairs = [["mrc", "mra"], ["mra", "mrc"], ["mrc", "mrb"], ["mrb", "mrc"]]
         bound = SWITCH_MS * slowness
+        answer_ms = 2 * options.delay + 2 * APART_MS * (slowness - 1)
+        lost = UNPROBED + int(answer_ms / APART_MS)
         return [
-            {"check": "haaro-registration", "bound_ms": 500 * slowness},
+            {"check": "haaro-registration", "bound_ms": 500 * slowness + 2 * options.delay},
             {"check": "haaro-advertising", "scenario": "SC-S1"},
             {"check": "haaro-routability"},
             {"check": "haaro-peers", "expected": pairs},
-            {"check": "haaro-tunnels", "probed": options.encapsulation == "udp"},
+            {
+                "check": "haaro-tunnels",
+                "probed": options.encapsulation == "udp",
+                "carrier": options.encapsulation,
+            },
             {"check": "haaro-leaving", "routers": ["mra", "mrb", "mrc"]},
+            {"check": "haaro-load", "scenario": "SC-S2"},
+            {"check": "haaro-hops"},
             {
                 "check": "haaro-paths",
                 "switch_ms": {"a-c": bound, "b-c": bound},
-                "max_lost": {} if options.encapsulation == "udp" else UNPROBED,
+                "max_lost": {} if options.encapsulation == "udp" else dict.fromkeys(("a-c", "b-c"), lost),
                 "scenarios": SHOWN,
             },
         ]

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from testbed.mininet_api import Topo
 from topologies.haaro.plan import HaaroPlan
 from topologies.lab import AgentSpec, Lab, option
+
+TUNNELS = ("auto", "ipip", "tun")
+"""The kernel's driver or the program; auto: the kernel where it can."""
 
 
 @dataclass(frozen=True)
@@ -16,6 +19,7 @@ class HaaroOptions:
     """Options that every HAARO lab has."""
 
     encapsulation: str = option("udp", "encapsulation of tunnels between routers", ("udp", "ipip"))
+    tunnel: str = option("auto", "who takes care of tunnels in IP", TUNNELS)
 
 
 class HaaroLab(Lab):
@@ -33,7 +37,8 @@ class HaaroLab(Lab):
 
     def agents(self, options: Any) -> list[AgentSpec]:
         """The home agent, then the routers."""
-        return self.plan(options).agents()
+        chosen = {"tunnel": options.tunnel}
+        return [replace(each, config={**chosen, **each.config}) for each in self.plan(options).agents()]
 
     def captures(self, options: Any) -> list[tuple[str, str]]:
         """Both sides of what encapsulates or translates, and the end nodes."""

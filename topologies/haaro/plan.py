@@ -155,14 +155,14 @@ def site(letter: str, *, isps: tuple[int, ...] = (1,), nat: str = "", shared: bo
 class HaaroTopo(Topo):
     """Core, ISPs, home agent, sites, a host on the Internet."""
 
-    def build(self, sites: tuple[Site, ...] = (), **_opts: Any) -> None:
-        """Names, addresses and links; nothing else."""
+    def build(self, sites: tuple[Site, ...] = (), delay: float = 0.0, **_opts: Any) -> None:
+        """Names, addresses and links; nothing else.  `delay`: between home agent and core, ms one way."""
         isps = sorted({line.isp for one in sites for line in one.lines})
         routes = [(HOME_PREFIX, HOME_AGENT), (MOBILE_NETWORKS, HOME_AGENT)]
         routes += [(f"{ISPS[isp]}.0/24", f"198.18.{isp}.1") for isp in isps]
         self.addHost("core", cls=Router, role="core", routes=routes, sysctls=NO_FILTER)
         self.addHost("ha", cls=Router, role="home agent", routes=[("default", opposite(HOME_AGENT))], sysctls=NO_FILTER)
-        self._point_to_point("core", "ha", "wan", HOME_AGENT)
+        self._point_to_point("core", "ha", "wan", HOME_AGENT, **({"delay": delay} if delay else {}))
         self.addHost("cn", cls=Host, role="correspondent", routes=[("default", CORRESPONDENT_ROUTER)])
         self._lan("core", "cn", "cn", CORRESPONDENT_ROUTER, CORRESPONDENT)
         for isp in isps:
@@ -200,7 +200,7 @@ class HaaroTopo(Topo):
             self._point_to_point(line.interface, line.nat_name, "wan", line.public)
         self._lan(line.nat_name, f"lan{line.site}", router, line.gateway, line.address, line.interface)
 
-    def _point_to_point(self, above: str, node: str, interface: str, address: str) -> None:
+    def _point_to_point(self, above: str, node: str, interface: str, address: str, **more: Any) -> None:
         """Above's interface is named after the node."""
         self.addLink(
             above,
@@ -209,6 +209,7 @@ class HaaroTopo(Topo):
             intfName2=interface,
             params1={"addresses": [f"{opposite(address)}/31"]},
             params2={"addresses": [f"{address}/31"]},
+            **more,
         )
 
     def _lan(self, router: str, interface: str, host: str, ours: str, theirs: str, name: str = "eth0") -> None:
@@ -229,10 +230,12 @@ class HaaroPlan:
     sites: tuple[Site, ...]
     home: dict[str, Any] = field(default_factory=dict)
     """Further keys of agents.haaro.config.HaConfig."""
+    delay: float = 0.0
+    """Between home agent and core, ms one way, where the kernel can delay."""
 
     def topo(self) -> HaaroTopo:
         """The topology."""
-        return HaaroTopo(sites=self.sites)
+        return HaaroTopo(sites=self.sites, delay=self.delay)
 
     def agents(self) -> list[AgentSpec]:
         """The home agent first."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from testbed.waiting import NotYet, wait_until
 from topologies.states import State, when
@@ -60,3 +60,31 @@ def star(run: Run, pairs: Iterable[tuple[str, str]]) -> None:
             return not any(item.startswith(f"route {home}/32") for item in now["items"])
 
         when(run, one, f"to have no direct route to {other}", gone)
+
+
+def _said(run: Run, node: str, event: str) -> list[dict[str, Any]]:
+    return [one for one in run.events.events() if one["event"] == event and one.get("node") == node]
+
+
+def expired(run: Run, router: str, count: int) -> None:
+    """Wait until a router has been told so many times that its tokens are worth nothing any more."""
+
+    def told() -> bool:
+        found = len(_said(run, router, "nonces-expired"))
+        if found < count:
+            raise NotYet(f"{found} of {count} times")
+        return True
+
+    wait_until(f"{router}: to be told of expired nonces", told, timeout=PATIENCE)
+
+
+def older(run: Run, router: str, age: float) -> None:
+    """Wait until a router's last tokens are older than this."""
+
+    def old() -> bool:
+        last = max(event["t"] for event in _said(run, router, "rr-done"))
+        if time.time() <= last + age:
+            raise NotYet("its tokens are too young")
+        return True
+
+    wait_until(f"{router}: to have old tokens", old, timeout=PATIENCE)

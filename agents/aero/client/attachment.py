@@ -7,6 +7,7 @@ from ipaddress import IPv6Address
 
 from agents.aero.client.delegation import Phase
 from agents.aero.client.dhcp import Dhcp
+from agents.aero.client.expecting import Expected
 from agents.aero.config import ClientConfig, ServerChoice
 from agents.aero.discovery.core import Discovery
 from agents.aero.lladdr import Encapsulation, LinkLayerAddress
@@ -41,6 +42,7 @@ class Attachment:
         self._outbox = outbox
         self._servers = config.servers
         self.choice: Choice | None = None
+        self.expected = Expected(self._cache)
         dhcp.when_left = self._drop
 
     @property
@@ -57,6 +59,8 @@ class Attachment:
             return
         self.choice = Choice(found[1], found[0])
         self._outbox.say("attaching", server=str(self.choice.lladdr))
+        if any(each.lease.prefixes for each in self._dhcp.delegations):
+            self.expected.begin(self.choice.lladdr, self._links.mtu(self.choice.lladdr))
         self._dhcp.attach(self.choice.lladdr, now)
 
     def change(self, number: int, now: float) -> None:
@@ -110,6 +114,7 @@ class Attachment:
         leaving = self._dhcp.farewell.server if self._dhcp.farewell else None
         if leaving and leaving.address == address:  # nobody else answered: we stay
             self._dhcp.farewell = leaving = None
+        self.expected.end()
         for other in [each for each in self._cache if each.type is NeighborType.STATIC and each is not leaving]:
             self._drop(other)
         server = Neighbor(address, NeighborType.STATIC, router=True, paths=[self._path(self.choice.lladdr, now)])

@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import replace
 from typing import Any
 
-from agents.aero.addresses import Prefix, in_use_elsewhere
+from agents.aero.addresses import ANYCAST, Prefix, in_use_elsewhere
 from agents.aero.client.attachment import Attachment
 from agents.aero.client.delegation import Delegation, Phase
 from agents.aero.client.dhcp import Dhcp
@@ -119,7 +119,7 @@ class ClientCore(Identity):
             "nat": self.nat,
             "server": str(self._dhcp.server) if self._dhcp.server else None,
             "delegations": {each.iaid: plain(each.phase) for each in self._delegations},
-            "neighbors": [describe(neighbor) for neighbor in self.cache],
+            "neighbors": [describe(neighbor) for neighbor in self.cache if neighbor.address != ANYCAST],
             "items": [f"{kind} {name}".strip() for kind, name in self._plan],
             "counters": dict(self.counters),
         }
@@ -172,6 +172,7 @@ class ClientCore(Identity):
     # --- messages
 
     def _receive_control(self, control: Control, now: float) -> None:
+        control = self._attachment.expected.unknown(control)
         try:
             inner = pull_inner(control.packet)
             if mediation := read_mediation(inner):

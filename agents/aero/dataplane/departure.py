@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 from agents.aero.constants import WHOLE
 from agents.aero.dataplane.ecn import traffic_class
-from agents.aero.dataplane.encapsulation import Fragment, carrier, header
-from agents.aero.dataplane.exits import LARGEST_SPLIT, PROTOCOLS, Exit
+from agents.aero.dataplane.encapsulation import Fragment, carrier, header, push_fragment
+from agents.aero.dataplane.exits import IDENTIFICATION_OCTETS, LARGEST_SPLIT, PROTOCOLS, Exit
 from agents.aero.dataplane.fragmentation import split
 from agents.aero.dataplane.sink import Sink
 from agents.aero.dataplane.sockaddr import push_sockaddr
@@ -31,31 +31,33 @@ class Departure:
 
     def send(self, out: Exit, packet: memoryview, now: float) -> None:
         """One inner packet to one neighbor."""
-        out.path.last_sent = out.use.last = now
-        length = len(packet)
         version = packet[0] >> 4
         tos = packet[1] if version == 4 else (packet[0] & 0x0F) << 4 | packet[1] >> 4
+        self.send_known(out, packet, len(packet), version, tos, now)
+
+    def send_known(self, out: Exit, packet: memoryview, length: int, version: int, tos: int, now: float) -> None:
+        """The same, for who has looked at its header already: octets, IP version, type of service."""
+        out.path.last_sent = out.use.last = now
         if length > WHOLE and out.path.size.used(length, now):
             self.probed(out.neighbor, out.path)
-        if length <= out.whole and not self._dpd:
-            front = out.headers[version]
-            octets = (front, packet) if front else (packet,)
-            self._sink.transmit(out.carriers[version], out.destination, octets, length <= out.proven, tos)
-        elif length <= out.whole:
-            octets = (out.atomic_headers[version] + out.neighbor.next_identification().to_bytes(4, "big"), packet)
-            self._sink.transmit(out.fragment_carriers[version], out.fragment_destination, octets, False, tos)
+        if length <= out.whole:
+            if self._dpd:
+                octets = (out.atomic_headers[version] + out.neighbor.next_identification().to_bytes(4, "big"), packet)
+                self._sink.transmit(out.fragment_carriers[version], out.fragment_destination, octets, False, tos)
+            else:
+                octets = (out.headers[version], packet)
+                self._sink.transmit(out.carriers[version], out.destination, octets, length <= out.proven, tos)
         elif length <= LARGEST_SPLIT:
             parts = split(packet, PROTOCOLS[version], out.neighbor.next_identification(), out.part)
-            self._send_parts(out, packet, parts, tos)
+            self._send_parts(out, parts, version, tos)
         else:
             self._send_larger(out, packet, tos, now)
 
-    def _send_parts(self, out: Exit, packet: memoryview, parts: list[tuple[Fragment, memoryview]], tos: int) -> None:
-        version, kind = packet[0] >> 4, out.fragments.encapsulation
-        number, through = PROTOCOLS[version], out.fragment_carriers[version]
+    def _send_parts(self, out: Exit, parts: list[tuple[Fragment, memoryview]], version: int, tos: int) -> None:
+        through, destination = out.fragment_carriers[version], out.fragment_destination
+        front = out.atomic_headers[version][:-IDENTIFICATION_OCTETS]  # what stands before a Fragment Header
         for fragment, part in parts:
-            octets = (header(kind, number, fragment), part)
-            self._sink.transmit(through, out.fragment_destination, octets, False, tos)
+            self._sink.transmit(through, destination, (front + push_fragment(fragment), part), False, tos)
 
     def _send_larger(self, out: Exit, packet: memoryview, tos: int, now: float) -> None:
         """More than 1500 octets: whole if it fits, else the source is told (spec §3.1, FRAG-10)."""

@@ -7,7 +7,8 @@ classified by its carrier (the socket it came from) and its first octet alone (s
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+import struct
+from typing import NamedTuple
 
 from agents.aero.lladdr import Encapsulation
 from agents.wire.errors import DecodeError
@@ -16,6 +17,7 @@ IPV4, IPV6, FRAGMENT = 4, 41, 44
 """IP protocol numbers of the inner packet and of the Fragment Header."""
 FRAGMENT_OCTETS = 8
 _GUE_CONTROL = 0x20
+_FRAGMENT = struct.Struct("!BxHI")
 
 
 class Carrier(enum.IntEnum):
@@ -30,8 +32,7 @@ class Carrier(enum.IntEnum):
     PROTOCOL_44 = FRAGMENT
 
 
-@dataclass(frozen=True, slots=True)
-class Fragment:
+class Fragment(NamedTuple):
     """A Fragment Header in front of a part of an inner packet (RFC 8200 §4.5)."""
 
     next_header: int
@@ -47,8 +48,7 @@ class Fragment:
         return not self.offset and not self.more
 
 
-@dataclass(frozen=True, slots=True)
-class Payload:
+class Payload(NamedTuple):
     """Where the inner packet, or its part, begins, and how it came."""
 
     encapsulation: Encapsulation
@@ -63,19 +63,17 @@ def push_fragment(fragment: Fragment) -> bytes:
     """The 8 octets of a Fragment Header; ValueError for an offset that is no multiple of 8."""
     if fragment.offset % 8 or not 0 <= fragment.offset < 1 << 16:
         raise ValueError(f"fragment offset {fragment.offset}")
-    place = fragment.offset | fragment.more
-    return bytes((fragment.next_header, 0)) + place.to_bytes(2, "big") + fragment.identification.to_bytes(4, "big")
+    return _FRAGMENT.pack(fragment.next_header, fragment.offset | fragment.more, fragment.identification)
 
 
 def pull_fragment(data: bytes | memoryview, start: int) -> Fragment:
     """The Fragment Header at `start` (reserved bits are ignored); DecodeError when cut short or of other content."""
     if len(data) - start < FRAGMENT_OCTETS:
         raise DecodeError("Fragment Header cut short", start)
-    if data[start] not in (IPV4, IPV6):
-        raise DecodeError(f"Fragment Header in front of protocol {data[start]}", start)
-    place = data[start + 2] << 8 | data[start + 3]
-    identification = int.from_bytes(data[start + 4 : start + 8], "big")
-    return Fragment(data[start], place & 0xFFF8, bool(place & 1), identification)
+    protocol, place, identification = _FRAGMENT.unpack_from(data, start)
+    if protocol not in (IPV4, IPV6):
+        raise DecodeError(f"Fragment Header in front of protocol {protocol}", start)
+    return Fragment(protocol, place & 0xFFF8, bool(place & 1), identification)
 
 
 def header(encapsulation: Encapsulation, protocol: int, fragment: Fragment | None = None) -> bytes:

@@ -7,6 +7,7 @@ neighbor cache changes, so that an ordinary packet costs two dictionary look-ups
 from __future__ import annotations
 
 import random
+import struct
 from collections import Counter
 from collections.abc import Callable
 from ipaddress import IPv4Address, IPv6Address
@@ -15,12 +16,12 @@ from agents.aero.constants import DPD_WINDOW, REASSEMBLY_CAP
 from agents.aero.dataplane import icmp
 from agents.aero.dataplane.departure import Departure
 from agents.aero.dataplane.duplicates import DuplicateWindow, Judgement
-from agents.aero.dataplane.ecn import EGRESS, adjust_checksum, set_ecn
+from agents.aero.dataplane.ecn import EGRESS, adjust_checksum, set_ecn, traffic_class
 from agents.aero.dataplane.encapsulation import Carrier, Payload, classify, header
 from agents.aero.dataplane.exits import PROTOCOLS, exit_over
 from agents.aero.dataplane.fragmentation import Reassembly, Refused
 from agents.aero.dataplane.icmp import Problem
-from agents.aero.dataplane.inner import checked_length, ends, is_control
+from agents.aero.dataplane.inner import IPV6_OCTETS, checked_length, ends, is_control
 from agents.aero.dataplane.memory import Known, Memory, Origin
 from agents.aero.dataplane.policy import Action, Policy, Verdict, unfit
 from agents.aero.dataplane.sink import Control, Sink
@@ -35,6 +36,8 @@ SPARE_WINDOWS = 64
 SECOND = 1.0
 """Between two words to the core about what one neighbor may not send."""
 
+_IPV6 = struct.Struct("!IHBB32s").unpack_from
+"""First word, payload length, next header, hop limit, source and destination."""
 
 _BARE: dict[Carrier, tuple[int, ...]] = {
     Carrier.UDP: (4, 6),
@@ -72,7 +75,8 @@ class Forwarder:
         self._dpd = dpd
         self._drop_gross = drop_gross
         self._memory = Memory(cache, dpd=dpd)
-        self._windows: dict[IPv6Address, DuplicateWindow] = {}
+        self._windows: dict[bytes, DuplicateWindow] = {}
+        """By neighbor's address."""
         self.reassembly = Reassembly(cap=reassembly_cap)
         self._back: Neighbor | None = None
         """Where the packet in hand came from; None: from the kernel."""
@@ -148,7 +152,7 @@ class Forwarder:
             self.counters["origin_fail"] += 1
             return
         family = payload.encapsulation
-        done = self.reassembly.add(origin.neighbor.address, family, fragment, bytes(part), tos & 3, now)
+        done = self.reassembly.add(origin.key, family, fragment, bytes(part), tos & 3, now)
         if done and self._passes(origin, fragment.identification, now):
             protocol, whole, ecn = done
             packet = memoryview(whole)
@@ -161,17 +165,17 @@ class Forwarder:
         """Duplicate detection on a completed packet (spec §3.9)."""
         if not self._dpd or origin.neighbor is None:
             return True
-        window = self._windows.get(origin.neighbor.address) or self._new_window(origin.neighbor.address)
+        window = self._windows.get(origin.key) or self._new_window(origin.key)
         judgement = window.judge(identification, now)
         if judgement is Judgement.NEW:
             return True
         self.counters[judgement.value] += 1
         return judgement is Judgement.LATE or (judgement is Judgement.GROSS and not self._drop_gross)
 
-    def _new_window(self, address: IPv6Address) -> DuplicateWindow:
+    def _new_window(self, key: bytes) -> DuplicateWindow:
         if len(self._windows) >= 2 * len(self._cache) + SPARE_WINDOWS:  # neighbors that are gone
-            self._windows = {each: window for each, window in self._windows.items() if self._cache.get(each)}
-        made = self._windows[address] = DuplicateWindow(self._dpd_window)
+            self._windows = {each: found for each, found in self._windows.items() if self._cache.get(IPv6Address(each))}
+        made = self._windows[key] = DuplicateWindow(self._dpd_window)
         return made
 
     def _inner(
@@ -185,27 +189,38 @@ class Forwarder:
         reassembled: bool = False,
     ) -> None:
         size = len(packet)
-        length = checked_length(packet)
-        six = packet[0] >> 4 == 6
-        flow = bytes(packet[8:40] if six else packet[12:20])
+        if size >= IPV6_OCTETS and packet[0] >> 4 == 6:
+            # As checked_length, in one look.
+            version, (first, length, protocol, hops, flow) = 6, _IPV6(packet)
+            length += IPV6_OCTETS
+            inner_tos = first >> 20 & 0xFF
+            if length > size or (length == IPV6_OCTETS and not protocol):
+                checked_length(packet)
+        else:
+            version, length = 4, checked_length(packet)
+            inner_tos, hops, flow = packet[1], packet[8], packet[12:20].tobytes()
         known = origin.flows.get(flow)
         if known is None:
-            if six and is_control(flow):
+            if version == 6 and is_control(flow):
                 self._take_control(origin, packet[:length], size, atomic, reassembled)
                 return
             known = self._judge(origin, packet, flow)
-        if tos & 3 and not self._mark(packet, tos & 3):
-            return
-        packet = packet[:length]
+        if tos & 3:
+            if not self._mark(packet, tos & 3):
+                return
+            inner_tos = traffic_class(packet)
+        if length != size:
+            packet = packet[:length]
         verdict, out = known
-        if verdict.action is Action.DELIVER:
-            self._sink.deliver(packet)
-        elif out is None:
-            self._dropped(verdict, packet)
-        elif self._step(packet):
+        if out is None:
+            if verdict.action is Action.DELIVER:
+                self._sink.deliver(packet)
+            else:
+                self._dropped(verdict, packet)
+        elif self._step(packet, version, hops):
             if out.use.due <= now:
                 self._report(out.use, packet, now)
-            self._departure.send(out, packet, now)
+            self._departure.send_known(out, packet, length, version, inner_tos, now)
 
     def _report(self, use: Use, packet: memoryview, now: float) -> None:
         """Tell the core of a flow, once; the packet itself goes on at once (spec RO-3)."""
@@ -223,17 +238,16 @@ class Forwarder:
             set_ecn(packet, result)
         return True
 
-    def _step(self, packet: memoryview) -> bool:
+    def _step(self, packet: memoryview, version: int, left: int) -> bool:
         """One hop further: decrement TTL or Hop Limit, or answer Time Exceeded (spec §2.4)."""
-        six = packet[0] >> 4 == 6
-        at = 7 if six else 8
-        left = packet[at]
         if left <= 1:
             self.counters["time_exceeded"] += 1
             self._tell(Problem.TIME_EXCEEDED, packet)
             return False
-        packet[at] = left - 1
-        if not six:
+        if version == 6:
+            packet[7] = left - 1
+        else:
+            packet[8] = left - 1
             adjust_checksum(packet, 10, left << 8 | packet[9], left - 1 << 8 | packet[9])
         return True
 

@@ -64,10 +64,8 @@ class _Pending:
     abandoned: bool = False
     """An overlap was seen: the identification is ignored until the deadline."""
     ecn: int = 0
-
-    @property
-    def octets(self) -> int:
-        return sum(map(len, self.parts.values()))
+    octets: int = 0
+    """Of all parts."""
 
 
 class Reassembly:
@@ -87,6 +85,8 @@ class Reassembly:
         """By (neighbor, encapsulation family, identification), oldest first."""
         self._keys: dict[Hashable, dict[_Key, None]] = {}
         """Of each neighbor, oldest first."""
+        self._next = float("inf")
+        """Nothing is due before."""
         self.evicted = 0
         self.expired = 0
 
@@ -100,7 +100,8 @@ class Reassembly:
 
         Refused names why a part was dropped.  `ecn` is the part's outer ECN field; CE wins, then the first part's.
         """
-        self.expire(now)
+        if now >= self._next:
+            self.expire(now)
         _check(fragment, data, self._cap)
         key = (neighbor, family, fragment.identification)
         pending = self._pending.get(key)
@@ -125,9 +126,11 @@ class Reassembly:
         while self._pending:
             key, pending = next(iter(self._pending.items()))
             if pending.deadline > now:
+                self._next = pending.deadline
                 return
             self._close(key)
             self.expired += not pending.abandoned
+        self._next = float("inf")
 
     def forget(self, neighbor: Hashable) -> None:
         """Forget everything of one neighbor."""
@@ -140,7 +143,9 @@ class Reassembly:
             self._evict(next(iter(own)))
         elif len(self._pending) >= self._per_node:  # or a few neighbors would keep everybody else out
             self._evict(next(iter(self._pending)))
-        pending = self._pending[key] = _Pending(neighbor, now + REASSEMBLY_TIME)
+        deadline = now + REASSEMBLY_TIME
+        self._next = min(self._next, deadline)
+        pending = self._pending[key] = _Pending(neighbor, deadline)
         self._keys.setdefault(neighbor, {})[key] = None
         return pending
 
@@ -167,6 +172,7 @@ class Reassembly:
             self._abandon(pending)
             raise Refused("fragment_too_many")
         pending.parts[fragment.offset] = data
+        pending.octets += len(data)
         if not fragment.more:
             pending.length = end
 
@@ -174,6 +180,7 @@ class Reassembly:
     def _abandon(pending: _Pending) -> None:
         pending.abandoned = True
         pending.parts.clear()
+        pending.octets = 0
 
 
 def _check(fragment: Fragment, data: bytes, cap: int) -> None:
@@ -189,8 +196,11 @@ def _check(fragment: Fragment, data: bytes, cap: int) -> None:
 
 def _overlaps(pending: _Pending, fragment: Fragment, end: int) -> bool:
     """Any octet twice, or octets behind the end that is known (RFC 5722)."""
-    if any(fragment.offset < offset + len(part) and offset < end for offset, part in pending.parts.items()):
-        return True
+    for offset, part in pending.parts.items():
+        if fragment.offset < offset + len(part) and offset < end:
+            return True
     if pending.length is not None:
         return end > pending.length or not fragment.more
-    return not fragment.more and any(offset + len(part) > end for offset, part in pending.parts.items())
+    if fragment.more:
+        return False
+    return any(offset + len(part) > end for offset, part in pending.parts.items())

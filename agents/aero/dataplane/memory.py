@@ -32,6 +32,8 @@ class Origin:
     lladdr: LinkLayerAddress
     neighbor: Neighbor | None
     path: Path | None
+    key: bytes
+    """The neighbor's address, as what is quickly looked up."""
     flows: Flows = field(default_factory=dict)
     refused: float = float("-inf")
     """When the core was last told of something that the neighbor may not send."""
@@ -98,5 +100,6 @@ class Memory:
             lladdr = other if neighbor else lladdr
         if len(self.origins) + len(self.gue1_origins) >= ORIGINS:
             self.forget()
-        origins[through, source] = origin = Origin(lladdr, neighbor, neighbor.path_at(lladdr) if neighbor else None)
+        path, key = (neighbor.path_at(lladdr), neighbor.address.packed) if neighbor else (None, b"")
+        origins[through, source] = origin = Origin(lladdr, neighbor, path, key)
         return origin

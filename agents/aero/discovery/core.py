@@ -124,8 +124,19 @@ class Discovery:
         due = path.last_received + patience if patience is not None else float("inf")
         if due <= now:
             self.solicit(neighbor, path, now)
+            if neighbor.type is NeighborType.PERMANENT and path.last_sent > path.last_received:
+                self._ask_everywhere(neighbor, path, now)
             return _soon(now)
         return min(due, _soon(now))
+
+    def _ask_everywhere(self, neighbor: Neighbor, silent: Path, now: float) -> None:
+        """Whether a Relay or Server is gone, or only one of its addresses, is known after the same three questions:
+
+        else data would try a dead node's addresses one after the other, eight seconds each (spec RLY-8).
+        """
+        for path in neighbor.paths:
+            if path is not silent and path.reachability is not Reachability.FAILED:
+                self.solicit(neighbor, path, now)
 
     def _revive(self, neighbor: Neighbor, now: float) -> None:
         """Nobody attaches a permanent neighbor anew: its failed paths are asked until they answer (spec §5.1)."""

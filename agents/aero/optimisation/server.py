@@ -39,7 +39,7 @@ class Mediator:
         self._own = own
         self._outbox = outbox
         self._departed = departed
-        self._elsewhere = elsewhere
+        self.elsewhere = elsewhere
         self.origination = Origination(own, aggregates, config, outbox)
 
     def pass_on(self, control: Control, mediation: Mediation, now: float) -> None:
@@ -48,7 +48,7 @@ class Mediator:
         if origin is None or mediation.inner.destination != self._own:
             raise Refused("origin_fail")
         if mediation.prefix and origin.type is NeighborType.PERMANENT and mediation.inner.source == origin.address:
-            self._elsewhere(mediation.prefix, now)
+            self.elsewhere(mediation.prefix, now)
         match mediation.kind, origin.type:
             case Kind.PREDIRECT, NeighborType.PERMANENT if mediation.inner.source == origin.address:
                 self._forward(mediation, self._client(mediation.destination))

@@ -36,6 +36,7 @@ from agents.aero.server.dhcp import Dhcp
 from agents.aero.server.ldra import Refused
 from agents.aero.server.leases import Leases
 from agents.aero.server.relays import Relays
+from agents.aero.server.takeovers import Takeovers
 from agents.plain import PlainError
 from agents.timers import earliest
 from agents.wire.errors import DecodeError
@@ -57,6 +58,7 @@ class ServerCore(Router):
         self.departures = Departures()
         self._leases.when_gained = lambda _client, prefix, _now: self.departures.returned(prefix)
         self._leases.when_lost = self._prefix_lost
+        self._takeovers = Takeovers(self.cache, self._discovery.solicitations, self._leases.taken_over)
         self.mediator = Mediator(
             self.cache,
             config.address,
@@ -64,7 +66,7 @@ class ServerCore(Router):
             config.optimisation,
             self._outbox,
             self.departures.covers,
-            self._leases.taken_over,
+            self._takeovers.seen,
         )
         self._speaker = Speaker(Policy("defaults", tuple(map(source_of, config.relays))), self._outbox)
         self._announcing = Announcing(config, self._speaker, self._outbox)
@@ -163,14 +165,15 @@ class ServerCore(Router):
             self._drop(str(refused), control.lladdr)
 
     def _client_added(self, client: Neighbor, now: float) -> None:
-        path = client.path
-        if path:
+        self._takeovers.forget(client)
+        if client.path:
             self.mediator.origination.moved(client)
             self._discovery.watch(client, None, now)
             self._discovery.encapsulations.improve(client, now)
 
     def _client_removed(self, client: Neighbor) -> None:
         self.mediator.origination.removed(client)
+        self._takeovers.forget(client)
         self._discovery.forget(client)
 
     def _prefix_lost(self, client: Neighbor, prefix: Prefix, now: float) -> None:

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from ipaddress import IPv6Address
 
 from agents.aero.addresses import Prefix, aero_address, in_use_elsewhere, unmapped
-from agents.aero.constants import DEPART_TIME
 from agents.aero.lladdr import LinkLayerAddress, Underlay
 from agents.aero.neighbors import Neighbor, NeighborCache, NeighborType, Path, Reachability
 from agents.core import Outbox
@@ -73,16 +72,10 @@ class Leases:
             if client and prefix in client.prefixes:
                 self._drop_prefix(client, prefix, now)
 
-    def taken_over(self, prefix: Prefix, now: float) -> None:
-        """A Relay says that another Server speaks for a prefix: its Client went there, and could not tell us (spec §8
-        "takeover seen", MOB-10).
-
-        Whoever was heard here just now is here: the message may have been under way when it came back.
-        """
-        client = self._cache.owner(prefix.network_address)
-        if client is None or client.type is not NeighborType.STATIC or prefix not in client.prefixes:
-            return
-        if all(path.last_received < now - DEPART_TIME for path in client.paths):
+    def taken_over(self, client: Neighbor, prefix: Prefix, now: float) -> None:
+        """The Client has attached at another Server with this prefix (spec §5.1, §8)."""
+        if prefix in client.prefixes:
+            self._outbox.say("taken-over", client=client.address, prefix=prefix)
             self._drop_prefix(client, prefix, now)
 
     def next_timer(self) -> float | None:

@@ -16,9 +16,10 @@ from agents.aero.items import Address, Item, PrefixRoute, Routing
 from agents.aero.node import Node
 from agents.aero.notices import DhcpAnswer, ReplayTaken, ToDhcpServer
 from agents.aero.server.core import ServerCore
+from agents.journal import Journal
 from agents.kernel.netlink import KernelError
 from agents.runtime import announce
-from agents.store import Journal, StateFile
+from agents.store import StateFile
 
 _LARGEST = 65535
 BATCH = 64

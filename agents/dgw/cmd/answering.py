@@ -45,7 +45,7 @@ class _Answers:
     ) -> None:
         told = [self._base.operators.offered(record, session.serving.address) for record in records]
         for ack in answers(update, self._base.granted(update), session.serving, told):
-            self._base.send(ack, target)
+            self._base.tell(ack, target)
 
     def _answer(self, session: Session, transaction: Transaction) -> None:
         """Tell the serving gateway of the anchors it was not told of."""
@@ -122,7 +122,7 @@ class ProxyAnswers(_Answers):
         """Take back what was promised for this anchor (spec CMD-PROXY-2)."""
         if record not in session.taken_back:
             session.taken_back.append(record)
-        self._base.send(correction(transaction.update, record, status), transaction.source)
+        self._base.tell(correction(transaction.update, record, status), transaction.source)
 
     def waited_long(self, session: Session, transaction: Transaction) -> None:
         """The promise stands; the anchor is told again and again."""
@@ -132,7 +132,7 @@ class ProxyAnswers(_Answers):
         self._send(session, update, source, session.anchors)
         for record in session.taken_back:
             status = Status.NOT_AUTHORIZED_FOR_HOME_NETWORK_PREFIX
-            self._base.send(correction(update, record, status), source)
+            self._base.tell(correction(update, record, status), source)
 
 
 class PlainAnswers(_Answers):

@@ -38,6 +38,12 @@ class CmdBase:
         self.authority = Authority(self.gateways, self.profiles)
         self.operators = Operators(config)
         self.plan: Plan = {}
+        self.now = 0.0
+        """Of the turn under way."""
+        self._told: dict[IPv6Address, float] = {}
+        """When each gateway was, or will be, told something last."""
+        self._later: list[tuple[float, IPv6Address, bytes]] = []
+        """Answers that wait for their turn: when, to whom, octets."""
 
     def dflag_profile(self, address: IPv6Address) -> DFlagProfile:
         """Where this peer has its D flag."""
@@ -51,6 +57,28 @@ class CmdBase:
     def send(self, message: MobilityMessage, destination: IPv6Address) -> None:
         """Send at once, outside any exchange (answers)."""
         self.outbox.do(Send(destination, self.push(message, destination)))
+
+    def tell(self, message: MobilityMessage, destination: IPv6Address) -> None:
+        """Send one of several answers that a registration leads to, some time after the last one (spec RETX-5)."""
+        spacing = self.config.timing.spacing
+        due = max(self.now, self._told.get(destination, float("-inf")) + spacing)
+        self._told = {peer: when for peer, when in self._told.items() if when + spacing > self.now}
+        self._told[destination] = due
+        if due > self.now:
+            self._later.append((due, destination, self.push(message, destination)))
+        else:
+            self.send(message, destination)
+
+    def next_telling(self) -> float | None:
+        """When the next answer that waits is due."""
+        return min((due for due, *_ in self._later), default=None)
+
+    def tell_due(self) -> None:
+        """Send the answers whose turn has come."""
+        due = sorted((one for one in self._later if one[0] <= self.now), key=lambda one: one[0])
+        self._later = [one for one in self._later if one[0] > self.now]
+        for _, destination, octets in due:
+            self.outbox.do(Send(destination, octets))
 
     def next_sequence(self) -> int:
         """The sequence number of an update of our own."""

@@ -197,23 +197,30 @@ class Chaining:
 
         tries = base.config.timing.unreachable_after if ending else None
         exchange = Exchange(record.address, chain.mn_id, "unchain" if ending else "chain", compose, tries=tries)
-        self._asking[record.prefix] = exchange
         base.exchanges.start(exchange, now)
+        if exchange in base.exchanges:  # else it is halted until an administrator acts (spec §10)
+            self._asking[record.prefix] = exchange
 
     def on_ack(self, ack: BindingAck, source: IPv6Address, now: float) -> None:
         """An anchor's PBA: the answer to our half of a chain."""
         base = self._base
         identifier = ack.first(MobileNodeIdentifier)
         exchange = base.exchanges.match(source, ack.sequence, identifier.text) if identifier else None
+        if identifier and ack.status == Status.SEQUENCE_NUMBER_OUT_OF_WINDOW:
+            exchange = base.exchanges.find(source, identifier.text)  # its number is the peer's, not ours
         prefix = next((prefix for prefix, one in self._asking.items() if one is exchange), None)
         if exchange is None or prefix is None:
             base.reception.drop("acknowledgement that matches no update", source)
             return
         if not same_request(exchange.context, ack):
+            base.exchanges.halt(exchange, "answered with something else than was asked")
             self._stop_asking(prefix)
             base.reception.drop("acknowledgement of something else than was asked", source, "mismatch")
             return
         chain = base.state.chains[prefix]
+        if ack.status == Status.SEQUENCE_NUMBER_OUT_OF_WINDOW:
+            base.exchanges.renumber(exchange, base.stamper, ack.sequence, now)
+            return
         if ack.status in (Status.TIMESTAMP_LOWER_THAN_PREV_ACCEPTED, Status.TIMESTAMP_MISMATCH):
             wait = base.config.timing.max_timeout if ack.status == Status.TIMESTAMP_MISMATCH else 0.0
             exchange.due = now + wait

@@ -45,6 +45,7 @@ class CmdCore:
 
     def receive(self, message: Notice, source: Any, now: float) -> None:
         """Take a datagram; it carries its own source."""
+        self._base.now = now
         match message:
             case MobilityDatagram():
                 self._receive_mobility(message, now)
@@ -88,6 +89,8 @@ class CmdCore:
 
     def handle_timer(self, now: float) -> None:
         """Retransmit, answer in part, expire: whatever is due."""
+        self._base.now = now
+        self._base.tell_due()
         self._base.exchanges.handle_timer(now)
         procedures = {
             "expire": self._registrar.expire,
@@ -107,7 +110,7 @@ class CmdCore:
 
     def next_timer(self) -> float | None:
         """When `handle_timer` has something to do."""
-        due = (self._base.exchanges.next_timer(), self._base.timers.next())
+        due = (self._base.exchanges.next_timer(), self._base.timers.next(), self._base.next_telling())
         return min((t for t in due if t is not None), default=None)
 
     def actions(self) -> Iterator[Action]:

@@ -10,7 +10,7 @@ from agents.dgw.cmd.base import CmdBase
 from agents.dgw.cmd.state import Session
 from agents.dgw.cmd.transactions import Transaction
 from agents.dgw.exchanges import Exchange
-from agents.dgw.messages import compose_update, handoff_of, learned, same_request
+from agents.dgw.messages import compose_update, handoff_of, is_late, learned, same_request
 from agents.dgw.records import AnchorRecord
 from agents.wire.mobility import BindingAck, BindingUpdate
 from agents.wire.mobility_codes import AccessType, Handoff, Status
@@ -22,6 +22,9 @@ from agents.wire.mobility_options import (
     ServingMaar,
     Timestamp,
 )
+
+CLOCKS = (Status.TIMESTAMP_LOWER_THAN_PREV_ACCEPTED, Status.TIMESTAMP_MISMATCH)
+"""Rejections of a stamp, not of what the update says (spec RETX-7)."""
 
 
 class Informing:
@@ -134,7 +137,7 @@ class Informing:
         def compose(at: float) -> tuple[int, bytes]:
             own = bool(exchange.sends) or chained
             stamp = original.raw if original and not own else self._base.stamper.timestamp(at)
-            sequence = self._base.next_sequence() if chained else update.sequence
+            sequence = self._base.next_sequence() if chained or exchange.renumbered else update.sequence
             relayed = compose_update(
                 mn_id=session.mn_id,
                 mac=session.mac,
@@ -147,6 +150,7 @@ class Informing:
                 extra=extra,
             )
             exchange.context = relayed
+            exchange.stamps.append(stamp)
             return sequence, self._base.push(relayed, record.address)
 
         purpose = "relay-again" if again else "relay"
@@ -158,8 +162,10 @@ class Informing:
         base = self._base
         identifier = ack.first(MobileNodeIdentifier)
         exchange = base.exchanges.match(source, ack.sequence, identifier.text) if identifier else None
+        if identifier and ack.status == Status.SEQUENCE_NUMBER_OUT_OF_WINDOW:
+            exchange = base.exchanges.find(source, identifier.text)  # its number is the peer's, not ours
         session = base.state.sessions.get(exchange.mn_id) if exchange else None
-        if exchange is None or session is None:
+        if exchange is None or session is None or (exchange.stamps and is_late(ack, exchange.context, exchange.stamps)):
             base.reception.drop("acknowledgement that matches no update", source)
             return
         if ack.distributed and not base.config.dgw_support:
@@ -170,11 +176,23 @@ class Informing:
             base.exchanges.halt(exchange, "answered with something else than was asked")
             base.reception.drop("acknowledgement of something else than was asked", source, "mismatch")
             return
+        if ack.status == Status.SEQUENCE_NUMBER_OUT_OF_WINDOW:
+            base.exchanges.renumber(exchange, base.stamper, ack.sequence, now)
+            return
+        if exchange.purpose == "delete" and ack.status in CLOCKS:
+            self._delete_later(exchange, ack.status, now)
+            return
         base.exchanges.finish(exchange)
         if exchange.purpose == "delete":
             self._deleted(session, source)
         else:
             self._collect(session, exchange, ack, now)
+
+    def _delete_later(self, exchange: Exchange, status: int, now: float) -> None:
+        """Not a word about the binding, which nobody else would end (spec DEREG-4): again with a new stamp."""
+        wait = self._base.config.timing.max_timeout if status == Status.TIMESTAMP_MISMATCH else 0.0
+        exchange.due = now + wait
+        self._base.exchanges.handle_timer(now)
 
     def _collect(self, session: Session, exchange: Exchange, ack: BindingAck, now: float) -> None:
         base, source = self._base, exchange.peer
@@ -191,7 +209,7 @@ class Informing:
                 session.relayed.add(source)
             known = self._learn(session, record, ack)
             self._base.reconcile(partial(self._answering.agreed, session, transaction, known))
-        elif ack.status in (Status.TIMESTAMP_LOWER_THAN_PREV_ACCEPTED, Status.TIMESTAMP_MISMATCH):
+        elif ack.status in CLOCKS:
             # Our own clock may do where the gateway's stamp grew old under way; if it was ours, wait.
             ours = exchange.purpose == "relay-again" and ack.status == Status.TIMESTAMP_MISMATCH
             due = now + self._base.config.timing.max_timeout if ours else now

@@ -119,11 +119,13 @@ class Anchoring:
         """155 or 159 unless it is about the prefix anchored here; `serving`: the gateway that the CMD speaks of."""
         if set(prefixes) == {own.prefix}:
             return
-        foreign = [p for p in prefixes if not p.subnet_of(self._base.config.pool)]
+        held = {n.own.prefix for n in self._base.state.nodes.values() if n.own and n.own is not own}
+        foreign = [p for p in prefixes if not p.subnet_of(self._base.config.pool) or p in held]
         if serving and all(self._base.authority.speaks_for(serving, prefix) for prefix in prefixes):
             return  # the CMD forwarded the new gateway's prefix literally (spec AMB-8)
         if foreign or own.prefix not in prefixes:
-            raise Rejected(Status.NOT_AUTHORIZED_FOR_HOME_NETWORK_PREFIX, f"{prefixes[0]} is not anchored here")
+            reason = f"{(foreign or prefixes)[0]} is not anchored here for this node"
+            raise Rejected(Status.NOT_AUTHORIZED_FOR_HOME_NETWORK_PREFIX, reason)
         raise Rejected(Status.BCE_PBU_PREFIX_SET_DO_NOT_MATCH, "prefix set differs from the anchored one")
 
     def _bind(
@@ -164,13 +166,14 @@ class Anchoring:
         return tuple(dict.fromkeys(believed))
 
     def _acknowledge(self, update: BindingUpdate, node: MobileNode, own: OwnBinding, source: IPv6Address) -> None:
-        self._accept(update, node, own.lifetime, source)
         base = self._base
         if base.config.mode == "locator" and source == base.config.cmd and own.care_of not in (None, base.lma):
-            # The serving gateway hears it from us, without the detour over the CMD (spec CMD-LOC-1).
+            # The serving gateway hears it from us, without the detour over the CMD (spec CMD-LOC-1), and first: it is
+            # the one that waits.
             extra = own_options(base.own_record(node), anchored=True)
             ack = compose_ack(update, lifetime=own.lifetime, prefixes=[own.prefix], extra=extra)
             base.send(ack, own.care_of)
+        self._accept(update, node, own.lifetime, source)
 
     def _unbind(
         self, node: MobileNode, own: OwnBinding, update: BindingUpdate, source: IPv6Address, now: float

@@ -88,16 +88,16 @@ class RelayRegistration:
     ) -> None:
         """Confirm the own prefix and take up the anchors of this answer; more answers may follow."""
         if exchange.purpose == "register":
-            self._confirm(node, exchange, ack, now)
+            self._confirm(node, exchange, ack)
             self._take_up_groups(node, exchange, ack)
 
-    def _confirm(self, node: MobileNode, exchange: Exchange, ack: BindingAck, now: float) -> None:
-        """The registration stands."""
+    def _confirm(self, node: MobileNode, exchange: Exchange, ack: BindingAck) -> None:
+        """The registration stands, as long as the update asked for it: a late answer prolongs nothing."""
         base = self._base
         if node.own and (node.own.state is BindingState.TEMP or node.own.local_only):
             node.own.state, node.own.local_only = BindingState.LOCAL, False
             base.outbox.say("registered", mn_id=node.mn_id, prefix=node.own.prefix)
-        extend(base, node, granted(exchange, ack), now)
+        extend(base, node, granted(exchange, ack), exchange.sent_at(ack.sequence))
 
     def _take_up_groups(self, node: MobileNode, exchange: Exchange, ack: BindingAck) -> None:
         base = self._base
@@ -160,7 +160,7 @@ class LocatorRegistration(RelayRegistration):
             return
         if exchange.purpose != "register":
             return
-        self._confirm(node, exchange, ack, now)
+        self._confirm(node, exchange, ack)
         base = self._base
         group = next((group for group in ack.groups if group.previous is None), None)
         prefixes, differ = granted_prefixes(ack, group)

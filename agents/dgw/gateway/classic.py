@@ -96,7 +96,7 @@ class ClassicRegistration:
             anchor = AnchorBinding(prefixes[0], source, slot, f"{node.name}{HOME}")
         node.anchors = [anchor]
         activate(self._base, node, anchor, self._home_router(ack, anchor), ())
-        extend(self._base, node, granted(exchange, ack), now)
+        extend(self._base, node, granted(exchange, ack), exchange.sent_at(ack.sequence))
 
     def _home_router(self, ack: BindingAck, anchor: AnchorBinding) -> Identity | None:
         """What option 26 says; the link-layer address is in it, or a new one where its form is not EUI-64."""

@@ -114,13 +114,13 @@ class DirectRegistration:
         prefixes, differ = granted_prefixes(ack, group)
         if differ:
             self._base.outbox.say("prefixes-differ", mn_id=node.mn_id, peer=source)
+        lifetime, since = granted(exchange, ack), exchange.sent_at(ack.sequence)
         for anchor in anchors_at(node, exchange.peer):
             if anchor.prefix in prefixes & _prefixes(exchange):
-                anchor.expires = now + granted(exchange, ack)
+                anchor.expires = since + lifetime
                 activate(self._base, node, anchor, identity, local_prefixes)
-        lifetime = granted(exchange, ack)
-        if node.expires is not None and lifetime < node.expires - now:
-            extend(self._base, node, lifetime, now)
+        if node.expires is not None and since + lifetime < node.expires:
+            extend(self._base, node, lifetime, since)
 
     def requested(self, node: MobileNode, source: IPv6Address) -> bool:
         """An anchor whose prefix the node keeps."""

@@ -103,8 +103,8 @@ def start_release(base: GatewayBase, node: MobileNode, peer: IPv6Address, anchor
     start_update(base, node, peer, "release", Handoff.UNKNOWN, [anchor.prefix], now, lifetime=0, tries=tries)
 
 
-def extend(base: GatewayBase, node: MobileNode, lifetime: float, now: float) -> None:
-    """The registration runs from now: arrange for its refresh and its end."""
-    node.expires = now + lifetime
+def extend(base: GatewayBase, node: MobileNode, lifetime: float, since: float) -> None:
+    """The registration runs from `since` on: arrange for its refresh and its end."""
+    node.expires = since + lifetime
     base.timers.set(("expire", node.mn_id), node.expires)
-    base.timers.set(("refresh", node.mn_id), now + lifetime * base.config.timing.refresh_at)
+    base.timers.set(("refresh", node.mn_id), since + lifetime * base.config.timing.refresh_at)

@@ -179,7 +179,7 @@ class Serving:
         exchange = self._find_exchange(ack, source)
         node = base.state.nodes.get(exchange.mn_id) if exchange else None
         if exchange is None or node is None:
-            base.reception.drop("acknowledgement that matches no update", source)
+            self._unmatched(ack, source)
             return
         if ack.distributed and not base.config.dgw_support:
             # RFC 8885 §4.2 asks both to ignore it and for an error: the error stays here (spec AMB-6).
@@ -201,6 +201,19 @@ class Serving:
         else:
             self._rejected(node, exchange, ack, now)
 
+    def _unmatched(self, ack: BindingAck, source: IPv6Address) -> None:
+        """Nothing of ours, or an answer to our number about somebody else: no more of that to this peer (spec §10).
+
+        In status 135 the number is the peer's own.
+        """
+        base = self._base
+        asked = base.exchanges.numbered(source, ack.sequence)
+        if asked is None or ack.status == Status.SEQUENCE_NUMBER_OUT_OF_WINDOW:
+            base.reception.drop("acknowledgement that matches no update", source)
+            return
+        base.exchanges.halt(asked, "answered about another node, or none")
+        base.reception.drop("acknowledgement of something else than was asked", source, "mismatch")
+
     def _take_acceptance(
         self, node: MobileNode, exchange: Exchange, ack: BindingAck, source: IPv6Address, now: float
     ) -> None:
@@ -213,6 +226,8 @@ class Serving:
             if source not in base.state.legacy_peers:
                 base.state.legacy_peers.add(source)
                 base.outbox.say("legacy-peer", peer=source)
+            if source != exchange.peer:  # an anchor that answers what the CMD was asked (locator): no tunnel from it
+                return
             if exchange.purpose == "anchor":
                 base.exchanges.finish(exchange)
                 for anchor in anchors_at(node, source):
@@ -270,8 +285,7 @@ class Serving:
             # It was accepted before: somebody else's copy of our update was rejected, and the answer came to us.
             base.reception.drop("rejection of an update that was accepted", exchange.peer)
         elif ack.status == Status.SEQUENCE_NUMBER_OUT_OF_WINDOW:
-            base.stamper.sequence = ack.sequence
-            exchange.due = now
+            base.exchanges.renumber(exchange, base.stamper, ack.sequence, now)
         elif ack.status == Status.TIMESTAMP_LOWER_THAN_PREV_ACCEPTED:
             exchange.due = now  # the node is still here: say so again, with a new timestamp (spec RETX-10)
         elif ack.status == Status.TIMESTAMP_MISMATCH:

@@ -82,6 +82,9 @@ class Registrar:
         freshness = self.state.freshness.get(mn_id, Freshness())
         check_freshness(update, freshness, now, self.config.timing.timestamp_window)
         prefixes = requested_prefixes(update)
+        others = {one.prefix for one in self.state.bindings.values() if one.mn_id != mn_id}
+        if others & set(prefixes):
+            raise Rejected(Status.NOT_AUTHORIZED_FOR_HOME_NETWORK_PREFIX, "a prefix of another node")
         care_of = care_of_address(update, source)
         if care_of not in self._gateways:
             raise Rejected(Status.INVALID_CARE_OF_ADDRESS, f"{care_of} is no gateway of this domain")

@@ -30,17 +30,20 @@ class Advertising:
         self._directory.put(self._ranks[home_address], owner_of(binding) if binding else None)
 
     def answer(
-        self, capability: RoCapability, requester: Router, nat: bool, bindings: Mapping[IPv4Address, Binding]
+        self, capability: RoCapability, requester: Router, nat: bool, bindings: Mapping[IPv4Address, Binding], room: int
     ) -> Iterator[_AnyExtension]:
-        """The extensions that answer a Capability."""
+        """The extensions that answer a Capability; of advertised octets there is room for so many.
+
+        Who is not bound itself, since it has just left, is told of nobody.
+        """
         solicited = capability.solicited
         code = 0 if requester.optimise else DECLINED
         yield RoReply(code, capability.outbound_only, nat, solicited is not None)
-        if code:
+        if code or requester.home_address not in bindings:
             return
-        limit = self._config.max_advertisement
+        limit = min(self._config.max_advertisement, room)
         if solicited is not None:
-            binding = bindings.get(solicited)
+            binding = bindings.get(solicited) if solicited != requester.home_address else None  # spec HA-12
             owner = owner_of(binding) if binding else None
             content = encode_advertisement([owner], limit=limit, compress=self._config.compress) if owner else b""
         elif capability.receive:

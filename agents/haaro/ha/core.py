@@ -26,6 +26,10 @@ from agents.wire.mip4_extension_lists import AnyExtension
 from agents.wire.mip4_extensions import MobileHomeAuth
 from agents.wire.mip4_messages import RegistrationReply, RegistrationRequest
 
+REPLY_ROOM = 65507 - (20 + 8 + 4 + 4 + 22)
+"""Octets of a datagram less fixed part, UDP reply, RO Reply, head of the advertisement, authenticator (spec A-44)."""
+ACK_OCTETS = 10
+
 
 class HaCore:
     """A home agent without sockets, kernel or clock."""
@@ -223,7 +227,8 @@ class HaCore:
             extensions.append(granted.udp_reply)
         if granted.capability:
             nat = datagram.source != request.careof_address
-            extensions += self._advertising.answer(granted.capability, router, nat, self.bindings)
+            room = REPLY_ROOM - ACK_OCTETS * len(granted.acks)
+            extensions += self._advertising.answer(granted.capability, router, nat, self.bindings, room)
         self._reply(request, datagram, router, granted.code, granted.lifetime, extensions)
 
     def _deny(

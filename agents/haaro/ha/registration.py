@@ -55,11 +55,14 @@ def judge(
     """What an authentic and fresh request gets; Refused when it gets nothing."""
     _check_form(request)
     _check_addresses(request, config)
-    _check_flags(request, config)
+    code = Code.ACCEPTED  # also where simultaneous bindings are asked for, which there are none of (spec A-35)
+    capability = request.first(RoCapability) if config.haaro else None
+    if request.deregisters:  # honoured whatever tunnel it speaks of (spec HA-18)
+        declined = UdpTunnelReply(UDP_DECLINED) if request.first(UdpTunnelRequest) else None
+        return Granted(code, 0, "ipip", declined, capability=capability)
+    if config.require_reverse_tunnel and not request.flags & RequestFlag.REVERSE_TUNNEL:
+        raise Refused(Code.REVERSE_TUNNEL_REQUIRED, "T is not set")
     encapsulation, udp_reply = _tunnel(request, datagram.source != request.careof_address, config)
-    code = Code.ACCEPTED_NOT_SIMULTANEOUS if request.flags & RequestFlag.SIMULTANEOUS else Code.ACCEPTED
-    if request.deregisters:
-        return Granted(code, 0, encapsulation, udp_reply)
     acks, networks = _networks(request, router, usable)
     if request.every(MobileNetworkRequest) and not networks:
         refusal = Code.MOBILE_NETWORK_ERROR if router.router else Code.MOBILE_NETWORK_DISALLOWED
@@ -68,7 +71,6 @@ def judge(
     if datagram.source != request.careof_address:
         longest = min(longest, config.nat_lifetime)
     lifetime = min(request.lifetime, longest)
-    capability = request.first(RoCapability) if config.haaro else None
     return Granted(code, lifetime, encapsulation, udp_reply, acks, networks, capability)
 
 
@@ -96,24 +98,17 @@ def _check_addresses(request: RegistrationRequest, config: HaConfig) -> None:
         raise Refused(Code.POORLY_FORMED, f"care-of address {request.careof_address}")
 
 
-def _check_flags(request: RegistrationRequest, config: HaConfig) -> None:
-    if request.flags & (RequestFlag.GRE | RequestFlag.MINIMAL):
-        raise Refused(Code.ENCAPSULATION_UNAVAILABLE, "only IP in IP and UDP are spoken")
-    if config.require_reverse_tunnel and not request.flags & RequestFlag.REVERSE_TUNNEL:
-        raise Refused(Code.REVERSE_TUNNEL_REQUIRED, "T is not set")
-
-
 def _tunnel(request: RegistrationRequest, nat: bool, config: HaConfig) -> tuple[Encapsulation, UdpTunnelReply | None]:
     """How packets travel, and what is said about it (spec HA-17)."""
     udp = request.first(UdpTunnelRequest)
-    if udp is None:
-        if nat and not request.deregisters:
-            raise Refused(Code.PROHIBITED, "source is not the care-of address, and no UDP tunnel is requested")
-        return "ipip", None
-    if udp.encapsulation not in (0, NextHeader.IP):
-        raise Refused(Code.UDP_ENCAPSULATION_UNAVAILABLE, f"encapsulation {udp.encapsulation}")
-    if not nat and not udp.force:
-        return "ipip", UdpTunnelReply(UDP_DECLINED)
+    if udp is None and nat:
+        raise Refused(Code.PROHIBITED, "source is not the care-of address, and no UDP tunnel is requested")
+    if udp and request.inner_encapsulation != NextHeader.IP:
+        raise Refused(Code.UDP_ENCAPSULATION_UNAVAILABLE, f"encapsulation {request.inner_encapsulation} in UDP")
+    if udp is None or not (nat or udp.force):
+        if request.flags & (RequestFlag.GRE | RequestFlag.MINIMAL):  # they count where the tunnel is not in UDP
+            raise Refused(Code.ENCAPSULATION_UNAVAILABLE, "only IP in IP and UDP are spoken")
+        return "ipip", UdpTunnelReply(UDP_DECLINED) if udp else None
     if not config.udp or (not nat and not config.forced_udp):
         raise Refused(Code.PROHIBITED, "tunnels in UDP are not allowed")
     return "udp", UdpTunnelReply(0, udp.force, config.keepalive)
@@ -127,7 +122,7 @@ def _networks(
         return (), ()
     acks: list[MobileNetworkAck] = []
     granted: list[OwnedPrefix] = []
-    owned = {each.prefix: each for each in router.prefixes}
+    owned = {(int(each.prefix.network_address), each.prefix.prefixlen): each for each in router.prefixes}
     for asked in request.every(MobileNetworkRequest):
         code, found = _judge_prefix(asked, owned, usable)
         acks.append(MobileNetworkAck(asked.address, asked.length, code))
@@ -144,11 +139,12 @@ def _networks(
 
 
 def _judge_prefix(
-    asked: MobileNetworkRequest, owned: dict[IPv4Network, OwnedPrefix], usable: Callable[[IPv4Network], bool]
+    asked: MobileNetworkRequest, owned: dict[tuple[int, int], OwnedPrefix], usable: Callable[[IPv4Network], bool]
 ) -> tuple[NetworkCode, OwnedPrefix | None]:
     if asked.bad_length:
         return NetworkCode.INVALID_PREFIX_LENGTH, None
-    found = owned.get(asked.network)
+    shift = 32 - asked.length
+    found = owned.get((int(asked.address) >> shift << shift, asked.length))
     if found is None:
         return NetworkCode.UNAUTHORIZED, None
     if not usable(found.prefix):

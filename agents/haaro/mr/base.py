@@ -51,18 +51,20 @@ class MrBase:
 
     def __init__(self, config: MrConfig, plan: Callable[[MrBase], Plan]) -> None:
         self.config = config
+        self.networks = config.prefixes
+        """Own mobile networks, as they are now (spec 7.7)."""
         self.timing = config.timing
         self.outbox = Outbox()
         self.counters: Counter[str] = Counter()
         self.timers: Timers[tuple[str, IPv4Address]] = Timers()
         """(procedure, home address of whom it is about)"""
-        self.cache = Cache(config.realms)
+        self.cache = Cache(config.realms, config.internet_via)
         for each in config.static_keys:
             self.cache.entry(each.home_address).static_key = each.key
         self.lines = Lines(config)
         self.home = HomeState()
         self.stamper = Stamper()
-        self.nonces = Nonces()
+        self.nonces = Nonces(lifetime=config.nonce_lifetime)
         self.guard = ReplayGuard(config.tolerance)
         self.leaving = False
         self.plan: Plan = {}
@@ -85,6 +87,10 @@ class MrBase:
     def drop(self, counter: str) -> None:
         """Something that arrived is dropped in silence, and counted."""
         self.counters[f"dropped_{counter}"] += 1
+
+    def translated(self, peer: Correspondent, careof: IPv4Address) -> bool:
+        """A NAT or firewall is known between: only a tunnel in UDP can work (spec MR-11)."""
+        return self.lines.behind_nat(careof) or peer.outbound_only or peer.translated or bool(peer.nat)
 
     def hold(self, peer: Correspondent, now: float) -> None:
         """Leave a correspondent alone for a while; if it is registered here by then, we try again."""

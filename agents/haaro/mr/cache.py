@@ -77,6 +77,8 @@ class Outgoing:
     careofs: tuple[IPv4Address, ...] = ()
     """Addresses the correspondent can be reached at, best first."""
     udp: bool = True
+    networks: tuple[IPv4Network, ...] = ()
+    """Own ones that the last request listed."""
     moved: bool = False
     """The correspondent has not accepted this address yet, but another one."""
     held: bool = False
@@ -120,6 +122,8 @@ class Correspondent:
     hold_until: float = 0.0
     refused: set[IPv4Network] = field(default_factory=set)
     """Own networks it does not route to us (spec MR-14)."""
+    without_udp: bool = False
+    """It has no tunnels in UDP (code 142)."""
     outgoing: Outgoing | None = None
     incoming: Incoming | None = None
     last_request: float = float("-inf")
@@ -149,6 +153,11 @@ class Correspondent:
         return self.outgoing is not None and self.outgoing.expires is not None
 
     @property
+    def translated(self) -> bool:
+        """Its request came from another address than it named."""
+        return self.incoming is not None and self.incoming.source != self.incoming.careof
+
+    @property
     def registered(self) -> bool:
         """Its registration is in force here."""
         return self.incoming is not None and not self.incoming.held
@@ -161,9 +170,10 @@ class Correspondent:
 
     @property
     def busy(self) -> bool:
-        """Anything about it is alive: it must not be forgotten (spec §4.2)."""
-        live = any(pair.state is not RRState.INACTIVE for pair in self.pairs.values())
-        return live or any(self.tunnels) or self.outgoing is not None or self.incoming is not None
+        """Anything about it is alive, or configured: it must not be forgotten (spec §4.2)."""
+        if self.static_key is not None or self.outgoing is not None or self.incoming is not None:
+            return True
+        return any(self.tunnels) or any(pair.state is RRState.IN_PROGRESS for pair in self.pairs.values())
 
     @property
     def networks(self) -> Iterator[CachedPrefix]:
@@ -187,8 +197,9 @@ class Correspondent:
 class Cache:
     """All correspondents, and who owns which address."""
 
-    def __init__(self, realms: tuple[str, ...] | None) -> None:
+    def __init__(self, realms: tuple[str, ...] | None, internet_via: IPv4Address | None = None) -> None:
         self._realms = realms
+        self._internet_via = internet_via
         self._entries: dict[IPv4Address, Correspondent] = {}
 
     def __iter__(self) -> Iterator[Correspondent]:
@@ -215,6 +226,8 @@ class Cache:
         for entry in self:
             if entry.known and entry.home not in told and solicited in (None, entry.home):
                 self._unlearn(entry)
+            if not entry.known and not entry.busy:
+                self.forget(entry.home)
 
     def _learn(self, entry: Correspondent, owner: Owner) -> None:
         entry.known = True
@@ -230,13 +243,11 @@ class Cache:
         entry.known = False
         for cached in entry.prefixes.values():
             cached.valid = False
-        if not entry.busy:
-            self.forget(entry.home)
 
     def owner(self, destination: IPv4Address) -> Correspondent | None:
         """Who has an address, by the longest valid prefix of a realm of ours; home addresses count as /32.
 
-        A default route is a matter of policy only and matches nothing (spec S26).
+        A default route is a matter of policy only: it matches if its router is the one configured (spec S26).
         """
         entry = self._entries.get(destination)
         if entry and entry.known:
@@ -248,7 +259,15 @@ class Cache:
             for cached in each.networks
             if cached.prefix.prefixlen and destination in cached.prefix and self.wanted(cached)
         ]
-        return max(found, key=lambda match: match[0])[1] if found else None
+        if found:
+            return max(found, key=lambda match: match[0])[1]
+        gateway = self._entries.get(self._internet_via) if self._internet_via else None
+        return gateway if gateway and self.leads_everywhere(gateway) else None
+
+    def leads_everywhere(self, entry: Correspondent) -> bool:
+        """Our policy uses it for what is nobody's network, and the home agent says that it may."""
+        chosen = entry.known and entry.home == self._internet_via
+        return chosen and any(not cached.prefix.prefixlen for cached in entry.networks)
 
     def wanted(self, cached: CachedPrefix) -> bool:
         """Our policy optimises toward this realm (spec MR-5)."""

@@ -19,7 +19,18 @@ from agents.haaro.mr.plan import router_plan
 from agents.haaro.mr.registration import HomeRegistration
 from agents.haaro.mr.routability import Routability
 from agents.haaro.mr.tunnels import Tunnels
-from agents.haaro.notices import Datagram, Echo, Leave, LineDown, LineUp, Move, Notice, TrafficSeen
+from agents.haaro.notices import (
+    Datagram,
+    Echo,
+    Leave,
+    LineDown,
+    LineUp,
+    Move,
+    Networks,
+    Notice,
+    OwnNetworks,
+    TrafficSeen,
+)
 from agents.wire.errors import DecodeError
 from agents.wire.mip4 import decode
 from agents.wire.mip4_messages import (
@@ -83,13 +94,17 @@ class MrCore:
             case Echo():
                 self._receive_echo(message, now)
             case TrafficSeen():
-                self._optimisation.wanted(message.destination, now)
+                self._home_path.used(now)
+                self._optimisation.wanted(message.source, message.destination, now)
             case LineUp():
                 self._handover.line_up(message.interface, now)
             case LineDown():
                 self._handover.line_down(message.interface, now)
             case Move():
                 self._handover.move(message.interface, now)
+            case Networks():
+                self._base.outbox.do(OwnNetworks(message.prefixes))
+                self._home.offer(message.prefixes, now)
             case Leave():
                 self._leave(now)
 
@@ -178,7 +193,7 @@ class MrCore:
                 self._base.drop("unexpected")
 
     def _receive_echo(self, echo: Echo, now: float) -> None:
-        if echo.source == self.config.home_agent:
+        if echo.source == self.config.home_agent == echo.remote:  # another outer source proves nothing (spec TUN-5)
             self._home_path.receive(echo)
         else:
             self._tunnels.receive(echo, now)

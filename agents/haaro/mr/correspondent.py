@@ -9,6 +9,7 @@ from ipaddress import IPv4Address, IPv4Network
 from agents.haaro.keys import genuine_correspondent, sign_correspondent
 from agents.haaro.mr.base import MrBase
 from agents.haaro.mr.cache import Correspondent, Incoming
+from agents.haaro.mr.plan import routable
 from agents.haaro.mr.quota import Quota
 from agents.haaro.mr.tunnels import Tunnels
 from agents.haaro.notices import Datagram
@@ -71,9 +72,9 @@ class CorrespondentRole:
     def test(self, init: HomeTestInit | CareofTestInit, datagram: Datagram, now: float) -> None:
         """Answer to where it came from, and remember nothing (spec RR-5, CR-1, CR-2)."""
         base = self._base
-        if datagram.destination != base.own or not base.config.capability or base.leaving:
+        if datagram.destination != base.own or not base.config.capability:
             base.drop("test_not_for_us")
-        elif not self._tests.take((type(init), datagram.source), now):
+        elif not self._tests.take(datagram.source, now):
             base.drop("test_too_often")
         else:
             if isinstance(init, HomeTestInit):
@@ -90,7 +91,8 @@ class CorrespondentRole:
         """First who, then when, then what (spec CR-3..CR-8)."""
         base = self._base
         auth = request.auth
-        if not isinstance(auth, MobileCorrespondentAuth) or request.surplus or datagram.destination != base.own:
+        ours = datagram.destination == base.own and base.config.capability  # a router of RFC 5177 is no correspondent
+        if not ours or not isinstance(auth, MobileCorrespondentAuth) or request.surplus:
             base.drop("request_not_for_us")
             return
         key = self._key(request, auth, datagram, now)
@@ -134,10 +136,10 @@ class CorrespondentRole:
             return Code.PROHIBITED
         if request.deregisters:
             return None
-        if self._base.leaving or not self._base.config.accept or not self._base.config.capability:
+        if self._base.leaving or not self._base.config.accept:
             return Code.PROHIBITED  # who leaves has no use for what its peers bring it now (spec 7.3)
-        if udp and udp.encapsulation not in (0, NextHeader.IP):
-            return Code.UDP_ENCAPSULATION_UNAVAILABLE
+        if request.inner_encapsulation != NextHeader.IP:
+            return Code.UDP_ENCAPSULATION_UNAVAILABLE if udp else Code.ENCAPSULATION_UNAVAILABLE
         return None
 
     def _judge(self, parked: _Parked, now: float) -> None:
@@ -158,7 +160,8 @@ class CorrespondentRole:
         peer = self._base.cache.get(request.home_address)
         if peer is None or not peer.known:
             return False
-        return all(self._network_code(peer, each) is not NetworkCode.UNAUTHORIZED for each in _asked(request))
+        known = {each.prefix for each in peer.networks}
+        return all(each.bad_length or each.network in known for each in _asked(request))
 
     def answered(self, home: IPv4Address, now: float) -> None:
         """The home agent said what it knows of a router: look again."""
@@ -182,10 +185,7 @@ class CorrespondentRole:
     def _network_code(self, peer: Correspondent, asked: MobileNetworkRequest) -> NetworkCode:
         if asked.bad_length:
             return NetworkCode.INVALID_PREFIX_LENGTH
-        cached = peer.prefixes.get(asked.network)
-        if (cached and cached.valid) or not self._base.config.check_prefixes:
-            return NetworkCode.OK
-        return NetworkCode.UNAUTHORIZED
+        return NetworkCode.OK if routable(self._base, peer, asked.network) else NetworkCode.UNAUTHORIZED
 
     def _decide(self, parked: _Parked, now: float) -> None:
         """The answer, with what the cache knows by now (spec CR-8)."""
@@ -198,6 +198,9 @@ class CorrespondentRole:
         elif peer is None or not peer.known:
             self._reply(request, datagram, Code.PROHIBITED, key)
             return
+        if self._unreachable(peer, request, datagram):
+            self._reply(request, datagram, Code.PROHIBITED, key)
+            return
         asked = _asked(request)
         acks = [MobileNetworkAck(each.address, each.length, self._network_code(peer, each)) for each in asked]
         granted = tuple(dict.fromkeys(ack.network for ack in acks if ack.code == NetworkCode.OK))
@@ -208,6 +211,14 @@ class CorrespondentRole:
             return  # while it waited, a later one was accepted
         base.guard.accept(home, request.identification)
         self._accept(peer, parked, acks, granted, now)
+
+    def _unreachable(self, peer: Correspondent, request: RegistrationRequest, datagram: Datagram) -> bool:
+        """It asks for IP in IP, which does not pass the NAT that is known between us (spec TUN-2, §10)."""
+        if request.first(UdpTunnelRequest) or (peer.tunnel and peer.tunnel.encapsulation == "udp"):
+            return False
+        line = self._base.lines.toward(peer)
+        inside = line is not None and self._base.lines.behind_nat(line.address)
+        return inside or peer.outbound_only or datagram.source != request.careof_address
 
     def _accept(
         self,

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from ipaddress import IPv4Address
+
+from agents.haaro.config import AccessLine
 from agents.haaro.mr.base import MrBase
 from agents.haaro.mr.cache import Correspondent
 from agents.haaro.mr.optimisation import Optimisation
 from agents.haaro.mr.registration import HomeRegistration
+from agents.haaro.mr.tunnel import SLOWEST
 from agents.haaro.mr.tunnels import Tunnels
 
 
@@ -18,6 +22,8 @@ class Handover:
         self._optimisation = optimisation
         self._tunnels = tunnels
         tunnels.when_lost = self.path_lost
+        tunnels.when_doubtful = self.doubt
+        tunnels.silent = self.silent
 
     def line_up(self, interface: str, now: float) -> None:
         """A line can be used: it is, if there is no other or none as good."""
@@ -65,7 +71,7 @@ class Handover:
         self.renew_moved(now)
 
     def renew_moved(self, now: float) -> None:
-        """Register anew with everyone to whom we are not where we said, or who lost the tunnel."""
+        """Register anew with everyone to whom we are not what we said, or who lost the tunnel."""
         for peer in self._base.cache:
             if self._out_of_place(peer):
                 self._optimisation.renew(peer, now)
@@ -76,13 +82,28 @@ class Handover:
             return False
         out = peer.outgoing
         if out:
-            idle = peer.accepted and not out.held and not out.pending and peer.tunnel is None
-            return not out.ending and (out.careof != line.address or idle)
+            rests = peer.accepted and not out.held and not out.pending
+            changed = out.networks != self._optimisation.offered(peer)  # spec 7.7
+            return not out.ending and (out.careof != line.address or (rests and (peer.tunnel is None or changed)))
         return peer.tunnel is None or peer.tunnel.local != line.address
+
+    def doubt(self, address: IPv4Address, now: float) -> None:
+        """A correspondent does not answer: the home agent's word tells the line's failure from the correspondent's."""
+        line = self._home.line
+        if line and line.address == address and self._base.home.registered and not self._base.leaving:
+            self._home.refresh(now)
+
+    def silent(self, address: IPv4Address, now: float) -> bool:
+        """The home agent does not answer to this address, either."""
+        line = self._home.line
+        return line is not None and line.address == address and self._home.unanswered(now) >= SLOWEST
 
     def path_lost(self, peer: Correspondent, now: float) -> None:
         """No pair of addresses works by this line: the next line, or an end (spec TUN-8)."""
         base = self._base
+        line = self._home.line
+        if line and peer.tunnel is None and self.silent(line.address, now):
+            self._leave_silent(line, now)
         if peer.outgoing is None or base.leaving:
             return
         present = peer.outgoing.careof
@@ -97,3 +118,10 @@ class Handover:
             peer.line = None
             base.hold(peer, now)
             self._optimisation.finish(peer, now)
+
+    def _leave_silent(self, line: AccessLine, now: float) -> None:
+        """Nothing is heard by the home agent's line, though it seems to be up: the next one, if there is one."""
+        other = self._base.lines.best(but=line.interface)
+        if other:
+            self._base.outbox.say("line-silent", interface=line.interface)
+            self._home.use(other, now)

@@ -36,6 +36,12 @@ class HomePath:
         else:
             self._base.timers.cancel(key)
 
+    def used(self, now: float) -> None:
+        """Something went through the tunnel, which holds the mapping as well as a keepalive does."""
+        key = ("home-keepalive", self._base.config.home_agent)
+        if self._unanswered == 0 and self._base.timers.due(key) is not None:
+            self._base.timers.set(key, now + self._interval)
+
     def timer(self, now: float) -> None:
         """Knock, or after several times without an answer register anew."""
         base = self._base

@@ -62,10 +62,10 @@ class Lines:
         return self.home or self.best()
 
     def careofs(self, peer: Correspondent) -> tuple[IPv4Address, ...]:
-        """Own addresses a correspondent may use, best first (spec CR-12)."""
+        """Own addresses a correspondent may use, best first, those that only a NAT knows last (spec CR-12, NAT-6)."""
         first = self.toward(peer)
-        rest = [line for line in self.usable() if line is not first]
-        return tuple(line.address for line in ([first] if first else []) + rest)
+        lines = sorted(self.usable(), key=lambda line: (bool(self.translated.get(line.interface)), line is not first))
+        return tuple(line.address for line in lines)
 
     def behind_nat(self, address: IPv4Address) -> bool:
         """Whether the line of this address is known to be translated, or closed from outside."""

@@ -48,9 +48,12 @@ class Optimisation:
 
     # --- starting
 
-    def wanted(self, destination: IPv4Address, now: float) -> None:
-        """A packet for this address took the way over the home agent (spec MR-7)."""
-        peer = self._base.cache.owner(destination)
+    def wanted(self, source: IPv4Address, destination: IPv4Address, now: float) -> None:
+        """A packet took the way over the home agent, of a network that may be optimised (spec MR-7)."""
+        base = self._base
+        if source != base.own and not any(source in network for network in base.home.networks):
+            return
+        peer = base.cache.owner(destination)
         if peer and peer.known and not peer.accepted:
             self.start(peer, now)
 
@@ -65,6 +68,7 @@ class Optimisation:
         base.outbox.say("optimising", peer=peer.home, careof=line.address)
         peer.outgoing = Outgoing(line.address)
         peer.unreachable.clear()
+        peer.refused.clear()  # a new relation: it may have heard of our networks by now
         peer.detours = 0
         self.advance(peer, now)
 
@@ -125,6 +129,7 @@ class Optimisation:
             identification=base.stamper.next(peer.home, now),
             extensions=() if out.ending else tuple(self._extensions(peer, out.careof)),
         )
+        out.networks = self.offered(peer)
         out.identification, out.key = request.identification, key[2]
         out.pending, out.sent, out.lifetime = True, now, lifetime
         out.tries += 1
@@ -132,13 +137,17 @@ class Optimisation:
         base.send(sign_correspondent(request, *key), out.careof, peer.home)
         base.timers.set(("rrq", peer.home), now + SPACING * 2 ** (out.tries - 1))
 
+    def offered(self, peer: Correspondent) -> tuple[IPv4Network, ...]:
+        """Own networks that it may be told of: the home agent acknowledged them, and it does not refuse them."""
+        mine = (each for each in self._base.home.networks if each.prefixlen and each not in peer.refused)
+        return tuple(each for each in mine if each in self._base.networks)
+
     def _extensions(self, peer: Correspondent, careof: IPv4Address) -> list[AnyExtension]:
-        """Networks the home agent acknowledged, and UDP where it must or should be (spec MR-10, MR-11)."""
+        """Networks, and UDP where it must or should be (spec MR-10, MR-11)."""
         base = self._base
-        mine: list[IPv4Network] = [each for each in base.home.networks if each.prefixlen and each not in peer.refused]
-        found: list[AnyExtension] = [MobileNetworkRequest.of(each) for each in mine if each in base.config.prefixes]
-        nat = base.lines.behind_nat(careof) or peer.outbound_only or bool(peer.nat)
-        if base.config.encapsulation == "udp" or nat:
+        found: list[AnyExtension] = [MobileNetworkRequest.of(each) for each in self.offered(peer)]
+        wished = base.config.encapsulation == "udp" and not peer.without_udp
+        if wished or base.translated(peer, careof):
             found.append(UdpTunnelRequest(force=True, encapsulation=NextHeader.IP))
         return found
 
@@ -167,6 +176,8 @@ class Optimisation:
         out = peer.outgoing
         ending = out is not None and out.ending
         self._base.outbox.say("correspondent-silent", peer=peer.home, leaving=ending)
+        if out is not None:  # its tokens may be why: a correspondent's refusal of them proves nothing (spec §10)
+            self._routability.forget(peer, out.careof, home=True, of_careof=True)
         if not ending:
             self._base.hold(peer, now)
         works = peer.registered and peer.tunnel is not None and peer.tunnel.up
@@ -208,7 +219,8 @@ class Optimisation:
         if peer is None or out is None or not out.pending or not answers(reply.identification, out.identification):
             base.drop("reply_unexpected")
             return
-        if reply.code in EXPIRED and reply.auth is None:
+        if reply.code in EXPIRED:
+            # Whether or not it is signed: RFC 6521 wants every reply signed, and here no key for it exists (spec A-6).
             self._expired(peer, out, Code(reply.code), now)
             return
         genuine = isinstance(reply.auth, MobileCorrespondentAuth) and genuine_correspondent(reply, out.key)
@@ -247,14 +259,21 @@ class Optimisation:
             self.finish(peer, now)
             return
         lifetime = min(out.lifetime, reply.lifetime)
-        udp = reply.first(UdpTunnelReply)
+        answer = reply.first(UdpTunnelReply)
+        udp = bool(answer and answer.accepted)
+        if not udp and base.translated(peer, out.careof):
+            # No UDP without consent (spec NAT-7), and nothing but UDP gets through (spec MR-11): no tunnel.
+            base.outbox.say("correspondent-without-udp", peer=peer.home)
+            self.finish(peer, now)
+            return
         out.tries = 0
         out.careofs = addresses.addresses
-        out.udp = bool(udp and udp.accepted)
+        out.udp = udp
         out.expires = out.sent + lifetime
         base.timers.set(("outgoing-expiry", peer.home), out.expires)
         base.timers.set(("refresh", peer.home), out.sent + max(SPACING, lifetime * REFRESH))
         peer.refused |= {each.network for each in reply.every(MobileNetworkAck) if each.code and not each.bad_length}
+        out.networks = tuple(each for each in out.networks if each not in peer.refused)
         out.held = reply.code == Code.CONCURRENT and not peer.registered
         base.outbox.say(
             "correspondent-registered",
@@ -291,6 +310,9 @@ class Optimisation:
             self.advance(peer, now)
         elif reply.code == Code.FAILED_AUTHENTICATION and peer.static_key is None and out.tries < 2:
             self._routability.forget(peer, out.careof, home=True, of_careof=True)
+            self.advance(peer, now)
+        elif reply.code == Code.UDP_ENCAPSULATION_UNAVAILABLE and not peer.without_udp:
+            peer.without_udp = True  # the other encapsulation that we have is IP in IP (spec §10)
             self.advance(peer, now)
         else:
             base.hold(peer, now)

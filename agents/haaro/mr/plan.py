@@ -8,13 +8,17 @@ from ipaddress import IPv4Address, IPv4Network
 from agents.haaro.config import Encapsulation
 from agents.haaro.items import (
     EVERYTHING,
+    HALVES,
+    Gateway,
     HomeAddress,
     Item,
     Line,
+    OwnNetwork,
     Plan,
     Routing,
     Tunnel,
     TunnelRoute,
+    Watched,
     plan_of,
 )
 from agents.haaro.mr.base import MrBase
@@ -37,6 +41,17 @@ def usable(base: MrBase, peer: Correspondent) -> bool:
     return peer.registered or (base.config.eager and peer.accepted)
 
 
+def routable(base: MrBase, peer: Correspondent, prefix: IPv4Network) -> bool:
+    """A network may lead to this peer: the home agent says whose it is, our policy that its realm is ours.
+
+    One whose router the home agent lists no more stays (spec MR-6), but in its realm.
+    """
+    cached = peer.prefixes.get(prefix)
+    if cached is None:
+        return not base.config.check_prefixes
+    return (cached.valid or not peer.known or not base.config.check_prefixes) and base.cache.wanted(cached)
+
+
 def routed_networks(base: MrBase, peer: Correspondent) -> Iterator[IPv4Network]:
     """What goes directly: what its registration was granted; before that, eager, what the home agent confirmed.
 
@@ -44,19 +59,22 @@ def routed_networks(base: MrBase, peer: Correspondent) -> Iterator[IPv4Network]:
     no more stays until the router's registration ends (spec MR-6).
     """
     yield IPv4Network(peer.home)
+    if base.cache.leads_everywhere(peer):
+        yield from HALVES
     confirmed = {each.prefix for each in peer.networks if each.prefix.prefixlen and base.cache.wanted(each)}
     if peer.incoming is None or peer.incoming.held:
         yield from confirmed
         return
-    for prefix in peer.incoming.prefixes:
-        if prefix in confirmed or not peer.known or not base.config.check_prefixes:
-            yield prefix
+    yield from (prefix for prefix in peer.incoming.prefixes if routable(base, peer, prefix))
 
 
 def _node_items(base: MrBase) -> Iterator[Item]:
     lines = base.config.lines
     yield Routing(tuple(line.interface for line in lines))
     yield HomeAddress(base.own)
+    yield from map(OwnNetwork, base.networks)
+    if base.config.gateway:
+        yield Gateway()
     for number, line in enumerate(lines):
         yield Line(line, FIRST_TABLE + number)
 
@@ -87,11 +105,21 @@ def _peer_items(base: MrBase) -> Iterator[Item]:
                 if prefix not in taken:  # the home agent's order decides
                     taken.add(prefix)
                     yield TunnelRoute(prefix, name)
+    if base.config.tunnel == "ipip" and base.optimising:
+        yield from (Watched(prefix) for prefix in _candidates(base) if prefix not in taken)
+
+
+def _candidates(base: MrBase) -> Iterator[IPv4Network]:
+    """What the cache knows and our policy wants (spec MR-7)."""
+    for peer in base.cache:
+        if peer.known:
+            yield IPv4Network(peer.home)
+            yield from (each.prefix for each in peer.networks if each.prefix.prefixlen and base.cache.wanted(each))
 
 
 def _peer_tunnel(peer: Correspondent, tunnel: PeerTunnel) -> Tunnel:
     granted = peer.incoming.prefixes if peer.incoming else ()
-    networks = [cached.prefix for cached in peer.networks if cached.prefix.prefixlen]
+    networks = [cached.prefix for cached in peer.networks]  # of a gateway all there are (spec S26)
     return Tunnel(
         peer=peer.home,
         local=tunnel.local,

@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import defaultdict, deque
 from collections.abc import Hashable
 
 SLOTS = 1024
 """Sources that fall into one slot share its quota."""
+SECOND = 1.0
 
 
 class Quota:
-    """Counts of the present second."""
+    """Remembers when the last ones were: in no second, wherever it begins, are there more."""
 
     def __init__(self, per_second: int) -> None:
-        self._per_second = per_second
-        self._second = 0.0
-        self._taken: Counter[int] = Counter()
+        self._taken: defaultdict[int, deque[float]] = defaultdict(lambda: deque(maxlen=per_second))
 
     def take(self, source: Hashable, now: float) -> bool:
         """Use up one; False when there is none left."""
-        if not 0 <= now - self._second < 1.0:
-            self._second = now
-            self._taken.clear()
-        slot = hash(source) % SLOTS
-        if self._taken[slot] >= self._per_second:
+        last = self._taken[hash(source) % SLOTS]
+        if len(last) == last.maxlen and 0 <= now - last[0] < SECOND:
             return False
-        self._taken[slot] += 1
+        last.append(now)
         return True

@@ -47,6 +47,8 @@ class HomeRegistration:
         self._request: RegistrationRequest | None = None
         """The one that waits for its answer."""
         self._request_sent = float("-inf")
+        self._unheard_since = 0.0
+        """When the first request left that has no answer yet."""
         self._interval = SPACING
         self._tries = 0
         self._unwanted: set[IPv4Network] = set()
@@ -55,6 +57,8 @@ class HomeRegistration:
         """Routers to ask about."""
         self._outbound_only = False
         """O as the home agent knows it."""
+        self._without_udp = False
+        """The home agent has no tunnels in UDP (code 142)."""
         self.when_registered: Callable[[bool, float], None] = lambda _moved, _now: None
         """Told of every accepted registration, and whether it moved us to another address."""
         self.when_answered: Callable[[IPv4Address, float], None] = lambda _home, _now: None
@@ -70,7 +74,7 @@ class HomeRegistration:
 
     def use(self, line: AccessLine, now: float) -> None:
         """Register by this line from now on; a change of lines need not wait (spec §9)."""
-        self._line = line
+        self._line, self._request = line, None
         self._tries, self._interval = 0, SPACING
         self._send(now)
 
@@ -84,6 +88,10 @@ class HomeRegistration:
             self._send(now)
         elif self._sooner("home", due):
             self._base.timers.set(("home", self._agent), due)
+
+    def unanswered(self, now: float) -> float:
+        """Seconds for which requests by this line have had no answer; 0 when none is asked."""
+        return now - self._unheard_since if self._request else 0.0
 
     def solicit(self, home: IPv4Address, now: float) -> None:
         """Ask about one router, in a full registration (spec CR-7)."""
@@ -105,8 +113,18 @@ class HomeRegistration:
         self._base.timers.cancel(("home-refresh", self._agent))
         if self._line is None or not self._base.home.registered:
             self.when_left()
+        elif (due := self._request_sent + SPACING) > now:  # the end of a registration is a request, too (spec MR-21)
+            self._request = None
+            self._base.timers.set(("home", self._agent), due)
         else:
             self._send(now)
+
+    def offer(self, networks: tuple[IPv4Network, ...], now: float) -> None:
+        """These are our networks from now on (spec 7.7); what was refused before is not asked for again."""
+        self._unwanted &= set(self._base.networks)
+        self._base.networks = networks
+        self._base.reconcile()
+        self.refresh(now)
 
     def suspend(self) -> None:
         """No line is up: nothing can be asked."""
@@ -156,6 +174,8 @@ class HomeRegistration:
             extensions=tuple(self._extensions()) if lifetime else (),
         )
         request = sign_home(request, base.config.spi, base.config.key)
+        if self._request is None:
+            self._unheard_since = now
         self._request, self._request_sent = request, now
         self._tries += 1
         base.send(request, self._line.address, self._agent)
@@ -171,8 +191,9 @@ class HomeRegistration:
             receive = base.config.learn or solicited is not None
             self._outbound_only = base.lines.outbound_only
             found.append(RoCapability(base.config.accept, receive, self._outbound_only, solicited))
-        found += [MobileNetworkRequest.of(each) for each in base.config.prefixes if each not in self._unwanted]
-        found.append(UdpTunnelRequest(force=base.config.force_udp, encapsulation=NextHeader.IP))
+        found += [MobileNetworkRequest.of(each) for each in base.networks if each not in self._unwanted]
+        if not self._without_udp:
+            found.append(UdpTunnelRequest(force=base.config.force_udp, encapsulation=NextHeader.IP))
         return found
 
     @staticmethod
@@ -186,14 +207,14 @@ class HomeRegistration:
         """A reply from the home agent; whatever does not prove to be one is dropped (spec §10)."""
         base, request = self._base, self._request
         if request is None or not answers(reply.identification, request.identification):
-            base.drop("reply_unexpected")
+            self._dropped("reply_unexpected", datagram)
         elif not isinstance(reply.auth, MobileHomeAuth) or reply.surplus or reply.auth.spi != base.config.spi:
-            base.drop("reply_unauthenticated")
+            self._dropped("reply_unauthenticated", datagram)
         elif not genuine_home(reply, base.config.key):
-            base.drop("reply_unauthenticated")
+            self._dropped("reply_unauthenticated", datagram)
             base.outbox.say("reply-not-genuine", source=datagram.source)
         elif reply.malformed:
-            base.drop("reply_malformed")
+            self._dropped("reply_malformed", datagram)
         else:
             self._request = None
             base.timers.cancel(("home", self._agent))
@@ -201,6 +222,10 @@ class HomeRegistration:
                 self._accepted(request, reply, now)
             else:
                 self._denied(request, reply, now)
+
+    def _dropped(self, counter: str, datagram: Datagram) -> None:
+        self._base.drop(counter)
+        self._base.outbox.say("reply-dropped", source=datagram.source, port=datagram.port, reason=counter)
 
     def _accepted(self, request: RegistrationRequest, reply: RegistrationReply, now: float) -> None:
         base = self._base
@@ -294,8 +319,11 @@ class HomeRegistration:
             case Code.MOBILE_NETWORK_ERROR:
                 self._unwanted |= {each.network for each in request.every(MobileNetworkRequest) if not each.bad_length}
             case Code.MOBILE_NETWORK_DISALLOWED:
-                self._unwanted |= set(base.config.prefixes)
+                self._unwanted |= set(base.networks)
+            case Code.UDP_ENCAPSULATION_UNAVAILABLE if not self._without_udp:
+                self._without_udp = True  # the other encapsulation that we have is IP in IP
             case _:
+                self._without_udp = False
                 if base.leaving:
                     self._left("refused")
                 else:

@@ -62,15 +62,18 @@ class Routability:
         pair = peer.pair(careof)
         pair.state = RRState.IN_PROGRESS
         asked = []
+        reachable = self._base.home.registered  # the answers come by the home agent (spec MR-24)
         if not pair.home_only and self._alive(pair.token, now) is None:
             pair.cookie = self._random(COOKIE_OCTETS)
-            self._base.send(CareofTestInit(pair.cookie), careof, peer.home)
+            if reachable:
+                self._base.send(CareofTestInit(pair.cookie), careof, peer.home)
             asked.append("care-of")
         if self._alive(peer.home_token, now) is None:
             peer.home_cookie = self._random(COOKIE_OCTETS)
             while peer.home_cookie == pair.cookie:
                 peer.home_cookie = self._random(COOKIE_OCTETS)
-            self._base.send(HomeTestInit(peer.home_cookie), self._base.own, peer.home)
+            if reachable:
+                self._base.send(HomeTestInit(peer.home_cookie), self._base.own, peer.home)
             asked.append("home")
         self._base.outbox.say("rr-started", peer=peer.home, careof=careof, asked=asked, attempt=peer.tests + 1)
         if not asked:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
+from ipaddress import IPv4Network
 from typing import Any
 
 from pyroute2.netlink import rtnl
 from pyroute2.netlink.rtnl.ifinfmsg import IFF_RUNNING, IFF_UP
 
+from agents.haaro.backend import choose
 from agents.haaro.config import MrConfig
 from agents.haaro.interface import TABLE
 from agents.haaro.mr.core import MrCore
 from agents.haaro.node import Node
-from agents.haaro.notices import Leave, LineDown, LineUp, Move
-from agents.haaro.plane import Ends
+from agents.haaro.notices import Leave, LineDown, LineUp, Move, Networks
+from agents.haaro.sink import Ends
 from agents.kernel import links
 from agents.kernel.netlink import Netlink
 from agents.plain import PlainError
@@ -30,16 +33,19 @@ class RouterShell:
     def __init__(self, config: MrConfig) -> None:
         self._config = config
         self._names = {line.interface for line in config.lines}
-        for name in sorted(self._names):
-            links.index(name)  # a name that is not there is a mistake, a line without carrier is not
-        self._core = MrCore(config)
-        ends = Ends(config.home_address, config.prefixes, config.home_agent)
-        self._node = Node(self._core, config.interface, config.control, table=TABLE, ends=ends)
+        # A name that is not there is a mistake, a line without carrier is not.
+        smallest = min(links.mtu(name) for name in sorted(self._names))
+        choice = choose(config.tunnel, gateway=config.gateway)
+        self._core = MrCore(replace(config, tunnel=choice.kind))
+        ends = Ends(config.home_address, config.prefixes, config.home_agent, config.gateway)
+        given = (config.interface, config.control)
+        self._node = Node(self._core, *given, table=TABLE, ends=ends, underlay_mtu=smallest, choice=choice)
         self._shell = self._node.shell
         self._watch = Netlink(groups=(rtnl.RTNLGRP_LINK,))
         self._shell.on_readable(self._watch.fileno(), self._read_watch)
         self._shell.on_request("move", self._move)
         self._shell.on_request("line", self._line)
+        self._shell.on_request("networks", self._networks)
         self._shell.on_request("leave", self._leave)
         self._shell.before_stop(self._farewell)
 
@@ -81,6 +87,14 @@ class RouterShell:
     def _line(self, request: Request) -> dict[str, Any]:
         name = self._name(request)
         self._shell.feed(LineUp(name) if request["up"] else LineDown(name))
+        return {}
+
+    def _networks(self, request: Request) -> dict[str, Any]:
+        try:
+            prefixes = tuple(IPv4Network(each) for each in request["prefixes"])
+        except (TypeError, ValueError) as error:
+            raise PlainError(f"prefixes: {error}") from None
+        self._shell.feed(Networks(prefixes))
         return {}
 
     def _leave(self, _request: Request) -> dict[str, Any]:

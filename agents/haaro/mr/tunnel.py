@@ -9,6 +9,11 @@ from ipaddress import IPv4Address
 from agents.haaro.config import Encapsulation
 from agents.haaro.items import TUNNEL_PORT
 
+SLOWEST, QUICKEST = 0.2, 0.05
+"""Seconds that the last of several unanswered keepalives has, at most and at least: those before had theirs."""
+PATIENCE = 4
+"""Round trips that it has in between."""
+
 
 class TunnelState(Enum):
     """Only an UP tunnel carries routes."""
@@ -35,8 +40,14 @@ class PeerTunnel:
     """Of the last keepalive."""
     unanswered: int = 0
     """Keepalives since the last answer."""
+    heard: bool = False
+    """The other end's keepalives come by it: to that end it may work, even if not to us."""
     until: float = 0.0
     """Draining: when it goes."""
+    probed: float = 0.0
+    """When the last keepalive left."""
+    round_trip: float = SLOWEST
+    """Seconds that answers took lately."""
 
     @property
     def pair(self) -> tuple[IPv4Address, IPv4Address]:
@@ -47,3 +58,14 @@ class PeerTunnel:
     def up(self) -> bool:
         """May carry traffic."""
         return self.state is TunnelState.UP
+
+    @property
+    def last_word(self) -> float:
+        """Seconds after which the last of several keepalives counts as unanswered, too."""
+        return min(SLOWEST, max(QUICKEST, PATIENCE * self.round_trip))
+
+    def answered(self, sequence: int, now: float) -> None:
+        """A keepalive came back."""
+        self.unanswered = 0
+        if sequence == self.sequence:
+            self.round_trip = max(now - self.probed, self.round_trip / 2)

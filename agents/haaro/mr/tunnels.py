@@ -15,8 +15,8 @@ from agents.haaro.mr.tunnel import PeerTunnel, TunnelState
 from agents.haaro.notices import Echo, SendEcho
 from agents.haaro.plane import KEEPALIVE
 
-LAST_WORD = 0.2
-"""Seconds that the last of several unanswered keepalives has: those before had theirs."""
+DOUBT = 2
+"""Keepalives without an answer, the one that leaves included, that cast a doubt on the line."""
 
 Pair = tuple[IPv4Address, IPv4Address]
 
@@ -30,6 +30,10 @@ class Tunnels:
         """Told when a tunnel to a correspondent begins to work."""
         self.when_lost: Callable[[Correspondent, float], None] = lambda _peer, _now: None
         """Told when none of the pairs of addresses works."""
+        self.when_doubtful: Callable[[IPv4Address, float], None] = lambda _local, _now: None
+        """Told of which own address a tunnel that worked does not answer."""
+        self.silent: Callable[[IPv4Address, float], bool] = lambda _local, _now: False
+        """Whether the home agent does not answer to this own address, either."""
 
     # --- which tunnel
 
@@ -46,8 +50,9 @@ class Tunnels:
         tunnel = peer.tunnel
         works = tunnel is not None and tunnel.up and tunnel.remote in peer.addresses()
         if tunnel and (tunnel.pair in (pairs if not moved else pairs[:1]) or (works and not moved)):
-            self._drop(peer, peer.candidate, now)
-            self._base.reconcile()
+            if tunnel.up:
+                self._drop(peer, peer.candidate, now)
+                self._base.reconcile()
             return
         if peer.candidate and peer.candidate.pair in (pairs if not moved else pairs[:1]):
             return
@@ -113,11 +118,14 @@ class Tunnels:
         """Send a keepalive, and look for its answer later."""
         tunnel.sequence = (tunnel.sequence + 1) & 0xFFFF
         tunnel.unanswered += 1
+        tunnel.probed = now
         timing = self._base.timing
+        if tunnel.up and tunnel.unanswered == max(DOUBT, timing.lost_after - 1):
+            self.when_doubtful(tunnel.local, now)
         self._send(peer.home, tunnel, request=True, identifier=KEEPALIVE, sequence=tunnel.sequence, data=b"")
         interval = timing.keepalive if tunnel.up else timing.first_keepalive
         if tunnel.up and tunnel.unanswered >= timing.lost_after:
-            interval = min(interval, LAST_WORD)
+            interval = min(interval, tunnel.last_word)
         self._base.timers.set((self._timer_of(peer, tunnel), peer.home), now + interval)
 
     @staticmethod
@@ -169,6 +177,7 @@ class Tunnels:
             self._base.outbox.say("port-learnt", peer=peer.home, remote=echo.remote, port=echo.port)
             tunnel.port = echo.port
             self._base.reconcile()
+        tunnel.heard = True
         self._send(peer.home, tunnel, request=False, identifier=echo.identifier, sequence=echo.sequence, data=echo.data)
         if tunnel.state is TunnelState.WAITING:
             tunnel.state = TunnelState.PROBING
@@ -177,26 +186,34 @@ class Tunnels:
     def _adopt(self, peer: Correspondent, echo: Echo, now: float) -> PeerTunnel | None:
         """A keepalive on another pair than ours: it may be the right one (spec NAT-5, NAT-6).
 
-        While ours works, the end with the smaller home address follows the other, lest both follow each other.
+        What we are trying is tried on beside it, lest two ends whose keepalives cross give up each its own pair for
+        the other's, again and again (spec TUN-10).  Where both pairs work the end with the smaller home address
+        follows the other.
         """
         if all(line.address != echo.local for line in self._base.lines.usable()):
             return None
         expected = echo.remote in peer.addresses()
         works = peer.tunnel is not None and peer.tunnel.up
-        if works and (not expected or self._base.own > peer.home):
+        if works and (not expected or self._leads(peer)):
             return None
         if not peer.accepted and (not expected or peer.holds(now)):
+            return None
+        if peer.candidate and peer.candidate.state is TunnelState.PROBING and self._leads(peer):
             return None
         peer.unreachable.discard((echo.local, echo.remote))
         self._drop(peer, peer.candidate, now)
         tunnel = PeerTunnel(echo.local, echo.remote, "udp", TunnelState.WAITING, echo.port)
-        if works:
-            peer.candidate = tunnel
-        else:
+        if peer.tunnel is None or peer.tunnel.state is TunnelState.WAITING:
             peer.tunnel = tunnel
+        else:
+            peer.candidate = tunnel
         self._base.outbox.say("tunnel-adopted", peer=peer.home, local=echo.local, remote=echo.remote, proved=expected)
         self._base.reconcile()
         return tunnel
+
+    def _leads(self, peer: Correspondent) -> bool:
+        """Of two pairs of addresses that work, ours is the one that stays."""
+        return self._base.own > peer.home
 
     def _answered(self, peer: Correspondent, tunnel: PeerTunnel | None, echo: Echo, now: float) -> None:
         recent = tunnel is not None and 0 <= tunnel.sequence - echo.sequence < self._base.timing.lost_after
@@ -205,7 +222,7 @@ class Tunnels:
             return
         if tunnel.state is TunnelState.DRAINING:
             return
-        tunnel.unanswered = 0
+        tunnel.answered(echo.sequence, now)
         if not tunnel.up:
             self._up(peer, tunnel, now)
 
@@ -221,11 +238,17 @@ class Tunnels:
             old, peer.tunnel, peer.candidate = peer.tunnel, tunnel, None
             self._base.timers.cancel(("candidate", peer.home))
             self.drain(peer, old, now)
+        elif peer.candidate and self._leads(peer):
+            beside = peer.candidate
+            self._drop(peer, beside, now)
+            self.drain(peer, beside, now)
         if self._closed(tunnel.local) or peer.outbound_only:
             peer.nat[tunnel.pair] = True
         self._base.outbox.say("tunnel-up", peer=peer.home, local=tunnel.local, remote=tunnel.remote, port=tunnel.port)
         if tunnel.encapsulation == "udp":
             self._base.timers.set(("keepalive", peer.home), now + self._base.timing.keepalive)
+        else:
+            self._base.timers.cancel(("keepalive", peer.home))  # that of one before, in UDP
         self.when_up(peer, now)
         self._base.reconcile()
 
@@ -243,6 +266,8 @@ class Tunnels:
                 self._base.timers.set(("keepalive", peer.home), now)
         self._base.timers.cancel(("candidate", peer.home))
         pairs = self._pairs(peer)
+        if tunnel.up and self.silent(tunnel.local, now):
+            pairs = [pair for pair in pairs if pair[0] != tunnel.local]
         if pairs and peer.tunnel is None:
             self._try(peer, pairs[0], now)
         self._base.reconcile()
@@ -267,7 +292,7 @@ class Tunnels:
 
     def drain(self, peer: Correspondent, tunnel: PeerTunnel | None, now: float) -> None:
         """Nothing goes into it any more; what is under way still comes out for a while (spec A-39)."""
-        if tunnel is None or tunnel.state in (TunnelState.WAITING, TunnelState.PROBING):
+        if tunnel is None or not (tunnel.up or tunnel.heard):
             return
         tunnel.state = TunnelState.DRAINING
         tunnel.until = now + self._base.timing.grace

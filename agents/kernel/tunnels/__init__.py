@@ -1,7 +1,8 @@
-"""IPv6-in-IPv6 tunnels between gateways (RFC 2473, RFC 5213 §5.6.1): one interface, two kernel back ends.
+"""Tunnels by the kernel, behind one interface: IPv6 in IPv6 (RFC 2473, RFC 5213 §5.6.1), and IPv4 in IPv4 (RFC 2003).
 
-`ip6tnl` makes one device per peer; `seg6` encapsulates by route, for kernels without ip6_tunnel. On the wire both
-are the same: next header 41, outer addresses exactly the two gateways' own (spec §7 T1, T2).
+Between gateways `ip6tnl` makes one device per peer; `seg6` encapsulates by route, for kernels without ip6_tunnel. On
+the wire both are the same: next header 41, outer addresses exactly the two gateways' own (spec §7 T1, T2). `ipip`, for
+Mobile IPv4, makes one device for each pair of addresses.
 """
 
 from __future__ import annotations
@@ -9,19 +10,22 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv6Address
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from agents.kernel.netlink import KernelError, Netlink
 from agents.kernel.reaper import Reaper
 from agents.kernel.routing import Hop, Route, Rule
 from agents.kernel.tunnels import ip6tnl, seg6
 
+Peer = TypeVar("Peer", contravariant=True)
 
-class Tunnels(Protocol):
+
+class Tunnels(Protocol[Peer]):
     """What a back end does; a hop it gives is used in as many routes as needed."""
 
-    kind: str
-    """"ip6tnl" or "seg6"."""
+    @property
+    def kind(self) -> str:
+        """ "ip6tnl", "seg6" or "ipip"."""
 
     @property
     def mtu(self) -> int:
@@ -36,16 +40,16 @@ class Tunnels(Protocol):
     def rules(self) -> Collection[Rule]:
         """Policy rules the back end itself lives on."""
 
-    def open(self, peer: IPv6Address) -> None:
+    def open(self, peer: Peer) -> None:
         """Make a tunnel to a peer usable; opening an open one changes nothing."""
 
-    def close(self, peer: IPv6Address) -> None:
+    def close(self, peer: Peer) -> None:
         """Drop the tunnel to a peer; the routes through it are to be gone."""
 
-    def hop(self, peer: IPv6Address) -> Hop:
+    def hop(self, peer: Peer) -> Hop:
         """Where a route into the tunnel leads."""
 
-    def adopt(self, peers: Collection[IPv6Address]) -> None:
+    def adopt(self, peers: Collection[Peer]) -> None:
         """After a restart: keep these tunnels, drop every other of ours."""
 
     def clear(self) -> None:
@@ -64,7 +68,7 @@ class Settings:
     """Peers' names, for readable device names (t-dgw1)."""
 
 
-_KINDS: Mapping[str, Callable[[Settings, Netlink, Reaper], Tunnels]] = {
+_KINDS: Mapping[str, Callable[[Settings, Netlink, Reaper], Tunnels[IPv6Address]]] = {
     "ip6tnl": ip6tnl.Ip6tnl,
     "seg6": seg6.Seg6,
 }
@@ -85,6 +89,6 @@ def probe(netlink: Netlink, wanted: str = "auto") -> str:
     raise KernelError(f"this kernel cannot tunnel IPv6 in IPv6 ({'; '.join(lacking)})")
 
 
-def select(wanted: str, settings: Settings, netlink: Netlink, reaper: Reaper) -> Tunnels:
+def select(wanted: str, settings: Settings, netlink: Netlink, reaper: Reaper) -> Tunnels[IPv6Address]:
     """Probe, and give the back end."""
     return _KINDS[probe(netlink, wanted)](settings, netlink, reaper)

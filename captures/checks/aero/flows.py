@@ -1,14 +1,15 @@
-"""Check "aero-flows": which way every packet of every flow went, and what each flow missed and why.
+"""Check "aero-flows": which way every packet of every flow went, what each flow missed, when it was silent, and why.
 
-Sources: spec AERO §2.4 (hop limits), §5.3, MOB-6, MOB-9, MOB-11, MOB-12, MOB-14, RO-13.
+Sources: spec AERO §2.4 (hop limits), §5.3, MOB-6, MOB-9, MOB-11, MOB-12, MOB-14, RO-13, RO-16.
 """
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
+from statistics import median
 
 from captures.aero.link import AeroLink, Client, Ping
 from captures.aero.records import Frame
@@ -21,64 +22,91 @@ MOVES = ("moving", "changing")
 DIRECT = "directly"
 TOGETHER = 0.2
 """Seconds between moves of both ends in which neither may hear where the other is now."""
+IN_FLIGHT = 0.05
+"""Seconds before a move in which a packet may have left that finds nobody any more."""
 Key = tuple[str, int, int]
 
 
 @dataclass(frozen=True, slots=True)
-class Flow:
-    """One direction of a series of pings."""
+class Bounds:
+    """Seconds from a move until all is well again; of silence."""
 
-    name: str
-    kind: str
-    """ "request" or "reply"."""
-    identifier: int
-    source: Address
-    destination: Address
-    ends: tuple[Client, Client]
-    count: int
+    alone: float
+    both: float
+    silence: float
 
 
 @dataclass(frozen=True, slots=True)
-class Gap:
-    """Packets in a row that did not arrive."""
+class Flow:
+    """One direction of a series of pings, and what became of it."""
 
-    begin: float
-    end: float
-    """When the next one did."""
-    lost: int
+    ping: Ping
+    kind: str
+    """ "request" or "reply"."""
+    ends: tuple[Client, Client]
+    arrived: dict[int, Frame]
+    """By sequence number, at the target's underlay interface."""
+
+    @property
+    def name(self) -> str:
+        """ "c1-c2-request"."""
+        return f"{self.ping.name}-{self.kind}"
+
+    def key(self, number: int) -> Key:
+        """Of one of its packets."""
+        return self.kind, self.ping.identifier, number
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """A packet that did not arrive."""
+
+    number: int
+    time: float
+    """When it left, or should have."""
 
 
 @check("aero-flows")
-def aero_flows(run: Run, bound_ms: float, both_ms: float) -> list[Result]:
-    """Judge all series between Clients, each direction by itself.
+def aero_flows(run: Run, flows: int, moves: int, bound_ms: float, both_ms: float, silence_ms: float) -> list[Result]:
+    """Judge all series between Clients, each direction by itself; there must be `flows`, and `moves` moves at least.
 
-    `bound_ms`: from a move of an end until packets arrive again; `both_ms`: where both ends move at the same time.
+    `bound_ms`: what leaves later than this and one and a half round trips after a move of an end must arrive;
+    `both_ms`: where both ends move at the same time; `silence_ms`: how much later than it is due a packet may come
+    while nobody moves.
     """
     link = run.aero
     assert link
     passed = _passed(link)
-    moves = {name: _moves(link, name) for name in link.clients}
-    gaps: list[float] = []
-    found = [_judge(link, flow, passed, moves, (bound_ms / 1000, both_ms / 1000), gaps) for flow in _flows(link)]
-    return [*found, _all(link, moves, gaps)]
+    moved = {name: _moves(link, name) for name in link.clients}
+    found, lost = [], []
+    for request, reply in _flows(link):
+        bounds = Bounds(bound_ms / 1000 + 1.5 * _round_trip(passed, reply), both_ms / 1000, silence_ms / 1000)
+        for flow, asked in ((request, None), (reply, request.arrived)):
+            missing = list(_missing(flow, passed, asked))
+            found.append(_judge(link, flow, passed, missing, _windows(flow, moved, bounds), bounds))
+            lost += [len(each) for each in _runs(missing)]
+    return [*found, _series(link, flows), _all(link, moved, moves, lost)]
 
 
-def _flows(link: AeroLink) -> Iterator[Flow]:
+def _flows(link: AeroLink) -> Iterator[tuple[Flow, Flow]]:
     for ping in link.pings:
         one, other = _client(link, ping.source), _client(link, ping.destination)
         if one and other:
-            yield _flow(ping, "request", (one, other))
-            yield _flow(ping, "reply", (other, one))
-
-
-def _flow(ping: Ping, kind: str, ends: tuple[Client, Client]) -> Flow:
-    addresses = (ping.source, ping.destination) if kind == "request" else (ping.destination, ping.source)
-    name = f"{ping.name}-{kind}"
-    return Flow(name, kind, ping.identifier, *addresses, ends, ping.count)
+            there = Flow(ping, "request", (one, other), _arrived(link, ping, "request", other, ping.destination))
+            yield there, Flow(ping, "reply", (other, one), _arrived(link, ping, "reply", one, ping.source))
 
 
 def _client(link: AeroLink, address: Address) -> Client | None:
     return next((client for client in link.clients.values() if client.covers(address)), None)
+
+
+def _arrived(link: AeroLink, ping: Ping, kind: str, target: Client, address: Address) -> dict[int, Frame]:
+    found: dict[int, Frame] = {}
+    for frame in link.received(target):
+        mine = frame.echo and frame.echo[:2] == (kind, ping.identifier)
+        if mine and frame.echo and frame.inner and frame.inner.destination == address:
+            found.setdefault(frame.echo[2], frame)
+    return dict(sorted(found.items()))
 
 
 def _moves(link: AeroLink, client: str) -> list[float]:
@@ -87,58 +115,70 @@ def _moves(link: AeroLink, client: str) -> list[float]:
 
 def _passed(link: AeroLink) -> dict[Key, list[Frame]]:
     """Each echo packet at everybody who put it on the underlay, in order."""
-    found: dict[Key, list[Frame]] = {}
+    found: dict[Key, list[Frame]] = defaultdict(list)
     for node in link.nodes:
         for frame in link.sent(node):
             if frame.echo and frame.inner:
-                found.setdefault(frame.echo, []).append(frame)
+                found[frame.echo].append(frame)
     for frames in found.values():
         frames.sort(key=lambda one: (-one.innermost.ttl, one.time))
     return found
+
+
+def _round_trip(passed: dict[Key, list[Frame]], reply: Flow) -> float:
+    """Seconds from a request at its Client's interface to the reply there, median."""
+    asked = ((passed.get(("request", reply.ping.identifier, number)), frame) for number, frame in reply.arrived.items())
+    return median([frame.time - sent[0].time for sent, frame in asked if sent] or [0.0])
+
+
+def _windows(flow: Flow, moved: dict[str, list[float]], bounds: Bounds) -> list[tuple[float, float]]:
+    """Spans of time in which what leaves may be lost."""
+    one, other = (moved[client.name] for client in flow.ends)
+    found = []
+    for mine, theirs in ((one, other), (other, one)):
+        for t in mine:
+            together = any(abs(t - each) <= TOGETHER for each in theirs)
+            found.append((t - IN_FLIGHT, t + (bounds.both if together else bounds.alone)))
+    return sorted(found)
+
+
+# --- one direction of a flow
 
 
 def _judge(
     link: AeroLink,
     flow: Flow,
     passed: dict[Key, list[Frame]],
-    moves: dict[str, list[float]],
-    bounds: tuple[float, float],
-    gaps: list[float],
+    missing: list[Missing],
+    windows: list[tuple[float, float]],
+    bounds: Bounds,
 ) -> Result:
     one, other = flow.ends
     tally = Tally(
         f"aero-flows.{flow.name}",
         "RO-13, MOB-6, MOB-11, MOB-12, MOB-14",
-        f"{one.name} to {other.name}: every packet's way is known, and why some are missing",
-        f"directly, or by Servers and Relays in turn, one hop limit each; what is missing ends at most "
-        f"{bounds[0] * 1000:g} ms after a move of an end, {bounds[1] * 1000:g} ms when both moved",
+        f"{one.name} to {other.name}: every packet's way is known, and why some are missing or late",
+        f"directly, or by Servers and Relays in turn, one hop limit each; missing is only what left up to "
+        f"{milliseconds(bounds.alone)} after a move of an end, {milliseconds(bounds.both)} when both moved; "
+        f"nothing is more than {milliseconds(bounds.silence)} late otherwise",
     )
-    arrived = _arrived(link, flow)
-    ways: Counter[str] = Counter()
-    for number, frame in arrived.items():
-        ways[_way(link, tally, passed.get((flow.kind, flow.identifier, number), []), frame)] += 1
-    missing = list(_gaps(flow, arrived, passed)) if arrived else []
-    for gap in missing:
-        gaps.append(gap.end - gap.begin)
-        _explain(tally, flow, gap, moves, bounds, arrived)
-    last = max(arrived, default=0)
-    if arrived:
-        tally.demand(last == flow.count, f"nothing arrives after packet {last} of {flow.count}", arrived[last])
+    arrived = flow.arrived
+    if not arrived:
+        return tally.result(nothing="no packet of it arrived")
+    ways = Counter(_way(link, tally, passed.get(flow.key(number), []), frame) for number, frame in arrived.items())
+    last = max(arrived)
+    tally.demand(last == flow.ping.count, f"nothing arrives after packet {last} of {flow.ping.count}", arrived[last])
+    for packet in missing:
+        begun = [(begin, end) for begin, end in windows if begin <= packet.time]
+        near = next((frame for number, frame in arrived.items() if number > packet.number), arrived[last])
+        inside = any(packet.time <= end for _begin, end in begun)
+        since = milliseconds(packet.time - begun[-1][0] - IN_FLIGHT) + " after a move" if begun else "nobody had moved"
+        tally.demand(inside, f"packet {packet.number} is missing: {since}", near)
+    silence = _silences(tally, arrived, windows, bounds.silence)
     texts = [f"{count} {way}" for way, count in ways.most_common()]
-    longest = milliseconds(max((gap.end - gap.begin for gap in missing), default=0.0))
-    lost = f"{plural(sum(gap.lost for gap in missing), 'packet')} lost in {plural(len(missing), 'gap')}"
-    text = f"{len(arrived)} of {flow.count} arrived: {', '.join(texts)}; {lost}"
-    return tally.result(text + (f", the longest {longest}" if missing else ""), "no packet of it arrived")
-
-
-def _arrived(link: AeroLink, flow: Flow) -> dict[int, Frame]:
-    """By sequence number, at the target's underlay interface."""
-    found: dict[int, Frame] = {}
-    for frame in link.received(flow.ends[1]):
-        mine = frame.echo and frame.echo[:2] == (flow.kind, flow.identifier)
-        if mine and frame.echo and frame.inner and frame.inner.destination == flow.destination:
-            found.setdefault(frame.echo[2], frame)
-    return dict(sorted(found.items()))
+    lost = f"{plural(len(missing), 'packet')} lost in {plural(len(_runs(missing)), 'gap')}"
+    text = f"{len(arrived)} of {flow.ping.count} arrived: {', '.join(texts)}; {lost}"
+    return tally.result(f"{text}; the longest silence {milliseconds(silence)}")
 
 
 def _way(link: AeroLink, tally: Tally, hops: list[Frame], arrived: Frame) -> str:
@@ -158,55 +198,93 @@ def _way(link: AeroLink, tally: Tally, hops: list[Frame], arrived: Frame) -> str
     return f"by {' '.join(routers)}" if routers else DIRECT
 
 
-def _gaps(flow: Flow, arrived: dict[int, Frame], passed: dict[Key, list[Frame]]) -> Iterator[Gap]:
-    """Runs of packets that were sent, or should have been, and did not arrive."""
-    for before, after in pairwise([0, *arrived]):
-        if after - before < 2:
+def _missing(flow: Flow, passed: dict[Key, list[Frame]], asked: dict[int, Frame] | None) -> Iterator[Missing]:
+    """What did not arrive, up to the last that did; a reply is missing only if its request arrived (`asked`)."""
+    due = flow.ping.start
+    pace = _interval(flow.arrived)
+    for number in range(1, max(flow.arrived, default=0) + 1):
+        due += pace
+        sent = passed.get(flow.key(number))
+        if sent:
+            due = sent[0].time
+        elif asked is not None and number in asked:
+            due = asked[number].time
+        if number not in flow.arrived and (asked is None or number in asked):
+            yield Missing(number, due)
+
+
+def _runs(missing: list[Missing]) -> list[list[Missing]]:
+    """Packets in a row."""
+    found: list[list[Missing]] = []
+    for packet in missing:
+        if found and found[-1][-1].number == packet.number - 1:
+            found[-1].append(packet)
+        else:
+            found.append([packet])
+    return found
+
+
+def _interval(arrived: dict[int, Frame]) -> float:
+    """Usual seconds between two packets."""
+    return median([two.time - one.time for one, two in pairwise(arrived.values())] or [0.0])
+
+
+def _silences(
+    tally: Tally, arrived: dict[int, Frame], windows: list[tuple[float, float]], longest_alone: float
+) -> float:
+    """Judge how long nothing came, lost or late: what was due in a move's time may be late; the longest silence."""
+    pace, longest = _interval(arrived), 0.0
+    for one, two in pairwise(arrived.values()):
+        longest = max(longest, two.time - one.time)
+        due = one.time + pace
+        if two.time - due <= longest_alone:
             continue
-        sent = passed.get((flow.kind, flow.identifier, before + 1))
-        earlier = arrived.get(before)
-        begin = sent[0].time if sent else earlier.time if earlier else arrived[after].time
-        yield Gap(begin, arrived[after].time, after - before - 1)
+        excused = two.time <= _covered(due, windows, pace)
+        tally.demand(excused, f"silent for {milliseconds(two.time - one.time)}", one, two)
+    return longest
 
 
-def _explain(
-    tally: Tally,
-    flow: Flow,
-    gap: Gap,
-    moves: dict[str, list[float]],
-    bounds: tuple[float, float],
-    arrived: dict[int, Frame],
-) -> None:
-    """A gap is a move's that is not over for longer than that may take."""
-    one, other = (moves[client.name] for client in flow.ends)
-    alone, both = bounds
-    here = [(t, both if any(abs(t - each) <= TOGETHER for each in other) else alone) for t in one]
-    there = [(t, both if any(abs(t - each) <= TOGETHER for each in one) else alone) for t in other]
-    after = next(frame for frame in arrived.values() if frame.time == gap.end)
-    near = [(t, bound) for t, bound in (*here, *there) if t <= gap.end and gap.begin <= t + bound]
-    text = f"{plural(gap.lost, 'packet')} missing"
-    if not near:
-        tally.wrong(f"{text} though nobody moved", after)
-        return
-    moved, bound = max(near)
-    took = gap.end - moved
-    tally.demand(took <= bound, f"{text} until {milliseconds(took)} after a move", after)
+def _covered(due: float, windows: list[tuple[float, float]], pace: float) -> float:
+    """Up to when moves one after the other excuse that nothing comes; the packet that ends it leaves a pace later."""
+    covered = due
+    for begin, end in windows:
+        if begin <= covered + pace:
+            covered = max(covered, end + pace + IN_FLIGHT)
+    return covered
 
 
-def _all(link: AeroLink, moves: dict[str, list[float]], gaps: list[float]) -> Result:
+# --- all of them
+
+
+def _series(link: AeroLink, flows: int) -> Result:
+    tally = Tally(
+        "aero-flows.series",
+        "MOB-6",
+        "No flow is missing",
+        f"{plural(flows, 'series')} of pings between Clients, each seen at the Client that sends it",
+    )
+    for ping in link.pings:
+        one, other = _client(link, ping.source), _client(link, ping.destination)
+        sent = link.sent(one) if one and other else []
+        tally.see(*[frame for frame in sent if frame.echo and frame.echo[1] == ping.identifier][:1])
+    seen = len(tally.seen)
+    tally.demand(seen in (0, flows), f"{seen} of {flows}")
+    return tally.result(f"{seen} of {flows}", "no series at all")
+
+
+def _all(link: AeroLink, moved: dict[str, list[float]], least: int, lost: list[int]) -> Result:
     tally = Tally(
         "aero-flows.moves",
         "MOB-12",
         "What all moves together cost",
-        "Clients moved while they talked",
+        f"Clients moved {least} times at least while they talked",
     )
-    number = sum(map(len, moves.values()))
+    number = sum(map(len, moved.values()))
     for client in link.clients.values():
-        first = next((t for t in moves[client.name]), None)
+        first = next((t for t in moved[client.name]), None)
         later = (one for one in link.sent(client) if first is not None and one.time >= first and one.echo)
         tally.see(*[frame for frame, _ in zip(later, range(1), strict=False)])
-    ordered = sorted(gaps)
-    middle = milliseconds(ordered[len(ordered) // 2]) if ordered else "0 ms"
-    text = f"{plural(number, 'move')}, {plural(len(gaps), 'gap')}"
-    text += f", half of them up to {middle}, the longest {milliseconds(ordered[-1])}" if ordered else ""
+    tally.demand(number >= least or not tally.seen, f"only {plural(number, 'move')}")
+    text = f"{plural(number, 'move')}, {plural(len(lost), 'gap')}"
+    text += f" of {plural(sum(lost), 'packet')}, {max(lost)} at most in a row" if lost else ""
     return tally.result(text, "nobody moved, or nobody talked")

@@ -113,7 +113,10 @@ def _switch(link: AeroLink, series: Ping, client: Client, peer: Client, number: 
     late = [one for one in server if _is_of(one, series, ends) and one.time > direct[0].time + IN_FLIGHT]
     tally.demand(not late, "the Server still forwards", *late)
     text = f"tested {milliseconds(ready)} after the Redirect, round trip {milliseconds(trip)}"
-    return tally.result(text)
+    switched = direct[0].time - redirect.time
+    return tally.result(
+        f"{text}; the first direct packet {milliseconds(switched)} after it, {milliseconds(allowed)} allowed"
+    )
 
 
 def _is_of(frame: Frame, series: Ping, ends: tuple[Address, Address]) -> bool:

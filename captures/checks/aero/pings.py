@@ -10,8 +10,6 @@ from captures.aero.records import Frame
 from captures.checks.base import Result, Tally, check
 from captures.run import Run
 
-INITIAL_TTL = 64
-
 
 @check("aero-pings")
 def aero_pings(

@@ -1,4 +1,5 @@
-"""Check "aero-relays": what Relays carry, and to whom; what they refuse; who takes over from one that failed.
+"""Checks "aero-relays": what Relays carry, and to whom; what they refuse; who takes over from one that failed; and
+"aero-unreachable": what they refuse, alone.
 
 Sources: spec AERO §1.4, RLY-2, RLY-4, RLY-7, RLY-8; RFC 4443 §3.1, §3.2.
 """
@@ -6,7 +7,7 @@ Sources: spec AERO §1.4, RLY-2, RLY-4, RLY-7, RLY-8; RFC 4443 §3.1, §3.2.
 from __future__ import annotations
 
 from captures.aero.bgp import Prefix
-from captures.aero.link import AeroLink
+from captures.aero.link import AeroLink, Server
 from captures.aero.records import Frame
 from captures.aero.routes import Routes, sessions
 from captures.checks.base import Result, Tally, check, milliseconds, plural
@@ -34,6 +35,14 @@ def aero_relays(run: Run, bound_ms: float = 300.0, native_mtu: int | None = None
     return [*found, _native_mtu(link, native_mtu)] if native_mtu else found
 
 
+@check("aero-unreachable")
+def aero_unreachable(run: Run) -> list[Result]:
+    """Judge what comes to the Relays for addresses without a route, e.g. after a Server failed."""
+    link = run.aero
+    assert link
+    return [_nowhere(link)]
+
+
 def _carried(link: AeroLink) -> Result:
     tally = Tally(
         "aero-relays.route",
@@ -57,23 +66,58 @@ def _nowhere(link: AeroLink) -> Result:
         "aero-relays.unreachable",
         "RLY-4",
         "What is inside the aggregates and nobody's is answered, and never leaves to the native Internet",
-        "Destination Unreachable back to the Server it came from; nothing of it on the native link",
+        "Destination Unreachable back to where it came from, a Server or the native Internet; nothing of it on the "
+        "native link",
     )
     for relay in link.relays.values():
         routes = Routes(link, relay)
-        errors = [frame for frame in link.sent(relay) if frame.icmp and frame.quoted]
         outside = link.frames(relay.name, link.domain["bgp"]["natives"][relay.name]["interface"])
-        for frame in _data(link, link.received(relay)):
-            inner = frame.inner
-            assert inner
-            if routes.owners(inner.destination, frame.time - SETTLING, frame.time + SETTLING) != {None}:
+        refused = [
+            frame
+            for frame in (*_data(link, link.received(relay)), *_inbound(link, relay, outside))
+            if frame.icmp is None or not frame.quoted
+            if routes.owners(_ends(frame)[1], frame.time - SETTLING, frame.time + SETTLING) == {None}
+        ]
+        errors = [frame for frame in (*link.sent(relay), *outside) if frame.icmp and frame.quoted]
+        answers = {key: [one.time for one in errors if _answer(one) == key] for key in {*map(_question, refused)}}
+        for frame in refused:
+            later = [time for time in answers[_question(frame)] if time >= frame.time]
+            tally.see(frame)
+            destination = _ends(frame)[1]
+            tally.demand(bool(later), f"{relay.name} does not answer for {destination}", frame)
+            if not frame.code:
                 continue
-            answers = [error for error in errors if frame.time <= error.time and _about(error, frame)]
-            tally.see(frame, *answers[:1])
-            tally.demand(bool(answers), f"{relay.name} does not answer for {inner.destination}", frame)
-            leaked = [one for one in outside if one.time >= frame.time and one.outer.destination == inner.destination]
-            tally.demand(not leaked, f"{relay.name} sends {inner.destination} to the native Internet", *leaked)
-    return tally.result(f"{plural(len(tally.seen), 'frame')}", "nobody sent to an address without a route")
+            leaked = [one for one in outside if one.time >= frame.time and one.outer.destination == destination]
+            leaked = [one for one in leaked if one.echo == frame.echo and one.outer.source == _ends(frame)[0]]
+            tally.demand(not leaked, f"{relay.name} sends {destination} to the native Internet", *leaked)
+    return tally.result(f"{plural(len(tally.seen), 'packet')}", "nobody sent to an address without a route")
+
+
+def _inbound(link: AeroLink, relay: Server, outside: list[Frame]) -> list[Frame]:
+    """What comes to a Relay from the native Internet for addresses inside the aggregates."""
+    own = [*relay.underlay]
+    inside = [frame for frame in outside if _inside(link.aggregates, frame.outer.destination)]
+    return [one for one in inside if one.outer.source not in own and not _inside(link.aggregates, one.outer.source)]
+
+
+def _ends(frame: Frame) -> tuple[Address, Address]:
+    """Of the packet that a Relay is asked to forward, encapsulated or not."""
+    packet = frame.inner or frame.outer
+    return packet.source, packet.destination
+
+
+def _question(frame: Frame) -> tuple[Address, ...]:
+    """What an answer to a packet has in it: the packet's ends, and where it goes."""
+    back = frame.outer.source
+    return (*_ends(frame), back)
+
+
+def _answer(error: Frame) -> tuple[Address, ...] | None:
+    """The same of an ICMP error that says that a destination is unreachable."""
+    quoted, kind = error.quoted, error.icmp
+    if not quoted or not kind or kind[0] != UNREACHABLE[quoted.version]:
+        return None
+    return quoted.source, quoted.destination, error.outer.destination
 
 
 def _taken_over(link: AeroLink, bound: float) -> Result:
@@ -140,13 +184,3 @@ def _inside(aggregates: tuple[Prefix, ...], address: Address) -> bool:
 
 def _to_relay(link: AeroLink, frame: Frame) -> bool:
     return any(frame.outer.destination in relay.underlay for relay in link.relays.values())
-
-
-def _about(error: Frame, frame: Frame) -> bool:
-    """Whether an ICMP error is about a packet, and went back where that came from."""
-    assert frame.inner
-    assert error.icmp
-    quoted = error.quoted
-    ends = quoted and (quoted.source, quoted.destination) == (frame.inner.source, frame.inner.destination)
-    kind = error.icmp[0] == UNREACHABLE[frame.inner.version]
-    return bool(ends) and kind and error.outer.destination == frame.outer.source

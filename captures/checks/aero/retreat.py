@@ -46,7 +46,8 @@ def _told(link: AeroLink, mover: Client, peer: Client, new: Address, begin: floa
         "MOB-5, RO-18",
         f"{mover.name} has {peer.name} sent back by the Servers",
         f"a NULL Redirect about their flow to its Server, at most {bound_ms:g} ms after the Reply that confirms the "
-        f"move; no word to {peer.name} that nobody could believe, and no data to it before it answers",
+        f"move; no word to {peer.name} that nobody could believe; once it knows of the move, no data to it before it "
+        "answers",
     )
     since = [one for one in link.sent(mover) if one.time >= begin]
     replies = [one for one in link.received(mover) if one.time >= begin and one.dhcp and one.dhcp.type == REPLY]
@@ -67,7 +68,8 @@ def _told(link: AeroLink, mover: Client, peer: Client, new: Address, begin: floa
     loud = [one for one in announcements(since, new) if one.outer.destination in peer.underlay]
     tally.demand(not loud, "it announces itself without a proof", *loud)
     early = [one for one in since if one.outer.destination in peer.underlay and one.echo]
-    early = [one for one in early if one.time < _answered(link, mover, peer, begin)]
+    noticed = min((one.time for one in since if one.dhcp), default=begin)
+    early = [one for one in early if noticed < one.time < _answered(link, mover, peer, begin)]
     tally.demand(not early, f"data to {peer.name} before that answered", *early)
     return tally.result(f"{milliseconds(found[0].time - begin)} after the move began" if found else "")
 

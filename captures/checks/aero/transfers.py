@@ -1,6 +1,6 @@
 """Check "aero-transfer": a file arrives unharmed over one TCP connection while both its ends move.
 
-Sources: spec AERO MOB-3, MOB-4, MOB-6, MOB-7, MOB-11, MOB-12, RO-13; RFC 9293 (what a connection is).
+Sources: spec AERO CLI-11, RLY-8, MOB-3, MOB-4, MOB-6, MOB-7, MOB-11, MOB-12, RO-13; RFC 9293 (what a connection is).
 """
 
 from __future__ import annotations
@@ -12,11 +12,19 @@ from itertools import pairwise
 from captures.aero.link import AeroLink
 from captures.aero.records import Frame
 from captures.aero.transfers import FIN, RST, SYN, Stream, Transfer, segments, stream, transfers
-from captures.aero.ways import SETTLING, Travel, travels
+from captures.aero.ways import SETTLING, UNDER_WAY, Travel, travels
 from captures.checks.base import Result, Tally, check, milliseconds, plural
 from captures.run import Run
 
-WORDS = {"moving": "gets another address", "changing": "goes to another Server"}
+WORDS = {"moving": "gets another address", "changing": "goes to another Server", "failing": "fails"}
+PROVES = {
+    "moving": "MOB-3, MOB-4, MOB-12",
+    "changing": "MOB-7, MOB-11, MOB-12",
+    "failing": "CLI-11, RLY-8, MOB-6",
+}
+"""Requirements, by what happens meanwhile."""
+WHOLE = ("aerod", "node", "relay")
+"""What of a node fails when it forwards nothing any more."""
 SILENT = "no segment of it in the hosts' captures"
 
 
@@ -33,9 +41,12 @@ class Seen:
 
 
 @check("aero-transfer")
-def aero_transfer(run: Run, moves: dict[str, list[str]], lost_ms: float, bound_ms: float) -> list[Result]:
-    """Judge every transfer; `moves`: Client -> what it does meanwhile, "moving" or "changing".
+def aero_transfer(
+    run: Run, moves: dict[str, list[str]], lost_ms: float, bound_ms: float, way: str = "switch"
+) -> list[Result]:
+    """Judge every transfer; `moves`: Client -> what it does meanwhile, "moving" or "changing"; a Server's: "failing".
 
+    `way`: "direct" from the first packet on, "switch" from some packet on, "servers": never.
     `lost_ms`: what each move may cost, as time of sending at the full rate (spec MOB-12); `bound_ms`: silence at the
     receiving host, which is longer: TCP repeats what was lost when its timer says so.
     """
@@ -47,8 +58,10 @@ def aero_transfer(run: Run, moves: dict[str, list[str]], lost_ms: float, bound_m
         seen = Seen(one, here, stream(here, one), stream(segments(link, one.peer, one), one))
         wanted = [(name, event) for name, events in moves.items() for event in events]
         moments = [(name, event, _moment(link, one, name, event)) for name, event in wanted]
-        found += [_content(seen), _connection(seen), _way(link, seen, lost_ms / 1000)]
-        found += [_cost(seen, *move, _until(move[2], moments), lost_ms, bound_ms) for move in moments]
+        found += [_content(seen), _connection(seen), _way(link, seen, lost_ms / 1000, way)]
+        for move in moments:
+            settling = one.end if move[1] == "failing" else SETTLING  # who fails is not back so soon
+            found.append(_cost(seen, *move, _until(move[2], moments, settling), lost_ms, bound_ms))
     return found
 
 
@@ -57,10 +70,10 @@ def _moment(link: AeroLink, one: Transfer, client: str, event: str) -> float | N
     return next((each["t"] for each in link.said(client, event) if one.start < each["t"] < one.end), None)
 
 
-def _until(moment: float | None, moments: list[tuple[str, str, float | None]]) -> float:
+def _until(moment: float | None, moments: list[tuple[str, str, float | None]], settling: float) -> float:
     """Up to the next move, or until things must have settled."""
     begin = moment or 0.0
-    return min([begin + SETTLING, *(other for *_, other in moments if other and other > begin)])
+    return min([begin + settling, *(other for *_, other in moments if other and other > begin)])
 
 
 def _content(seen: Seen) -> Result:
@@ -104,29 +117,59 @@ def _connection(seen: Seen) -> Result:
     return tally.result(f"ports {numbers}, {plural(len(seen.here), 'segment')}", SILENT)
 
 
-def _way(link: AeroLink, seen: Seen, in_flight: float) -> Result:
+def _way(link: AeroLink, seen: Seen, in_flight: float, wanted: str) -> Result:
     """`in_flight`: seconds that packets sent before the switch may still be under way."""
     one = seen.one
     tally = Tally(
         f"aero-transfer.{one.name}.way",
-        "RO-13, MOB-4, MOB-11",
-        "The file goes directly, wherever its ends are",
-        "by Servers at first; from the switch on directly, after every move too",
+        "RO-13, MOB-4, MOB-11" if wanted != "servers" else "RLY-2, CLI-11",
+        "The file goes directly, wherever its ends are"
+        if wanted != "servers"
+        else "The file goes by Servers that live",
+        {
+            "switch": "by Servers at first; from the switch on directly, after every move too",
+            "direct": "directly from the first packet on, whoever fails",
+            "servers": "by Servers and Relays in turn; by none that has failed and did not come back",
+        }[wanted],
     )
     data = next((each for each in travels(link) if _is_data(each, one)), None)
     if data is None or not data.arrivals:
         return tally.result(nothing="no segment of it between the Clients")
+    ways = Counter(" ".join(way) for _time, way, _frame in data.arrivals if way)
+    text = ", ".join(f"{count} by {way}" for way, count in ways.most_common())
+    if wanted == "servers":
+        _by_living(link, tally, data)
+        return tally.result(text)
     first = next((arrival for arrival in data.arrivals if not arrival[1]), None)
     if first is None:
         tally.wrong("never directly", data.arrivals[-1][2])
         return tally.result()
     tally.see(data.arrivals[0][2], first[2], data.arrivals[-1][2])
+    if wanted == "switch":
+        early = "directly from the beginning, though nobody can know where"
+        tally.demand(bool(data.arrivals[0][1]), early, first[2])
+    else:
+        tally.demand(not data.arrivals[0][1], "by Servers first", data.arrivals[0][2])
     back = [frame for time, way, frame in data.arrivals if way and time > first[0] + in_flight]
-    tally.demand(bool(data.arrivals[0][1]), "directly from the beginning, though nobody can know where", first[2])
     tally.demand(not back, f"{plural(len(back), 'packet')} by Servers again", *back)
-    ways = Counter(" ".join(way) for _time, way, _frame in data.arrivals if way)
-    text = ", ".join(f"{count} by {way}" for way, count in ways.most_common())
-    return tally.result(f"{text}; directly from {milliseconds(first[0] - data.arrivals[0][0])} on")
+    since = f"directly from {milliseconds(first[0] - data.arrivals[0][0])} on"
+    return tally.result(f"{text}; {since}" if text else since)
+
+
+def _by_living(link: AeroLink, tally: Tally, data: Travel) -> None:
+    """No packet arrives by a node that failed for good, other than what was under way."""
+    failed = {name: link.said(name, "failing")[0]["t"] for name in _dead(link)}
+    tally.see(data.arrivals[0][2], data.arrivals[-1][2])
+    for time, way, frame in data.arrivals:
+        tally.demand(bool(way), "directly", frame)
+        dead = [name for name in way if time > failed.get(name, time) + UNDER_WAY]
+        tally.demand(not dead, f"by {' '.join(dead)}, which has failed", frame)
+
+
+def _dead(link: AeroLink) -> list[str]:
+    """Nodes that failed as a whole and did not come back."""
+    nodes = (*link.servers, *link.relays)
+    return [name for name in nodes if any(one["what"] in WHOLE for one in link.said(name, "failing"))]
 
 
 def _is_data(travel: Travel, one: Transfer) -> bool:
@@ -140,7 +183,7 @@ def _cost(
     one = seen.one
     tally = Tally(
         f"aero-transfer.{one.name}.{client}-{event}",
-        "MOB-7, MOB-11, MOB-12" if event == "changing" else "MOB-3, MOB-4, MOB-12",
+        PROVES[event],
         f"{client} {WORDS[event]}: what it costs",
         f"sent again: at most what leaves in {lost_ms:g} ms; silence at {one.node} ≤ {bound_ms:g} ms",
     )

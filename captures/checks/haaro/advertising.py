@@ -65,11 +65,12 @@ def _content(operator: Operator, scenario: str) -> Result:
         "HA-11, HA-12, HA-13, HA-14" + (f", {scenario}" if scenario else ""),
         "Each router is told of the others that allow it",
         "owners: routers registered with A then, but the asker; with S that one alone; networks and realms of the "
-        "table; info 1 as they set O",
+        "table, in its order; info 1 as they set O",
     )
     routers = operator.routers.values()
     realms = {(router.home_address, prefix): realm for router in routers for prefix, realm in router.networks}
     declined = frozenset(one.home_address for one in routers if not one.optimised)
+    ranks = {router.home_address: rank for rank, router in enumerate(routers)}
     table = Table({}, realms, declined if operator.optimising else every(operator))
     texts = []
     for request, frame in _answered(operator):
@@ -83,6 +84,9 @@ def _content(operator: Operator, scenario: str) -> Result:
         found = reply.advertised
         same = (found is None or not found) if wanted is None else found is not None and _set(found) == _set(wanted)
         tally.demand(same, f"{_name(operator, request.home_address)} is told {found}, not {wanted}", frame)
+        places = [ranks.get(one.home_address, 0) for one in found or ()]
+        title = f"{_name(operator, request.home_address)} is told of {_names(operator, found)}"
+        tally.demand(places == sorted(places), f"{title} in another order than the home agent's", frame)
         texts.append(f"{_name(operator, request.home_address)}: {_names(operator, found)}")
     return tally.result("; ".join(texts), "no registration was accepted")
 

@@ -8,26 +8,40 @@ from __future__ import annotations
 from itertools import pairwise
 
 from captures.checks.base import Result, Tally, check, milliseconds
-from captures.checks.haaro.paths import directly, of
 from captures.haaro.exchanges import Registration, registrations, tests
 from captures.haaro.operator import MobileRouter, Operator
+from captures.haaro.records import Frame
+from captures.haaro.series import directly, of, resumed
 from captures.run import Run
+
+FAILURES = ("line-cut", "line-silenced")
+"""What the script calls the failure of a line that the router sees, and of one that it does not."""
 
 
 @check("haaro-change")
 def haaro_change(
-    run: Run, router: str, interface: str, stream: str = "", bound_ms: float = 500.0, scenario: str = ""
+    run: Run,
+    router: str,
+    interface: str,
+    stream: str = "",
+    bound_ms: float = 500.0,
+    scenario: str = "",
+    failover_ms: float | None = None,
 ) -> list[Result]:
     """Judge a router's change to a line.
 
-    `stream`: the series of pings that ran meanwhile; `bound_ms`: its longest silence; `scenario` of the sheet.
+    `stream`: the series of pings that ran meanwhile; `bound_ms`: its longest silence; `scenario` of the sheet;
+    `failover_ms`: from the line's failure to the first ping that is answered by the other line.
     """
     operator = run.haaro
     assert operator
     one = operator.routers[router]
     found = [each for each in registrations(operator) if each.router is one]
     new = [each for each in found if each.asked.interface == interface and each.request.lifetime]
-    return [_order(operator, one, new, interface), _outage(operator, one, stream, bound_ms, interface, scenario)]
+    results = [_order(operator, one, new, interface), _outage(operator, one, stream, bound_ms, interface, scenario)]
+    if failover_ms is not None:
+        results.append(_failover(operator, one, stream, failover_ms, interface, scenario))
+    return results
 
 
 def _order(operator: Operator, router: MobileRouter, new: list[Registration], interface: str) -> Result:
@@ -67,10 +81,17 @@ def _order(operator: Operator, router: MobileRouter, new: list[Registration], in
             if one.interface == interface and operator.owner(one.outer.destination) is each.peer
         ]
         tally.see(*straight[:1])
-        early = bool(straight) and straight[0].time < each.asked.time
+        begun = min((one.time for one in _from(operator, router, each.peer, interface)), default=each.asked.time)
+        early = bool(straight) and straight[0].time < min(begun, each.asked.time)
         tally.demand(bool(straight) and not early, f"direct packets to {name} before its registration", *straight[:1])
     took = max((each.answer.time for each in peers.values() if each.answer), default=0.0) - home.asked.time
     return tally.result(f"home agent, then {', '.join(peers)}, {milliseconds(took)} in all")
+
+
+def _from(operator: Operator, router: MobileRouter, peer: MobileRouter | None, interface: str) -> list[Frame]:
+    """What a peer itself sent to the router's new address, which it was told of before."""
+    received = [one for one in operator.received(router) if one.interface == interface]
+    return [one for one in received if operator.owner(one.outer.source) is peer]
 
 
 def _outage(
@@ -98,3 +119,28 @@ def _outage(
     tally.demand(bool(straight) and straight[-1].interface == interface, "the last did not go directly", *straight[-1:])
     lost = len({one.echo[2] for one in sent if one.echo} - {one.echo[2] for one in back if one.echo})
     return tally.result(f"{lost} of {len(sent)} pings lost, longest silence {milliseconds(gap)}")
+
+
+def _failover(
+    operator: Operator, router: MobileRouter, stream: str, bound_ms: float, interface: str, scenario: str
+) -> Result:
+    tally = Tally(
+        "haaro-change.failover",
+        "HOV-2, TUN-11" + (f", {scenario}" if scenario else ""),
+        "From the failure of a line to traffic on the other",
+        f"a ping sent after it is answered within {bound_ms:g} ms, by {interface}",
+    )
+    ping = next((one for one in operator.pings if one.name == stream), None)
+    failures = [one for name in FAILURES for one in operator.said(router.name, name)]
+    if ping is None or not failures:
+        return tally.result(nothing="no line failed" if ping else "no pings during the change")
+    failed = failures[0]["t"]
+    back = resumed(operator, ping, router, interface, failed)
+    if back is None:
+        sent = [one for one in of(operator.frames(ping.node, "eth0"), ping, "request") if one.time > failed]
+        tally.demand(not sent, f"no ping sent after it was answered by {interface}", *sent[:1])
+        return tally.result(nothing="no ping was sent after it")
+    tally.see(back)
+    took = back.time - failed
+    tally.demand(took * 1000 <= bound_ms, f"after {milliseconds(took)}", back)
+    return tally.result(f"after {milliseconds(took)}")

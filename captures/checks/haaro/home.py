@@ -6,9 +6,9 @@ Sources: RFC 6521 §3.3.6, RFC 5177 §6.7; spec HAARO 7.3, CR-17, A-39, §11 S11
 from __future__ import annotations
 
 from captures.checks.base import Result, Tally, check, milliseconds, plural
-from captures.checks.haaro.paths import of
 from captures.haaro.exchanges import Registration, registrations
 from captures.haaro.operator import MobileRouter, Operator
+from captures.haaro.series import of
 from captures.run import Run
 
 SCENARIO = "SC-S11"

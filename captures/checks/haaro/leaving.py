@@ -10,6 +10,7 @@ from captures.haaro.exchanges import Registration, registrations
 from captures.haaro.operator import MobileRouter, Operator
 from captures.run import Run
 
+EXPIRED_HOME_NONCE = 201
 UNDER_WAY = 0.005
 """Seconds for which packets sent before may still be seen."""
 
@@ -46,7 +47,9 @@ def _order(operator: Operator, found: list[Registration], routers: list[str], sc
             accepted = one.reply is not None and one.reply.code == 0 and one.reply.lifetime == 0
             deaf = one.peer is not None and one.peer.name in gone  # it knows no home agent by which to answer
             tally.demand(
-                accepted or deaf, f"{one.title}: the end is answered {one.reply and one.reply.code}", one.asked
+                accepted or deaf or _repeated(one, ends),
+                f"{one.title}: the end is answered {one.reply and one.reply.code}",
+                one.asked,
             )
             tally.demand(one.asked.time <= last.asked.time, f"{one.title}: after the home agent was left", one.asked)
         told = {one.peer.name for one in ends if one.peer}
@@ -62,6 +65,12 @@ def _registered(mine: list[Registration], last: Registration) -> set[str]:
         if one.peer and one.reply and one.reply.code in (0, 1, 2) and one.request.lifetime:
             lives[one.peer.name] = one.asked.time + one.reply.lifetime
     return {name for name, until in lives.items() if until > last.asked.time}
+
+
+def _repeated(one: Registration, ends: list[Registration]) -> bool:
+    """It was told that its home token is too old, and asked again with another (spec 7.3)."""
+    again = any(other.peer is one.peer and other.asked.time > one.asked.time for other in ends)
+    return one.reply is not None and one.reply.code == EXPIRED_HOME_NONCE and again
 
 
 def _gone(found: list[Registration], last: Registration) -> set[str]:

@@ -7,13 +7,21 @@ from __future__ import annotations
 
 from captures.aero.link import Ping
 from captures.checks.base import Result, Tally, check, milliseconds, plural
+from captures.haaro.figures import round_trip
 from captures.haaro.operator import Operator
-from captures.haaro.records import Frame
+from captures.haaro.series import directly, first_direct, of
 from captures.run import Run
 
-WAYS = ("direct", "ha", "mixed")
+WAYS = ("direct", "ha", "mixed", "gateway")
 WORDS = {"request": "requests", "reply": "replies"}
-REQUIREMENTS = {"direct": ("MR-16", "CR-14"), "ha": ("HA-16",), "mixed": ("MR-7", "HA-16")}
+SWITCH_TRIPS = 6
+"""Round trips between router and home agent that route optimisation may take."""
+REQUIREMENTS = {
+    "direct": ("MR-16", "CR-14"),
+    "ha": ("HA-16",),
+    "mixed": ("MR-7", "HA-16"),
+    "gateway": ("MR-7", "TUN-6"),
+}
 
 
 @check("haaro-paths")
@@ -23,10 +31,11 @@ def haaro_paths(
     switch_ms: dict[str, float] | None = None,
     scenarios: dict[str, str] | None = None,
 ) -> list[Result]:
-    """Judge every series by its `via`: "direct", "ha", or "mixed": through the home agent first, then directly.
+    """Judge every series by its `via`: "direct", "ha", "gateway", or "mixed": through the home agent first.
 
-    `max_lost`: name -> how many may be missing; `switch_ms`: name of a mixed one -> the longest that its first packet
-    may be ahead of the first direct one, both ways; `scenarios`: name -> what of the sheet it shows.
+    `max_lost`: name -> how many may be missing; `switch_ms`: name of a mixed one -> how much longer than SWITCH_TRIPS
+    round trips its first packet may be ahead of the first direct one, both ways; `scenarios`: name -> what of the sheet
+    it shows.
     """
     operator = run.haaro
     assert operator
@@ -39,16 +48,12 @@ def haaro_paths(
     return [*results, _volume(operator)]
 
 
-def of(frames: list[Frame], ping: Ping, kind: str | None = None) -> list[Frame]:
-    """Packets of a series among frames."""
-    return [one for one in frames if one.echo and one.echo[1] == ping.identifier and kind in (None, one.echo[0])]
-
-
 def _series(operator: Operator, ping: Ping, lost: int, scenario: str | None) -> Result:
     wanted = {
         "direct": "between the routers' care-of addresses, none through the home agent",
         "ha": "all through the home agent",
         "mixed": "first through the home agent, then directly",
+        "gateway": "requests directly to a peer and none through the home agent, which replies come by",
     }.get(ping.via, "any way")
     if ping.expect == "none":
         wanted = "no reply comes back"
@@ -82,6 +87,13 @@ def _series(operator: Operator, ping: Ping, lost: int, scenario: str | None) -> 
         requests = [one for one in at_home if one.echo and one.echo[0] == "request"]
         late = [one for one in requests if straight and one.time > straight[-1].time]
         tally.demand(not late, "back through the home agent at the end", *late[:1])
+    elif ping.via == "gateway":
+        here = of(operator.at_home, ping)
+        asked = [one for one in here if one.echo and one.echo[0] == "request"]
+        tally.demand(not asked, f"{plural(len(asked), 'request')} through the home agent", *asked[:1])
+        tally.demand(len(here) > len(asked), "no reply came by the home agent")
+        out = [one for one in straight if one.echo and one.echo[0] == "request"]
+        tally.demand(bool(out), "no request went to a peer")
     octets = sum(one.outer.size for one in at_home)
     return tally.result(
         f"{ping.count - missing} of {ping.count} answered; {plural(len(at_home), 'packet')} ({octets} octets) through "
@@ -89,37 +101,27 @@ def _series(operator: Operator, ping: Ping, lost: int, scenario: str | None) -> 
     )
 
 
-def directly(operator: Operator, ping: Ping) -> list[Frame]:
-    """Packets of a series between care-of addresses, where they were sent."""
-    found = []
-    for router in operator.routers.values():
-        for frame in of(operator.sent(router), ping):
-            if operator.owner(frame.outer.destination):
-                found.append(frame)
-    return sorted(found, key=lambda one: one.time)
-
-
-def _switch(operator: Operator, name: str, bound: float) -> Result:
+def _switch(operator: Operator, name: str, fixed: float) -> Result:
+    trip = round_trip(operator) or 0.0
+    bound = SWITCH_TRIPS * trip + fixed
     tally = Tally(
         f"haaro-paths.switch-{name}",
         "MR-7, MR-15, CR-14",
         f"{name}: from the first packet to the first direct one, each way",
-        f"within {bound:g} ms",
+        f"within {SWITCH_TRIPS} round trips to the home agent, the quickest of {trip:.1f} ms, and {fixed:g} ms",
     )
     ping = next((one for one in operator.pings if one.name == name), None)
     if ping is None:
         return tally.result(nothing="no such series")
-    texts = []
     begin = of(operator.frames(ping.node, "eth0"), ping, "request")
-    for kind in ("request", "reply") if begin else ():
-        straight = [one for one in directly(operator, ping) if one.echo and one.echo[0] == kind]
-        if not straight:
-            tally.wrong(f"no {kind} went directly")
-            continue
-        took = straight[0].time - begin[0].time
-        tally.see(begin[0], straight[0])
-        tally.demand(took * 1000 <= bound, f"{WORDS[kind]} after {milliseconds(took)}", straight[0])
-        texts.append(f"{WORDS[kind]} after {milliseconds(took)}")
+    found = first_direct(operator, ping) if begin else {}
+    for kind, straight in found.items():
+        took = (straight.time - begin[0].time) * 1000
+        tally.see(begin[0], straight)
+        tally.demand(took <= bound, f"{WORDS[kind]} after {took:.1f} ms", straight)
+    for kind in WORDS if begin else ():
+        tally.demand(kind in found, f"no {kind} went directly")
+    texts = [f"{WORDS[kind]} after {milliseconds(one.time - begin[0].time)}" for kind, one in found.items()]
     return tally.result(", ".join(texts))
 
 

@@ -6,6 +6,7 @@ Sources: RFC 6521 §3.3.3, §5.3, §5.4; spec HAARO MR-8..MR-13, CR-3..CR-13, CR
 from __future__ import annotations
 
 from captures.checks.base import Result, Tally, check, plural
+from captures.checks.haaro.tunnels import direct
 from captures.haaro.exchanges import Registration, Test, genuine_peer, key_of, registrations, tests
 from captures.haaro.operator import Operator
 from captures.haaro.records import PORT, CorrespondentAuth, Frame
@@ -27,7 +28,7 @@ def haaro_peers(run: Run, expected: list[list[str]] | None = None) -> list[Resul
         _keys(found, proofs),
         _replies(operator, found),
         _asked_home(operator, found),
-        _pairs(operator, found, expected or []),
+        _pairs(operator, found, proofs, expected or []),
     ]
 
 
@@ -185,13 +186,13 @@ def _asked_home(operator: Operator, found: list[Registration]) -> Result:
     return tally.result(f"{plural(len(tally.seen) // 2, 'acceptance')} backed by the home agent", "no acceptance")
 
 
-def _pairs(operator: Operator, found: list[Registration], expected: list[list[str]]) -> Result:
+def _pairs(operator: Operator, found: list[Registration], proofs: list[Test], expected: list[list[str]]) -> Result:
     names = [f"{router} with {peer}" for router, peer in expected]
     tally = Tally(
         "haaro-peers.expected",
         "MR-7, CR-20",
         "Those who should have registered with each other have",
-        f"accepted: {', '.join(names) or 'nobody'}, and nobody else",
+        f"accepted: {', '.join(names) or 'nobody'}; between any others no test, no request, no direct packet",
     )
     done = {
         (one.router.name, one.peer.name): one
@@ -204,6 +205,15 @@ def _pairs(operator: Operator, found: list[Registration], expected: list[list[st
     for pair, one in done.items():
         tally.see(one.asked)
         tally.demand(list(pair) in expected, f"{pair[0]} registered with {pair[1]}", one.asked)
+    together = {frozenset(pair) for pair in expected}
+    attempts = [(f"{one.kind} of", one.router, one.peer, one.asked) for one in proofs]
+    attempts += [("a request of", one.router, one.peer, one.asked) for one in found if one.peer]
+    for pair, frames in direct(operator).items():
+        other = {name: operator.routers[peer] for name, peer in (pair, pair[::-1])}
+        attempts += [("a packet of", sender, other[sender.name], at) for sender, at in frames]
+    for what, asker, asked, at in attempts:
+        known = frozenset((asker.name, asked.name)) in together
+        tally.demand(known, f"{what} {asker.name} to {asked.name}, who have nothing to do with each other", at)
     for router, peer in expected:
         tally.demand((router, peer) in done or not anything, f"{router} is not registered with {peer}")
     return tally.result(

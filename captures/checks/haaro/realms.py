@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections import Counter
 
 from captures.checks.base import Result, Tally, check, plural
-from captures.checks.haaro.paths import of
 from captures.checks.haaro.tunnels import direct
 from captures.haaro.operator import MobileRouter, Operator
+from captures.haaro.series import of
 from captures.ip import Address
 from captures.run import Run
 

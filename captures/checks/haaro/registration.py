@@ -67,7 +67,8 @@ def _replies(operator: Operator, found: list[Registration], bound_ms: float) -> 
     for one in found:
         reply, answer = one.reply, one.answer
         if reply is None or answer is None:
-            tally.wrong(f"{one.title}: no reply", one.asked)
+            lost = operator.silenced(one.router, one.asked.interface, one.asked.time)
+            tally.demand(lost, f"{one.title}: no reply", one.asked)
             continue
         tally.see(one.asked, answer)
         took = answer.time - one.asked.time

@@ -5,6 +5,7 @@ from __future__ import annotations
 from captures import layers
 from captures.checks.base import Result, Tally, plural, required
 from captures.exchanges import Exchange, accepting
+from captures.padding import misplaced
 from captures.records import MobilityMessage
 from captures.run import Run
 
@@ -27,13 +28,16 @@ def wellformed(messages: list[MobilityMessage], others: list[MobilityMessage]) -
         "signalling.wellformed",
         "ATT-5, HO-8",
         "Mobility Header messages are well formed",
-        "checksum correct (recomputed here), Payload Proto 59, every option readable, PBU and PBA only",
+        "checksum correct (recomputed here), Payload Proto 59, every option readable and where its alignment wants it, "
+        "one padding of zeros in each gap, reserved octets 0, PBU and PBA only",
     )
     for message in messages:
         tally.see(message)
         tally.demand(message.checksum_valid, f"bad checksum in a {message.kind}", message)
         tally.demand(message.payload_proto == 59, f"Payload Proto {message.payload_proto}", message)
         tally.demand(message.malformed is None, str(message.malformed), message)
+        for problem in misplaced(message.octets) if message.octets and message.malformed is None else ():
+            tally.wrong(f"{message.kind}: {problem}", message)
     for message in others:
         tally.wrong(f"unexpected {message.kind}", message)
     return tally.result(f"{plural(len(messages), 'message')}, every checksum correct", "no PBU or PBA captured")

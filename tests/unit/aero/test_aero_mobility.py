@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from ipaddress import IPv6Address, ip_address, ip_network
+from itertools import pairwise
 
 import pytest
 from aero_domain import START, Link, Nat, with_relay
@@ -76,6 +77,23 @@ def test_a_move_in_a_direct_flow(mover):
     announcements = [a for a in moving.sent if is_announcement(a.packet)]
     assert len(announcements) == 1  # answered by the confirmation at once
     assert hops(second.delivered[-1][1]) == 64
+
+
+@pytest.mark.requirement("MOB-14", "RO-16")
+def test_both_ends_at_once_lose_and_find_each_other():
+    """Each announces itself to where the other was: three questions later the Server helps both."""
+    link, _home, first, second = flowing()
+    begin, had = link.now, [len(each.delivered) for each in (first, second)]
+    first.ip, second.ip = "198.51.100.77", "198.51.100.78"
+    for each in (first, second):
+        link.move(each, each.ip)
+    both_ways(link, first, second, 10, RATE)
+    for each, before in zip((first, second), had, strict=True):
+        times = [begin, *(time for time, _packet in each.delivered[before:])]
+        silences = [two - one for one, two in pairwise(times) if two - one > 0.1]
+        assert len(silences) == 1
+        assert 3 <= silences[0] <= 8
+        assert hops(each.delivered[-1][1]) == 64
 
 
 @pytest.mark.requirement("MOB-14", "MOB-3")

@@ -14,7 +14,8 @@ from agents.aero.bgp.notices import BgpNews
 from agents.aero.dataplane.policy import Action, RelayPolicy, ServerPolicy
 from agents.aero.dataplane.sink import Control
 from agents.aero.inner_packets import pull_inner, push_inner
-from agents.aero.neighbors import Neighbor, NeighborType, Reachability
+from agents.aero.lladdr import Encapsulation, LinkLayerAddress
+from agents.aero.neighbors import Neighbor, NeighborType, Path, Reachability
 from agents.aero.notices import Controlled, LinkChanged, SendControl
 from agents.wire.nd import Redirect
 from agents.wire.nd_options import RedirectedHeader, RouteInformation, Token
@@ -191,6 +192,27 @@ def test_a_server_leaves_a_relay_that_does_not_answer():
     link.run(second + 3)
     assert nodes["s1"].core.cache.default.address == R1
     assert link.said("path-restored")
+
+
+@pytest.mark.requirement("RLY-8")
+def test_a_dead_relay_is_asked_at_all_its_addresses_at_once():
+    link, nodes = routed(relays=(1, 2))
+    core = nodes["s1"].core
+    relay = core.cache.get(R1)
+    second = LinkLayerAddress(Encapsulation.UDP, IPv6Address("2001:db8:f::9"), 8060)
+    core.cache.set_paths(relay, [*relay.paths, Path.to(second, 1500, preference=126)])
+    link.run(3)
+    nodes["r1"].up = False
+    gone = link.now
+    for path in relay.paths:
+        path.last_received = gone
+    while core.cache.default.address == R1 and link.now < gone + 30:
+        relay.path.last_sent = link.now
+        link.run(link.now - START + 0.1)
+    assert core.cache.default.address == R2
+    assert link.now - gone <= 8.1
+    asked = [action for action in nodes["s1"].sent if action.lladdr == second]
+    assert len(asked) >= 3
 
 
 @pytest.mark.requirement("RLY-8")

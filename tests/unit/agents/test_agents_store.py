@@ -1,50 +1,92 @@
-"""What agents write down: the last value of each key, over restarts and crashes, in a file that stays small."""
+"""Saved state: whatever moment an agent is killed at, the next one finds the old state or the new one."""
+
+from __future__ import annotations
+
+import json
+import os
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from agents.plain import PlainError
-from agents.store import SPARE, Journal
+from agents.store import ROOM, StateFile
 
 
-@given(st.lists(st.tuples(st.sampled_from(["a", "b", "c"]), st.integers(0, 2**64 - 1)), max_size=300))
-def test_a_journal_has_the_last_value_of_each_key(tmp_path_factory, puts):
-    path = tmp_path_factory.mktemp("journal") / "new" / "s1.replays"
-    journal = Journal(path)
-    assert journal.load("abc") == {}
-    for key, value in puts:
-        journal.put(key, value)
-    assert Journal(path).load("abc") == dict(puts)
-    assert Journal(path).load("a") == {key: value for key, value in dict(puts).items() if key == "a"}
-    assert Journal(path).load("abc") == {key: value for key, value in dict(puts).items() if key == "a"}
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "made" / "state.json"
 
 
-def test_a_journal_is_written_anew_when_half_of_it_is_old(tmp_path):
-    path = tmp_path / "s1.replays"
-    journal = Journal(path)
-    journal.load(["key"])
-    longest = 0
-    for value in range(10 * SPARE):
-        journal.put("key", value)
-        longest = max(longest, len(path.read_text().splitlines()))
-    assert longest <= 2 + SPARE
-    assert Journal(path).load(["key"]) == {"key": 10 * SPARE - 1}
+def test_the_last_state_saved_is_loaded(path):
+    assert StateFile(path).load() is None
+    state = StateFile(path)
+    for number in range(5):
+        state.save({"number": number})
+        assert StateFile(path).load() == {"number": number}
+    later = StateFile(path)
+    later.save({"number": 7})
+    assert path.read_text() == '{"number": 7}\n', "an agent's first line replaces those of the one before"
 
 
-def test_a_line_that_a_crash_cut_short_is_none(tmp_path):
-    path = tmp_path / "s1.replays"
-    path.write_text("a 1\na 12\nb 3")
-    journal = Journal(path)
-    assert journal.load("ab") == {"a": 12}
-    journal.put("b", 4)
-    assert Journal(path).load("ab") == {"a": 12, "b": 4}
+def test_what_did_not_change_is_not_written(path):
+    state = StateFile(path)
+    state.save({"number": 1})
+    state.save({"number": 2})
+    octets = path.stat().st_size
+    state.save({"number": 2})
+    assert path.stat().st_size == octets
 
 
-@pytest.mark.parametrize("octets", [b"a\n", b"a b\n", b"a 1 2\n", b"\xff\xfe 1\n"])
-def test_what_is_no_journal(tmp_path, octets):
-    path = tmp_path / "s1.replays"
-    path.write_bytes(octets)
-    with pytest.raises(PlainError, match="remove the file"):
-        Journal(path).load("a")
-    assert path.read_bytes() == octets
+def test_a_crash_at_any_octet_leaves_the_old_or_the_new_state(path):
+    state = StateFile(path)
+    state.save({"node": "ä", "number": 1})
+    before = path.stat().st_size
+    state.save({"node": "ö", "number": 2})
+    whole = path.read_bytes()
+    for octets in range(before, len(whole) + 1):
+        path.write_bytes(whole[:octets])
+        assert StateFile(path).load()["number"] == (2 if octets == len(whole) else 1)
+
+
+def test_a_line_that_did_not_go_whole_is_written_again(path, monkeypatch):
+    state = StateFile(path)
+    state.save({"number": 1})
+    write = os.write
+    monkeypatch.setattr(os, "write", lambda file, octets: write(file, octets[:5]))
+    state.save({"number": 2})
+    monkeypatch.undo()
+    assert path.read_text() == '{"number": 2}\n'
+    state.save({"number": 3})
+    assert StateFile(path).load() == {"number": 3}
+
+
+@pytest.mark.parametrize("size", [100, ROOM // 2, 3 * ROOM])
+def test_the_file_stays_bounded(path, size):
+    state, largest = StateFile(path), 0
+    for number in range(3 * ROOM // size + 20):
+        state.save({"number": number, "rest": "x" * size})
+        largest = max(largest, path.stat().st_size)
+        assert StateFile(path).load()["number"] == number
+    assert largest <= max(ROOM, 5 * size)
+
+
+def test_a_file_that_was_removed_begins_anew(path):
+    state = StateFile(path)
+    state.save({"number": 1})
+    path.unlink()
+    state.save({"number": 2})
+    assert StateFile(path).load() == {"number": 2}
+
+
+@pytest.mark.parametrize("content", ["{", "[1]\n", "words\n", '{"a": 1}\nwords\n'])
+def test_what_was_never_written_here_is_refused_in_one_line(path, content):
+    path.parent.mkdir()
+    path.write_text(content)
+    with pytest.raises(PlainError, match="remove the file to start afresh") as caught:
+        StateFile(path).load()
+    assert "\n" not in str(caught.value)
+
+
+def test_a_state_that_ends_without_a_line_end_is_one(path):
+    path.parent.mkdir()
+    path.write_text(json.dumps({"number": 1}))
+    assert StateFile(path).load() == {"number": 1}

@@ -8,10 +8,12 @@ from aero_world import C1, DUIDS, H1, SERVER
 NEW = "198.51.100.9"
 ALL_SERVERS = "ff02::1:2"
 MOVES = 2.0
-HEARD = {"check": "aero-move", "client": "c1", "peer": "c2", "new": NEW, "heard": True, "bound_ms": 50}
+HEARD = {"check": "aero-move", "client": "c1", "peer": "c2", "new": NEW, "heard": True, "bound_ms": 50, "least": 2}
 LOST = {**HEARD, "heard": False}
+BY_SERVER = {"check": "aero-move", "client": "c1", "new": NEW, "bound_ms": 50}
+COST = {"check": "aero-move-loss", "client": "c1", "ping": "move", "trips": 0.5, "lost_ms": 100}
 RETREAT = {"check": "aero-retreat", "client": "c1", "peer": "c2", "new": NEW, "bound_ms": 50}
-CHECKS, LOST_CHECKS, KEYLESS_CHECKS = [HEARD], [LOST], [{**HEARD, "heard": None}, RETREAT]
+CHECKS, LOST_CHECKS, KEYLESS_CHECKS = [HEARD, BY_SERVER, COST], [LOST], [{**HEARD, "heard": None}, RETREAT]
 
 
 class MoveWorld(PairWorld):
@@ -20,6 +22,7 @@ class MoveWorld(PairWorld):
     def __init__(self, tweak=lambda _tag, fields: fields):
         super().__init__(tweak)
         self.lab["domain"]["clients"]["c1"]["underlay"] = [C1, NEW]
+        self.series("move", 1.0, 3.0, 90)
         self.ping("before", 90, 1, 1.0, direct=True)
         self.say("moving", MOVES, node="c1", address=[NEW])
         self.between("late", "c2", "c1", MOVES + 0.001, echo(H2, H1, 90, 2, SIZE, reply=True, ttl=63), arrives=False)
@@ -61,7 +64,9 @@ class LostMoveWorld(MoveWorld):
         for number in range(3):
             self.announce(f"told:{number}", MOVES + 0.02 + number, arrives=False)
         self.ping("by-server", 90, 5, MOVES + 6, direct=False)
-        self.ping("after:6", 90, 6, MOVES + 8, direct=True)
+        self.ask("confirm", "c2", "c1", MOVES + 7.9, b"found!")
+        for number in (6, 7):
+            self.ping(f"after:{number}", 90, number, MOVES + 2 + number, direct=True)
 
 
 class KeylessMoveWorld(MoveWorld):

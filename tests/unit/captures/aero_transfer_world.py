@@ -20,6 +20,9 @@ TRANSFER = {
     "bound_ms": 30,
 }
 CHECKS = [TRANSFER]
+SERVED = {**TRANSFER, "moves": {"s1": ["failing"]}, "way": "servers"}
+DIRECT = {**TRANSFER, "way": "direct"}
+BY_SERVERS = ("s2", "r1", "s1")
 
 
 def tcp(source, destination, ports, sequence, flags, octets=0, *, ttl=64):
@@ -75,3 +78,24 @@ class TransferWorld(PairWorld):
             self.between(f"{tag}:{near}", near, far, when, make(63 - number), arrives=not lost)
         if not lost:
             self.put(f"{tag}:arrived", f"h{other[1]}-eth0", time + 0.006, make(62 - len(found["hops"])))
+
+
+class ServedWorld(TransferWorld):
+    """The same by Servers all the way; in place of the move s1 fails, and s2 takes over."""
+
+    def __init__(self, tweak=lambda _tag, fields: fields):
+        super().__init__(tweak)
+        self.say("failing", MOVED, node="s1", what="aerod")
+
+    def segment(self, tag, one, sequence, flags, time, octets=0, *, hops=(), lost=False):
+        """By s1 up to its failure."""
+        way = BY_SERVERS if time < MOVED else ("s2",)
+        super().segment(tag, one, sequence, flags, time, octets, hops=hops or way, lost=lost)
+
+
+class DirectFileWorld(TransferWorld):
+    """The path was direct before."""
+
+    def segment(self, tag, one, sequence, flags, time, octets=0, *, hops=(), lost=False):
+        """Without anybody in between."""
+        super().segment(tag, one, sequence, flags, time, octets, lost=lost)

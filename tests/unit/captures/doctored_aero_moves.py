@@ -4,13 +4,13 @@ from functools import partial
 
 from aero_direct_world import H2, SIZE
 from aero_doctored import doctored, spoilt, without
-from aero_move_world import HEARD, LOST, MOVES, NEW, RETREAT, KeylessMoveWorld, LostMoveWorld, MoveWorld
+from aero_move_world import COST, HEARD, LOST, MOVES, NEW, RETREAT, KeylessMoveWorld, LostMoveWorld, MoveWorld
 from aero_octets import echo
 from aero_world import C1, C2, H1, S1
 
 changed, never = partial(spoilt, MoveWorld), partial(without, MoveWorld)
-RENEW, SERVER, TOLD, FOLLOWS = (
-    f"aero-move.{name}" for name in ("c1.renew", "c1.server", "c1.announcement", "c2.follows")
+RENEW, SERVER, TOLD, FOLLOWS, LOSS = (
+    f"aero-move.{name}" for name in ("c1.renew", "c1.server", "c1.announcement", "c2.follows", "c1.loss")
 )
 
 keyless, unsaid = partial(spoilt, KeylessMoveWorld), partial(without, KeylessMoveWorld)
@@ -70,6 +70,24 @@ def server_believes_too_early():
 @doctored(HEARD, SERVER, "to the old address after")
 def server_does_not_believe():
     return besides(MoveWorld(), "late", "s1", 0.3, destination=C1)
+
+
+# -- what it costs -------------------------------------------------------------------------------------
+
+
+@doctored(COST, LOSS, "1 requests lost, 0.0 allowed", lost_ms=0, trips=0)
+def a_request_is_lost():
+    return never("after:5:request@h2-eth0")
+
+
+@doctored(COST, LOSS, "nothing arrives in the end", lost_ms=1000)
+def it_ends_with_the_move():
+    return never("after:6:request@h2-eth0")
+
+
+@doctored(COST, LOSS, "no request or no reply arrived before the move", outcome=None)
+def nothing_came_before():
+    return never("before")
 
 
 # -- announcements -------------------------------------------------------------------------------------
@@ -136,9 +154,31 @@ def stays_with_the_server():
     return never(*(f"after:{number}:reply:direct" for number in (5, 6)))
 
 
-@doctored(HEARD, FOLLOWS, "to the old address again")
+@doctored(HEARD, FOLLOWS, "to another address again")
 def falls_back():
     return besides(MoveWorld(), "again", "c2", 0.3, destination=C1, source=C2)
+
+
+@doctored(HEARD, FOLLOWS, "to another address again")
+def falls_back_to_the_server():
+    world = MoveWorld()
+    world.data("again", "c2", "c1", 90, 9, MOVES + 0.3, direct=False)
+    return world
+
+
+@doctored(HEARD, FOLLOWS, "only 1 packets to the new address")
+def follows_with_one_packet():
+    return never("after:6:reply:direct")
+
+
+@doctored(HEARD, FOLLOWS, "169.0 ms before the announcement")
+def follows_before_it_is_told():
+    return changed("told@c2-wan", time=MOVES + 0.2)
+
+
+@doctored(LOST, FOLLOWS, "before the new address had answered")
+def follows_untested():
+    return spoilt(LostMoveWorld, "confirm:answer@c2-wan", time=MOVES + 8.5)
 
 
 @doctored(LOST, FOLLOWS, "an announcement arrived")
@@ -161,6 +201,11 @@ def follows_late():
 @doctored(HEARD, FOLLOWS, "the new address was not confirmed")
 def not_confirmed():
     return never("confirm")
+
+
+@doctored(HEARD, FOLLOWS, "the new address was not confirmed")
+def asked_without_an_answer():
+    return never("confirm:answer@c2-wan")
 
 
 @doctored(HEARD, FOLLOWS, "nobody moved, or", outcome=None)

@@ -7,10 +7,14 @@ from aero_transfer_world import (
     ACK,
     BASE,
     BEGIN,
+    BY_SERVERS,
+    DIRECT,
     RST,
+    SERVED,
     STEP,
     SYN,
     TRANSFER,
+    ServedWorld,
     TransferWorld,
 )
 
@@ -18,7 +22,6 @@ changed, never = partial(spoilt, TransferWorld), partial(without, TransferWorld)
 CONTENT, CONNECTION, WAY, MOVE, CHANGE = (
     f"aero-transfer.file.{name}" for name in ("content", "connection", "way", "c1-moving", "c1-changing")
 )
-BY_SERVERS = ("s2", "r1", "s1")
 
 
 # -- content -------------------------------------------------------------------------------------------
@@ -87,6 +90,28 @@ def back_by_servers():
 @doctored(TRANSFER, WAY, "directly from the beginning")
 def directly_at_once():
     return TransferWorld(lambda _tag, fields: {**fields, "hops": ()} if "hops" in fields else fields)
+
+
+@doctored(DIRECT, WAY, "by Servers first")
+def by_servers_though_the_path_was_direct():
+    return TransferWorld()
+
+
+@doctored(SERVED, WAY, "directly")
+def directly_though_nobody_optimises():
+    return spoilt(ServedWorld, "part:30", hops=())
+
+
+@doctored(SERVED, WAY, "by s1, which has failed")
+def by_a_server_that_is_dead():
+    world = ServedWorld()
+    world.segment("late", "c2", BASE + 30 * 1000, ACK, BEGIN + 0.8, 1000, hops=BY_SERVERS)
+    return world
+
+
+@doctored(SERVED, "aero-transfer.file.s1-failing", "silent for 20.0 ms", bound_ms=15)
+def silent_for_longer_at_a_failure():
+    return ServedWorld()
 
 
 # -- what moves cost -----------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from functools import partial
 from ipaddress import IPv4Address
 
 from aero_octets import echo
-from haaro_wire import Story, triangle
+from haaro_wire import PINGED, Story, triangle
 from haaro_wire import message as packet_of
 
 from agents.haaro.compression import Owner
@@ -15,15 +15,23 @@ from agents.wire.mip4_extensions import RoReply
 from topologies.haaro.plan import site
 
 PAIRS = [["mrc", "mra"], ["mra", "mrc"]]
-REGISTRATION, ADVERTISING, ROUTABILITY, TUNNELS, PATHS, PEERS, LEAVING, CHANGE = ENTRIES = (
+REGISTRATION, ADVERTISING, ROUTABILITY, TUNNELS, PATHS, PEERS, LEAVING, CHANGE, NONCES = ENTRIES = (
     {"check": "haaro-registration"},
     {"check": "haaro-advertising"},
     {"check": "haaro-routability"},
-    {"check": "haaro-tunnels"},
+    {"check": "haaro-tunnels", "carrier": "udp"},
     {"check": "haaro-paths", "switch_ms": {"x-y": 100.0}},
     {"check": "haaro-peers", "expected": PAIRS},
     {"check": "haaro-leaving", "routers": ["mrc"]},
-    {"check": "haaro-change", "router": "mrc", "interface": "isp2", "stream": "x-y", "bound_ms": 50.0},
+    {
+        "check": "haaro-change",
+        "router": "mrc",
+        "interface": "isp2",
+        "stream": "x-y",
+        "bound_ms": 50.0,
+        "failover_ms": 50.0,
+    },
+    {"check": "haaro-nonces", "expected": [["mrc", "mra", 203]]},
 )
 ELSEWHERE = IPv4Address("192.0.2.1")
 HA, LAN = ("ha", "wan"), ("a", "eth0")
@@ -52,6 +60,15 @@ def registered(*, solicit=True, optimised=True):
     return story
 
 
+def attempted(*unsent):
+    """C asks A for a direct path and gets no answer; what of it was not sent."""
+    story = Story(**dict.fromkeys(("peer-rrp c", *unsent), lambda _octets: None))
+    for letter in "abc":
+        story.register(letter)
+    story.optimise("c", "a")
+    return story
+
+
 def left(**how):
     """C tells A and the home agent that it goes."""
     story = triangle()
@@ -59,8 +76,8 @@ def left(**how):
     return story
 
 
-def changing(*, home=True, hoti=False, peer=True, early=False, direct=True, pause=0.0):
-    """C comes to its second line while a and c ping each other."""
+def changing(*, home=True, hoti=False, peer=True, early=False, direct=True, pause=0.0, how="cut"):
+    """C comes to its second line, because the first one is `how`, while a and c ping each other."""
     story = Story()
     story.sites["c"] = site("c", isps=(1, 2))
     story.register("a")
@@ -69,6 +86,7 @@ def changing(*, home=True, hoti=False, peer=True, early=False, direct=True, paus
     story.keepalive("c", "a")
     story.announce("a", "c", 3, "")
     story.ping("a", "c", 1, direct=True)
+    story.fails("mrc", "isp1", how)
     story.used["c"] = 1
     if early:
         story.optimise("c", "a", solicit=False, hoti=hoti)
@@ -79,6 +97,26 @@ def changing(*, home=True, hoti=False, peer=True, early=False, direct=True, paus
         story.optimise("c", "a", solicit=False, hoti=hoti)
     story.time += pause
     story.ping("a", "c", 3, direct=direct)
+    return story
+
+
+def unheard():
+    """A request that a silent line swallows, and a later one by a line that works again."""
+    story = triangle()
+    story.fails("mrc", "isp1", "silenced")
+    story.register("c", lost=True)
+    story.fails("mrc", "isp1", "healed")
+    story.register("c")
+    return story
+
+
+def aged(*, pause=250.0, code=203, hoti=True, again=True, answer=0, signed=False):
+    """C's tokens are too old when it renews its registration with A: it asks for new ones."""
+    story = registered()
+    story.time += pause
+    story.refuse("c", "a", code, signed=signed)
+    if again:
+        story.optimise("c", "a", solicit=False, hoti=hoti, code=answer)
     return story
 
 
@@ -93,6 +131,10 @@ RIGHT = [
     *((triangle, entry) for entry in (REGISTRATION, ADVERTISING, ROUTABILITY, TUNNELS, PATHS, PEERS)),
     (left, LEAVING),
     (changing, CHANGE),
+    (partial(changing, how="silenced"), CHANGE),
+    (partial(changing, how="silenced"), REGISTRATION),
+    (unheard, REGISTRATION),
+    (aged, NONCES),
 ]
 
 
@@ -192,6 +234,7 @@ REQUEST("mrc to the home agent goes to", met("c", "RRQ", tunnelled))
 REQUEST(f"at {ELSEWHERE}", met("c", "RRQ", message(home_agent=ELSEWHERE)))
 REPLY("MHAE of the reply is wrong", sent(rrp_b=flip(25)))
 REPLY("no reply", sent(rrp_b=lambda _octets: None))
+REPLY("no reply", then(lambda story: story.fails("mra", "isp1", "cut"), sent(rrp_b=lambda _octets: None)))
 REPLY(" ms", triangle, bound_ms=0.01)
 REPLY("mrc to the home agent: ('cut off',)", met("c", "RRP", message(faults=("cut off",))))
 REPLY("answered to", met("c", "RRP", ports(434, 999)))
@@ -246,6 +289,7 @@ def telling(letter, owners, before=""):
 TELLS("mrb is told", telling("b", lambda _story: [], "a"))
 TELLS("mrb is told", telling("b", lambda _story: [Owner(IPv4Address("203.0.113.99"))], "a"))
 TELLS("mrc is told", telling("c", lambda story: [story.registered["a"]], "ab"))
+TELLS("in another order", telling("c", lambda story: [story.registered["b"], story.registered["a"]], "ab"))
 TELLS("mrb is told", then(lambda story: (story.register("a"), story.register("b")), declining))
 TELLS("mrb is told", without_haaro)
 wrong(
@@ -307,6 +351,9 @@ ANSWERS("UDP Tunnel Reply None", met("c", "RRP", message(udp_reply=None), 1))
 EXPECTED("mrc is not registered with mra", sent(peer_rrq_c=lambda _octets: None))
 EXPECTED("mrc is not registered with mra", partial(registered, optimised=False))
 EXPECTED("mra registered with mrc", triangle, expected=PAIRS[:1])
+EXPECTED("CoTI of mrc to mra, who have nothing", attempted, expected=[])
+EXPECTED("a packet of mrb to mrc", then(lambda story: story.keepalive("b", "c")), expected=PAIRS)
+EXPECTED("a request of mrc to mra", partial(attempted, "hoti c", "coti c", "hot c", "cot c"), expected=[])
 wrong(PEERS, "solicitation", "mra had not been told", partial(registered, solicit=False))
 
 # -- direct tunnels ------------------------------------------------------------------------------------
@@ -328,6 +375,16 @@ def replied_first(story):
     story.straight("c", "a", echo(*ends, 1, 1, 28, reply=True))
 
 
+def answered_unprobed(story):
+    story.keepalive("c", "a")
+    story.ping("c", "a", 1, direct=True)
+    story.keepalive("a", "c")
+
+
+HELLO = echo("10.10.1.2", "10.10.3.2", 1, 1, 28)
+PORTS = partial(wrong, TUNNELS, "ports")
+
+
 def signals(story):
     story.straight("c", "a", packet_of("203.0.113.13", "203.0.113.11", b"\x18\0" + bytes(8)))
 
@@ -336,7 +393,12 @@ FORM("10.10.2.2 to 10.10.1.2", then(lambda s: s.straight("c", "a", echo("10.10.2
 FORM("in the clear", then(in_the_clear))
 FORM("next header 41", straight(lambda frame: replace(frame, next_header=41)))
 KEEPALIVE("no keepalive", then(lambda story: story.ping("c", "a", 1, direct=True), registered))
-KEEPALIVE("traffic before the first reply", then(probed_late, registered))
+KEEPALIVE("traffic of mrc before the first reply", then(probed_late, registered))
+KEEPALIVE("only mrc keeps probing", then(lambda story: story.keepalive("c", "a"), registered))
+KEEPALIVE("traffic of mra before the first reply", then(answered_unprobed, registered))
+PORTS("mra sends from port 435", then(lambda story: story.straight("a", "c", HELLO, (435, 434))))
+PORTS("mra sends to port 435", then(lambda story: story.straight("a", "c", HELLO, (434, 435))))
+PORTS("mrc: {434} and {434}", triangle, translated=["mrc"])
 KEEPALIVE("mra probes before mrc", then(lambda story: story.keepalive("a", "c"), registered))
 KEEPALIVE("mra-mrc begins otherwise", then(replied_first, registered))
 wrong(TUNNELS, "signalling", "HoTI in a direct tunnel", then(signals))
@@ -402,6 +464,7 @@ SILENCE("mrc to the home agent: a packet", later("b", "c", direct=False))
 # -- a change of lines ---------------------------------------------------------------------------------
 
 MOVES, OUTAGE = partial(wrong, CHANGE, "order"), partial(wrong, CHANGE, "outage")
+FAILOVER = partial(wrong, CHANGE, "failover")
 
 
 def unanswered(story):
@@ -417,3 +480,93 @@ MOVES("no accepted registration by isp2", partial(changing, home=False, peer=Fal
 OUTAGE("did not go directly", partial(changing, direct=False))
 OUTAGE("silent for", partial(changing, pause=1.0))
 OUTAGE("nothing came back", then(unanswered, changing))
+
+
+def forgotten(story):
+    story.events = [one for one in story.events if one["event"] != "line-cut"]
+
+
+FAILOVER("no ping sent after it was answered by isp2", then(unanswered, changing))
+FAILOVER("after ", changing, failover_ms=0.1)
+FAILOVER("no line failed", then(forgotten, changing), outcome=None)
+FAILOVER("no pings", changing, outcome=None, stream="other")
+
+# -- what a tunnel puts in front -----------------------------------------------------------------------
+
+OUTER = partial(wrong, TUNNELS, "outer")
+
+
+def headed(layer, **fields):
+    """The first packet in the direct tunnel, with another header."""
+
+    def run():
+        story = triangle()
+        frames = story.captures[story.at("c")]
+        ends = [IPv4Address(story.line(letter).address) for letter in "ca"]
+        at = next(n for n, one in enumerate(frames) if [one.outer.source, one.outer.destination] == ends)
+        layers = list(frames[at].layers)
+        layers[layer] = replace(layers[layer], **fields)
+        frames[at] = replace(frames[at], layers=tuple(layers))
+        return story
+
+    return run
+
+
+OUTER("protocol 17", triangle, carrier="ipip")
+OUTER("TOS 0x04", headed(0, traffic_class=4))
+OUTER("outer TTL 63", headed(0, ttl=63))
+OUTER("inner TTL 62", headed(-1, ttl=62))
+# -- the way by a gateway ------------------------------------------------------------------------------
+
+PATH = partial(wrong, {"check": "haaro-paths"}, "x-y")
+
+
+def egress(*, asked="direct", answered="ha"):
+    """c pings somebody on the Internet, who is pinged by way of A; the answer comes by the home agent."""
+    story = registered()
+    ends = story.sites["c"].host, story.sites["a"].host
+    story.announce("c", "a", 1, "gateway")
+    for reply, way in ((False, asked), (True, answered)):
+        inner = echo(*(ends[::-1] if reply else ends), PINGED, 1, 28, reply=reply)
+        if not reply:
+            story.put(("c", "eth0"), inner)
+        if way == "direct":
+            story.straight("a" if reply else "c", "c" if reply else "a", inner)
+        else:
+            story.put(HA, inner)
+        if reply:
+            story.put(("c", "eth0"), inner)
+    return story
+
+
+PATH("1 request through the home agent", partial(egress, asked="ha"))
+PATH("no request went to a peer", partial(egress, asked="ha"))
+PATH("no reply came by the home agent", partial(egress, answered="direct"))
+
+# -- old nonces ----------------------------------------------------------------------------------------
+
+EXPIRED, AGAIN = partial(wrong, NONCES, "refused"), partial(wrong, NONCES, "again")
+
+
+def late():
+    """A accepts C's tokens, which are too old."""
+    story = registered()
+    request, answer = (
+        next(one for one in story.captures[story.at("c")] if one.kind == kind and one.message.to_peer)
+        for kind in ("RRQ", "RRP")
+    )
+    frames = story.captures[story.at("c")]
+    for one in (request, answer):
+        frames.remove(one)
+        frames.append(replace(one, time=one.time + 241.0))
+    return story
+
+
+EXPIRED("mrc to mra: 203, expired is []", partial(aged, pause=1.0))
+EXPIRED("mrc to mra: 201, expired is ['CoTI', 'HoTI']", partial(aged, code=201), expected=[])
+EXPIRED("mrc to mra: 203 with an authenticator", partial(aged, signed=True))
+EXPIRED("mrc got no 201 from mra", aged, expected=[["mrc", "mra", 201]])
+wrong(NONCES, "accepted", "mrc to mra: accepted at 241", late)
+AGAIN("no request was answered after 203", partial(aged, again=False))
+AGAIN("['CoTI'] after 203", partial(aged, hoti=False))
+AGAIN("mrc to mra: 129 after 203", partial(aged, answer=129))

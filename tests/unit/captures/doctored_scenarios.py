@@ -1,8 +1,10 @@
 """Doctored runs for order, pace, modes, state dumps and replays; importing this module registers them."""
 
 from dataclasses import replace
+from unittest.mock import patch
 
 import synthetic as syn
+import synthetic_mh as mh
 import synthetic_wire as wire
 from doctoring import doctored, tweaked, without
 from synthetic import ADDRESS, LMAC, MN, PREFIX, World
@@ -535,6 +537,17 @@ def state_dumped_once(mode):
     return world
 
 
+@doctored("replay", "replay.stale.state", "the state of dgw1, which it was sent to, was not dumped")
+def only_others_dumped(mode):
+    world = World(mode)
+    world.events = [
+        e
+        for e in world.log()
+        if (e["event"], e["node"], e.get("label")) != ("agent-dump", "dgw1", "stale") or e.get("state") is None
+    ]
+    return world
+
+
 @doctored("replay", "replay", "the script injected nothing", outcome=None)
 def nothing_injected(mode):
     world = World(mode)
@@ -663,6 +676,23 @@ def no_mtu(mode):
     return tweaked(mode, "ra", mtu=None)
 
 
+@doctored("ra", "ra.same", "MTU 1480, tunnels of dgw1 hold 1460")
+def too_large_an_mtu(mode):
+    return tweaked(mode, "ra", mtu=1480)
+
+
+@doctored("ra", "ra.same", "MTU 1460, tunnels of dgw2 hold 1452")
+def more_than_its_tunnels_hold(mode):
+    world = World(mode)
+    world.events.append({"t": syn.T0, "node": "dgw2", "agent": "gateway", "event": "tunnels", "mtu": 1452})
+    return world
+
+
+@doctored("ra", "ra.same", "CurHopLimit 255")
+def another_hop_limit_everywhere(mode):
+    return tweaked(mode, "ra", current=255)
+
+
 @doctored("ra", "ra.same", "M or O set")
 def managed(mode):
     return tweaked(mode, "ra:dgw2:dgw1", managed=1)
@@ -718,3 +748,34 @@ def other_payload(mode):
 @doctored("signalling", "signalling.wellformed", "option 23 has length 3")
 def option_of_wrong_length(mode):
     return tweaked(mode, "pbu:dgw2:dgw1", extra=[syn.mh.raw_option(23, b"\0\3\0")])
+
+
+# -- octets that every receiver reads all the same -------------------------------------------------------
+
+
+def laid_out(mode, **places):
+    """A world whose senders put options elsewhere: {"22": (1, 0)} is anywhere."""
+    with patch.dict(mh.ALIGN, {int(kind): place for kind, place in places.items()}):
+        return World(mode)
+
+
+@doctored("signalling", "signalling.wellformed", "option 22 at 30, not 8n+4")
+def prefix_out_of_place(mode):
+    return laid_out(mode, **{"22": (1, 0)})
+
+
+@doctored("signalling", "signalling.wellformed", "option 27 at ")
+def timestamp_out_of_place(mode):
+    return laid_out(mode, **{"27": (8, 4)})
+
+
+@doctored("signalling", "signalling.wellformed", "padding after padding")
+def gaps_filled_with_single_octets(mode):
+    with patch.object(mh, "pad", bytes):
+        return World(mode)
+
+
+@doctored("signalling", "signalling.wellformed", "is not 0")
+def gaps_filled_with_something(mode):
+    with patch.object(mh, "pad", lambda n: b"" if n == 0 else b"\0" if n == 1 else bytes([1, n - 2]) + b"\7" * (n - 2)):
+        return World(mode)

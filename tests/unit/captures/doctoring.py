@@ -98,6 +98,28 @@ def run_of(world, directory):
     return Run(world.write(directory, only=()), _captures(world))
 
 
+class Prepared:
+    """Right runs of all modes and doctored ones; of these only captures that differ from the right one are decoded."""
+
+    def __init__(self, root, world_of, registry):
+        """`world_of`: mode -> World; `registry`: name -> (mode, its doctor, ...)."""
+        base, jobs, self._directories = {}, [], {}
+        for mode in MODES:
+            world = world_of(mode)
+            self._directories[mode], base[mode] = world.write(root / mode, only=()), world.by_capture()
+            jobs += [(mode, file, frames) for file, frames in base[mode].items()]
+        for name, (mode, doctor, *_) in registry.items():
+            world = doctor(mode)
+            self._directories[name] = world.write(root / name, only=())
+            jobs += [(name, file, frames) for file, frames in world.by_capture().items() if frames != base[mode][file]]
+        self._files = World.capture_names()
+        self._decoded = decode_together(jobs)
+
+    def run(self, name, mode):
+        captures = [self._decoded.get((name, file)) or self._decoded[mode, file] for file in self._files]
+        return Run(self._directories[name], captures)
+
+
 def runs_of(root, worlds):
     """name -> Run of each World, their captures decoded together."""
     learn(frame for world in worlds.values() for frames in world.by_capture().values() for frame in frames)

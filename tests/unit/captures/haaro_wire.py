@@ -147,8 +147,12 @@ class Story:
         fixed = {"home_address": IPv4Address(one.home_address), "home_agent": HA, "lifetime": 120}
         return fixed | {"identification": next(self._ids)} | more
 
-    def register(self, x, solicited=None, **reply_changes):
-        """A request to the home agent and its answer."""
+    def fails(self, router, interface, how):
+        """What the script logs of a line that is "cut" or "silenced", or "healed" again."""
+        self.events.append({"t": self.time, "node": router, "event": f"line-{how}", "interface": interface})
+
+    def register(self, x, solicited=None, *, lost=False, **reply_changes):
+        """A request to the home agent and its answer; or, `lost`, a request that comes nowhere."""
         one, careof = self.sites[x], self.line(x).address
         base = self.base(x)
         wanted = IPv4Address(self.sites[solicited].home_address) if solicited else None
@@ -163,6 +167,8 @@ class Story:
             return
         packet = message(careof, HOME_AGENT, octets)
         self.put(self.at(x), packet)
+        if lost:
+            return
         self.put(("ha", "wan"), packet)
         self.answer(x, base, solicited, **reply_changes)
 
@@ -188,7 +194,7 @@ class Story:
         realms = tuple(Network(network, one.realm) for network in networks_of(one))
         self.registered[x] = Owner(IPv4Address(one.home_address), realms)
 
-    def optimise(self, x, y, *, solicit=True, hoti=True):
+    def optimise(self, x, y, *, solicit=True, hoti=True, code=0):
         """Return routability of x with y (without `hoti`, with the home token it has) and its registration there."""
         home, careof = (next(self._cookies).to_bytes(8, "big") for _ in range(2))
         ring, one = self.nonces[y], self.sites[x]
@@ -215,9 +221,20 @@ class Story:
         acks = tuple(MobileNetworkAck(n.network_address, n.prefixlen) for n in networks_of(one))
         its = IPv4Address(self.line(y).address)
         extensions = (*acks, UdpTunnelReply(0, forced=True), CareofAddresses((its,)))
-        reply = RegistrationReply(**base, code=0, extensions=extensions)
+        reply = RegistrationReply(**base, code=code, extensions=extensions)
         signed = keys.sign_correspondent(reply, home_index, careof_index, key)
         self.from_home_address(y, x, f"peer-rrp {x}", encode(signed), to=str(address))
+
+    def refuse(self, x, y, code, *, lifetime=120, signed=False):
+        """A request of x that names y's last nonce for both tokens, and the answer that this is too old."""
+        ring, address = self.nonces[y], IPv4Address(self.line(x).address)
+        index, key = ring.last, keys.correspondent_key(b"")
+        base = self.base(x, lifetime=lifetime)
+        request = RegistrationRequest(**base, careof_address=address, extensions=(UdpTunnelRequest(force=True),))
+        self.from_careof(x, y, f"old {x}", encode(keys.sign_correspondent(request, index, index, key)))
+        reply = RegistrationReply(**base | {"lifetime": 0}, code=code)
+        reply = keys.sign_correspondent(reply, index, index, key) if signed else reply
+        self.from_home_address(y, x, f"refused {x}", encode(reply), to=str(address))
 
     def leave(self, x, peers="", *, silent=""):
         """Lifetime 0 to peers (`silent` ones do not answer), then to the home agent."""
@@ -248,9 +265,10 @@ class Story:
         self.straight(x, y, echo(one, other, 1, 1, 28))
         self.straight(y, x, echo(other, one, 1, 1, 28, reply=True))
 
-    def straight(self, x, y, inner):
+    def straight(self, x, y, inner, ports=(434, 434)):
         """In the direct tunnel."""
-        packet = message(self.line(x).address, self.line(y).address, TUNNEL_IP + inner)
+        ends = self.line(x).address, self.line(y).address
+        packet = ip(*ends, UDP, udp(*ports, TUNNEL_IP + inner))
         self.put(self.at(x), packet)
         self.put(self.at(y), packet)
 
@@ -258,8 +276,8 @@ class Story:
         """A host's echo request and its reply."""
         for one, other in ((x, y), (y, x)) if answered else ((x, y),):
             ends = self.sites[one].host, self.sites[other].host
-            inner = echo(*ends, identifier, sequence, 28, reply=one == y)
-            self.put((one, "eth0"), inner)
+            self.put((one, "eth0"), echo(*ends, identifier, sequence, 28, reply=one == y))
+            inner = echo(*ends, identifier, sequence, 28, reply=one == y, ttl=63)
             if direct:
                 self.straight(one, other, inner)
             else:
@@ -295,6 +313,7 @@ def triangle(**changes):
     story.ping("a", "c", 1, direct=False)
     story.optimise("c", "a")
     story.keepalive("c", "a")
+    story.keepalive("a", "c")
     story.optimise("a", "c", solicit=False)
     story.ping("a", "c", 2, direct=True)
     story.ping("a", "c", 3, direct=True)

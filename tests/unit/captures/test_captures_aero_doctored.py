@@ -18,13 +18,15 @@ from aero_doctored import DOCTORED
 from aero_move_world import KeylessMoveWorld, LostMoveWorld, MoveWorld
 from aero_nat_world import NatWorld
 from aero_path_world import PathWorld
-from aero_transfer_world import TransferWorld
+from aero_transfer_world import DirectFileWorld, ServedWorld, TransferWorld
 from broken_rules import judge, never_broken
 from test_captures_aero_models import ENTRIES, MODULES
 from test_captures_attacks import CHECKS as OF_ATTACKS
 from test_captures_attacks import MODULES as ATTACK_MODULES
 from test_captures_failover import CHECKS as OF_FAILOVER
 from test_captures_failover import MODULES as FAILOVER_MODULES
+from test_captures_outages import CHECKS as OF_OUTAGES
+from test_captures_outages import MODULES as OUTAGE_MODULES
 from test_captures_relays import CHECKS as OF_RELAYS
 from test_captures_relays import MODULES as RELAY_MODULES
 
@@ -40,10 +42,12 @@ RIGHT = [
     *((LostMoveWorld, entry) for entry in aero_move_world.LOST_CHECKS),
     *((KeylessMoveWorld, entry) for entry in aero_move_world.KEYLESS_CHECKS),
     *((TransferWorld, entry) for entry in aero_transfer_world.CHECKS),
+    (ServedWorld, aero_transfer_world.SERVED),
+    (DirectFileWorld, aero_transfer_world.DIRECT),
 ]
 CHECKS = {entry["check"] for _world, entry in RIGHT}
 """Checks that pass on a right run here."""
-ELSEWHERE = MODULES + RELAY_MODULES + ATTACK_MODULES + FAILOVER_MODULES
+ELSEWHERE = MODULES + RELAY_MODULES + ATTACK_MODULES + FAILOVER_MODULES + OUTAGE_MODULES
 """Modules of checks whose rules are broken in tests of their own."""
 SOURCES = Path(captures.checks.aero.__file__).parent
 
@@ -94,5 +98,5 @@ def test_each_module_doctors():
 
 
 def test_checks_of_aero_are_all_here():
-    known = CHECKS | ENTRIES.keys() | OF_RELAYS | OF_ATTACKS | OF_FAILOVER
+    known = CHECKS | ENTRIES.keys() | OF_RELAYS | OF_ATTACKS | OF_FAILOVER | OF_OUTAGES
     assert {name for name in REGISTRY if name.startswith("aero-")} == known

@@ -17,14 +17,14 @@ import test_captures_haaro_checks
 import test_captures_interoperator
 import test_captures_lifecycle
 import test_captures_local
+import test_captures_outages
 import test_captures_protection
 import test_captures_relays
-from doctoring import DOCTORED, MODES, decode_together, doctored, tweaked, without
+from doctoring import DOCTORED, MODES, Prepared, doctored, tweaked, without
 from synthetic import ADDRESS, LMAC, MN, PREFIX, World
 
 from captures.checks import REGISTRY, call
 from captures.pcapng import CaptureError
-from captures.run import Run
 
 # -- signalling ----------------------------------------------------------------------------------------
 
@@ -612,6 +612,14 @@ def unreachable(mode):
     return world
 
 
+@doctored("reachability", "reachability.mn1.cn2.dgw2", "after the first answer, no reply")
+def reached_once(mode):
+    world = World(mode)
+    replies = [f for f in world.frames if f.tag.startswith("reached:112") and f.capture == "cn2-eth0"]
+    world.drop(lambda f: f in replies[1:])
+    return world
+
+
 @doctored("reachability", "reachability.mn1.cn1.dgw3", "sent no echo request", outcome=None)
 def never_asked(mode):
     world = World(mode)
@@ -624,30 +632,13 @@ def never_asked(mode):
 
 @pytest.fixture(scope="session")
 def prepared(tmp_path_factory):
-    """All runs; only captures that differ from the right run's are decoded again, all of them together."""
-    root = tmp_path_factory.mktemp("runs")
-    base, jobs, directories = {}, [], {}
-    for mode in MODES:
-        world = World(mode)
-        directories[mode], base[mode] = world.write(root / mode, only=()), world.by_capture()
-        jobs += [(mode, file, frames) for file, frames in base[mode].items()]
-    for name, (mode, doctor, *_) in DOCTORED.items():
-        world = doctor(mode)
-        directories[name] = world.write(root / name, only=())
-        jobs += [(name, file, frames) for file, frames in world.by_capture().items() if frames != base[mode][file]]
-    return directories, decode_together(jobs)
-
-
-def run_of(prepared, name, mode):
-    directories, decoded = prepared
-    captures = [decoded.get((name, file)) or decoded[mode, file] for file in World.capture_names()]
-    return Run(directories[name], captures)
+    return Prepared(tmp_path_factory.mktemp("runs"), World, DOCTORED)
 
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("check", sorted(entry["check"] for entry in syn.CHECKS))
 def test_a_right_run_passes(prepared, mode, check):
-    run = run_of(prepared, mode, mode)
+    run = prepared.run(mode, mode)
     entry = next(entry for entry in run.lab["checks"] if entry["check"] == check)
     results = call(run, entry)
     assert results
@@ -662,7 +653,7 @@ def test_a_right_run_passes(prepared, mode, check):
 @pytest.mark.parametrize("name", sorted(DOCTORED))
 def test_a_doctored_run_fails(prepared, name):
     mode, _, check, wanted, outcome, text = DOCTORED[name]
-    run = run_of(prepared, name, mode)
+    run = prepared.run(name, mode)
     entry = next(entry for entry in run.lab["checks"] if entry["check"] == check)
     result = {one.id: one for one in call(run, entry)}[wanted]
     assert result.passed is outcome, result.measured
@@ -683,6 +674,7 @@ def test_every_check_has_its_right_run():
     elsewhere |= dict.fromkeys(test_captures_relays.CHECKS, test_captures_relays)
     elsewhere |= dict.fromkeys(test_captures_attacks.CHECKS, test_captures_attacks)
     elsewhere |= dict.fromkeys(test_captures_failover.CHECKS, test_captures_failover)
+    elsewhere |= dict.fromkeys(test_captures_outages.CHECKS, test_captures_outages)
     elsewhere |= dict.fromkeys(test_captures_haaro_checks.CHECKS, test_captures_haaro_checks)
     assert set(REGISTRY) == {entry["check"] for entry in syn.CHECKS} | set(elsewhere)
 
@@ -720,7 +712,7 @@ def test_every_result_kind_has_a_negative_test():
 
 
 def test_evidence_names_the_offending_frame(prepared):
-    run = run_of(prepared, "pbu_without_d-direct", "direct")
+    run = prepared.run("pbu_without_d-direct", "direct")
     result = next(one for one in call(run, {"check": "signalling"}) if one.id == "signalling.flags")
     (entry, *_) = result.evidence
     capture = run.capture("dgw2", "wan")
@@ -738,5 +730,5 @@ def test_evidence_names_the_offending_frame(prepared):
 )
 def test_unknown_names_are_refused(prepared, entry, text):
     with pytest.raises(CaptureError) as caught:
-        call(run_of(prepared, "direct", "direct"), entry)
+        call(prepared.run("direct", "direct"), entry)
     assert str(caught.value) == text

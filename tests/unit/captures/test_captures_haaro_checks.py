@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import doctored_haaro_detour as detour
 import doctored_haaro_intruder as intruder
+import doctored_haaro_load as load
 import pytest
 from broken_rules import judge, never_broken
 from doctored_haaro import (
@@ -12,12 +14,14 @@ from doctored_haaro import (
     DOCTORED,
     ENTRIES,
     LEAVING,
+    NONCES,
     PEERS,
     REGISTRATION,
     RIGHT,
     ROUTABILITY,
     TUNNELS,
     declining,
+    egress,
     left,
     pinged,
     registered,
@@ -29,8 +33,8 @@ from agents.wire.mip4_extensions import RoReply
 from captures.checks import REGISTRY, call
 
 SOURCES = Path(captures.checks.haaro.__file__).parent
-CHECKS = {entry["check"] for entry in (*ENTRIES, *intruder.ENTRIES)}
-RUNS = [*RIGHT, *intruder.RIGHT]
+CHECKS = {entry["check"] for entry in (*ENTRIES, *intruder.ENTRIES, *load.ENTRIES, *detour.ENTRIES)}
+RUNS = [*RIGHT, *intruder.RIGHT, *load.RIGHT, *detour.RIGHT]
 IDS = [entry["check"] for _make, entry in RUNS]
 
 
@@ -92,12 +96,28 @@ def test_without_optimisation_nothing_direct_is_proven():
 def test_who_probes_first_can_be_said():
     story = registered()
     story.keepalive("a", "c")
+    story.keepalive("c", "a")
     assert judged(story, TUNNELS, first={"mra-mrc": "mra"})["keepalive"].passed
 
 
 @pytest.mark.parametrize(("via", "ways"), [("direct", [True, True]), ("ha", [False, False]), ("mixed", [False, True])])
 def test_paths_as_they_should_be(via, ways):
     assert judged(pinged(via, *ways)(), {"check": "haaro-paths"})["x-y"].passed
+
+
+def test_requests_by_a_gateway_and_replies_by_the_home_agent():
+    assert judged(egress(), {"check": "haaro-paths"})["x-y"].passed
+
+
+def test_a_farewell_is_repeated_with_a_new_token():
+    story = triangle()
+    story.time += 250.0
+    story.refuse("c", "a", 201, lifetime=0)
+    story.leave("c", "a")
+    assert judged(story, LEAVING)["order"].passed
+    found = judged(story, NONCES, expected=[["mrc", "mra", 201]])
+    assert found["refused"].passed
+    assert "['HoTI']" not in found["again"].measured
 
 
 def test_pings_that_may_be_lost():

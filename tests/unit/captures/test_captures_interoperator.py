@@ -4,14 +4,13 @@ from dataclasses import replace
 
 import pytest
 import synthetic_wire as wire
-from doctoring import MODES, decode_together
+from doctoring import MODES, Prepared
 from doctoring import run_of as world_run
 from synthetic import ADDRESS, CORE, LMAC, MN, PREFIX, WAN, World, eui64
 from synthetic_operators import OperatorWorld
 
 from captures.checks import call
 from captures.flows import analyse
-from captures.run import Run
 from captures.verdict import pbu_to_tunnel, tunnelled_bytes
 
 DOCTORED = {}
@@ -74,6 +73,11 @@ def anchor_refuses(mode):
 @doctored(CHAIN, "is not dgw1's")
 def other_prefix_asked(mode):
     return tweaked(mode, "chain", hnp=[PREFIX["dgw2"]])
+
+
+@doctored(CHAIN, "is not dgw1's")
+def no_prefix_asked(mode):
+    return tweaked(mode, "chain", hnp=[])
 
 
 @doctored(CHAIN, "passes on the gateway's timestamp", modes=("direct", "proxy"))
@@ -224,28 +228,12 @@ def flow_past_the_lma(mode):
 
 @pytest.fixture(scope="session")
 def prepared(tmp_path_factory):
-    """All runs; only captures that differ from the right run's are decoded again, all of them together."""
-    root = tmp_path_factory.mktemp("operators")
-    base, jobs, directories = {}, [], {}
-    for mode in MODES:
-        world = OperatorWorld(mode)
-        directories[mode], base[mode] = world.write(root / mode, only=()), world.by_capture()
-        jobs += [(mode, file, frames) for file, frames in base[mode].items()]
-    for name, (mode, doctor, *_) in DOCTORED.items():
-        world = doctor(mode)
-        directories[name] = world.write(root / name, only=())
-        jobs += [(name, file, frames) for file, frames in world.by_capture().items() if frames != base[mode][file]]
-    return directories, decode_together(jobs)
-
-
-def run_of(prepared, name, mode):
-    directories, decoded = prepared
-    return Run(directories[name], [decoded.get((name, f)) or decoded[mode, f] for f in World.capture_names()])
+    return Prepared(tmp_path_factory.mktemp("operators"), OperatorWorld, DOCTORED)
 
 
 @pytest.mark.parametrize("mode", MODES)
 def test_a_right_run_passes_every_check(prepared, mode):
-    run = run_of(prepared, mode, mode)
+    run = prepared.run(mode, mode)
     results = [result for entry in run.lab["checks"] for result in call(run, entry)]
     assert not [(result.id, result.measured) for result in results if result.passed is not True]
     assert {CHAIN, AGAIN, RELAY, DIRECT, "interoperator.apart", "interoperator.entry"} <= {one.id for one in results}
@@ -255,14 +243,14 @@ def test_a_right_run_passes_every_check(prepared, mode):
 @pytest.mark.parametrize("name", sorted(DOCTORED))
 def test_a_doctored_run_fails(prepared, name):
     mode, _, check, wanted, text = DOCTORED[name]
-    result = {one.id: one for one in call(run_of(prepared, name, mode), {"check": check})}[wanted]
+    result = {one.id: one for one in call(prepared.run(name, mode), {"check": check})}[wanted]
     assert result.passed is False, result.measured
     assert text in result.measured
 
 
 @pytest.mark.parametrize("mode", MODES)
 def test_times_and_volumes_know_the_lma(prepared, mode):
-    run = run_of(prepared, mode, mode)
+    run = prepared.run(mode, mode)
     expected = {"direct": (3.2, 3.2), "relay": (3.2, 3.2), "locator": (3.2, 1.3), "proxy": (0.6, 0.6)}[mode]
     assert tuple(pbu_to_tunnel(run).values()) == pytest.approx(expected, abs=0.05)
     assert set(tunnelled_bytes(run)) == {"dgw2–cmd", "dgw3–cmd", "dgw3–dgw2", "cmd–dgw1"}
@@ -278,7 +266,7 @@ def test_without_operators_nothing_is_proven(tmp_path):
 
 def test_a_silent_lma_has_not_passed(prepared):
     """No packet at the LMA: nothing to judge"""
-    run = run_of(prepared, "relay", "relay")
+    run = prepared.run("relay", "relay")
     capture = run.capture("cmd", "eth0")
     run.captures["cmd", "eth0"] = replace(capture, packets=[p for p in capture.packets if not p.tunnelled])
     result = next(one for one in call(run, {"check": "interoperator"}) if one.id == RELAY)
@@ -287,7 +275,7 @@ def test_a_silent_lma_has_not_passed(prepared):
 
 def test_after_a_return_only_downlink_may_still_use_the_old_tunnel(prepared):
     """HO-14: read as if the node had returned to dgw1; what it sends itself through a tunnel counts from then on."""
-    run = run_of(prepared, "relay", "relay")
+    run = prepared.run("relay", "relay")
     first, second, third = run.attachments["mn1"]
     run.attachments["mn1"] = [first, second, replace(third, gateway="dgw1", previous=("dgw2",))]
     probe = next(report for report in analyse(run) if report.flow.name == "probe")

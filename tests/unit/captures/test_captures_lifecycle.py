@@ -221,6 +221,7 @@ def still_there(story):
         (fan_out_missing, "fan-out"),
         (not_resting, "quarantine"),
         (still_there, "quarantine"),
+        (lambda story: story.advertisements.pop(1), "quarantine"),
     ],
 )
 def test_an_end_that_is_wrong(tmp_path, change, wanted):
@@ -347,6 +348,7 @@ def test_a_right_release(tmp_path):
     [
         (lambda s: s.messages.__delitem__(slice(2, None)), "signalling", False),
         (lambda s: s.tunnelled(6, "dgw2", "dgw1"), "signalling", False),
+        (lambda s: s.packets.clear(), "signalling", False),
         (lambda s: s.alter(s.find("PBU"), prefixes=(PREFIX["dgw1"], PREFIX["dgw3"])), "signalling", False),
         (lambda s: s.ra(7, "dgw1", preferred=0, preference="low"), "farewell", False),
         (lambda s: s.ra(7, "dgw1", valid=8, preferred=0, lifetime=0), "farewell", False),
@@ -498,3 +500,19 @@ def test_a_session_that_noticed_and_never_recovered(faulty):
 def test_no_fault_proves_nothing(tmp_path):
     [result] = Story().judge(tmp_path, "recovery").values()
     assert result.passed is None
+
+
+# --- the end of a recording
+
+
+@pytest.mark.parametrize("later", [True, False])
+def test_an_update_after_the_end_of_its_senders_recording_is_not_missed(tmp_path, later):
+    """Recorders end one after the other: the answer to a last refresh may be all that is left of it"""
+    story = vanished()
+    refresh = story.pbu(13, "dgw2", "cmd", "dgw2", handoff=5)
+    story.pba(13.001, refresh)
+    story.messages.remove(refresh)
+    if later:
+        story.tunnelled(13.002, "dgw2", "dgw1")
+    echo = story.judge(tmp_path, "signalling")["signalling.echo"]
+    assert ("answers no PBU" in echo.measured) == later

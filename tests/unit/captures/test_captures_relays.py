@@ -36,7 +36,7 @@ from captures.checks import call
 from captures.checks.aero import bgp
 from captures.pcapng import CaptureError
 
-MODULES, CHECKS = ("bgp", "relays"), {"aero-bgp", "aero-relays"}
+MODULES, CHECKS = ("bgp", "relays"), {"aero-bgp", "aero-relays", "aero-unreachable"}
 SOURCES = Path(bgp.__file__).parent
 
 # --- octets
@@ -272,6 +272,21 @@ def test_relays_without_anything():
     assert set(passed(of(World(), "aero-relays")).values()) == {None}
 
 
+def from_outside(world, answered=False):
+    """The native Internet sends to nobody's address."""
+    asked = ping("2001:db8:9::2", NOBODY)
+    world.put(3.5, "r1", "native", asked)
+    if answered:
+        world.put(3.501, "r1", "native", unreachable(asked, destination="2001:db8:9::2"))
+    return world
+
+
+def test_what_the_native_internet_sends_to_nobody_is_answered_too():
+    (one,) = call(from_outside(carried(), answered=True).run(), {"check": "aero-unreachable"})
+    assert (one.passed, one.measured) == (True, "2 packets")
+    assert [each.passed for each in call(World().run(), {"check": "aero-unreachable"})] == [None]
+
+
 def only_to_r1(world):
     world.frames["s2", "wan"] = [one for one in world.frames["s2", "wan"] if one.time < T + 4]
     world.carry(4.05, S2, R1, ping(HOST_B, HOST_A), ("s2",))
@@ -281,6 +296,7 @@ CARRIED = {
     "to a Server that announced nothing": ("route", lambda w: w.carry(2.5, R1, S2, ping(HOST_B, HOST_A))),
     "by no route": ("route", lambda w: w.carry(2.5, R1, S1, ping(HOST_A, HOST_B))),
     "no answer": ("unreachable", lambda w: w.carry(3.5, S1, R1, ping(HOST_A, "2001:db8:1000:d000::1"))),
+    "no answer to the native Internet": ("unreachable", from_outside),
     "out to the native Internet": ("unreachable", lambda w: w.put(3.002, "r1", "native", ping(HOST_A, NOBODY))),
     "still to the old Relay": ("takeover", lambda w: w.carry(4.5, S2, R1, ping(HOST_B, HOST_A), ("s2",))),
     "to no other Relay": ("takeover", only_to_r1),

@@ -11,7 +11,7 @@ from rich.console import Console
 from synthetic import World
 
 from captures import report, terminal
-from captures.decode import decode_file
+from captures.decode import decode_all
 from captures.flows import analyse
 from captures.pcapng import CaptureError, Frames
 from captures.report.sequence import HOW
@@ -154,7 +154,7 @@ def test_ra_with_route_option_and_icmp_error_are_read(tmp_path):
     path.write_bytes(
         wire.pcapng([(1.0, wire.ether(lmac, syn.MN_MAC, packet)), (2.0, wire.ether(lmac, syn.MN_MAC, error))])
     )
-    capture = decode_file(path, "x", "n", "i")
+    (capture,) = decode_all(tmp_path, [("x.pcapng", "n", "i")])
     (ra,) = capture.advertisements
     assert [(str(r.prefix), r.preference, r.lifetime) for r in ra.routes] == [("2001:db8:a1:ffff::/64", "high", 60)]
     assert [(str(p.prefix), p.preferred) for p in ra.prefixes] == [(syn.PREFIX["dgw1"], 0)]
@@ -163,9 +163,12 @@ def test_ra_with_route_option_and_icmp_error_are_read(tmp_path):
 
 
 def test_an_empty_capture_is_read_as_empty(tmp_path):
-    path = tmp_path / "empty.pcapng"
-    path.write_bytes(b"")
-    assert decode_file(path, "empty", "n", "i").packets == []
+    frame = wire.ether(syn.MN_MAC, syn.LMAC["dgw1"], wire.echo(syn.MN["dgw1"], syn.ADDRESS["cn1"], 1, 1))
+    files = {"empty": b"", "none": wire.pcapng([]), "one": wire.pcapng([(1.0, frame)])}
+    for name, octets in files.items():
+        (tmp_path / name).write_bytes(octets)
+    read = decode_all(tmp_path, [(name, "n", "i") for name in files])
+    assert [len(capture.packets) for capture in read] == [0, 0, 1]
 
 
 def test_a_cut_off_capture_keeps_its_whole_frames(tmp_path):
@@ -175,6 +178,20 @@ def test_a_cut_off_capture_keeps_its_whole_frames(tmp_path):
     frames = Frames(path)
     assert len(frames) == 1
     frames.close()
+    with pytest.raises(CaptureError, match="it ends in the middle of a block"):
+        decode_all(tmp_path, [("cut.pcapng", "n", "i")])
+
+
+def test_frames_read_in_one_pass_are_those_of_their_capture(tmp_path):
+    echoes = [wire.echo(syn.MN["dgw1"], syn.ADDRESS["cn1"], number, 1) for number in range(9)]
+    frames = [(float(n), wire.ether(syn.MN_MAC, syn.LMAC["dgw1"], echo)) for n, echo in enumerate(echoes)]
+    parts = {"a": frames[:2], "b": frames[2:3], "c": frames[3:]}
+    for name, part in parts.items():
+        (tmp_path / name).write_bytes(wire.pcapng(part))
+    for capture in decode_all(tmp_path, [(name, "n", name) for name in parts]):
+        told = [(one.file, one.number, one.time, one.icmp_sequence) for one in capture.packets]
+        first = int(parts[capture.file][0][0])
+        assert told == [(capture.file, n + 1, first + n, first + n) for n in range(len(parts[capture.file]))]
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import pytest
 from aero_direct_world import H2, SIZE, DirectWorld
 from aero_doctored import without
 from aero_move_world import MoveWorld
-from aero_transfer_world import CHANGED, MOVED, TransferWorld
+from aero_transfer_world import CHANGED, MOVED, ServedWorld, TransferWorld
 from aero_world import H1, T0
 
 from captures.aero.transfers import Stream, segments, stream, transfers
@@ -57,6 +57,13 @@ def test_a_gap_begins_at_a_move(event, moment, silence):
     assert gaps[event].seconds == pytest.approx(silence, abs=0.006)
 
 
+def test_a_gap_begins_when_a_server_fails():
+    link = ServedWorld().run().aero
+    gaps = {gap.event: gap for gap in travel(ServedWorld(), "file, data").gaps(moves(link))}
+    assert (gaps["failing"].client, gaps["failing"].seconds) == ("s1", pytest.approx(0.02, abs=0.006))
+    assert "s1 fails" in Ways(link, 0.1).draw()
+
+
 def test_what_was_silent_before_is_not_a_moves_gap():
     world = without(TransferWorld, *(f"part:{number}" for number in range(22, 30)))
     gaps = {gap.event: gap.seconds for gap in travel(world, "file, data").gaps(moves(world.run().aero))}
@@ -106,7 +113,7 @@ def test_the_report_draws_ways_moves_and_gaps():
 def test_a_crowd_is_drawn_in_low_rows():
     world = MoveWorld()
     ends = {"source": H1, "destination": H2, "node": "h1", "peer": "h2"}
-    for number in range(12):
+    for number in range(11):  # beside the world's own
         world.say("pings", 1.0, name=f"more-{number}", end=T0 + 3, size=SIZE, icmp_id=90, count=1, **ends)
     ways = Ways(world.run().aero, 0.25)
     assert ways.crowded

@@ -88,10 +88,17 @@ def cmd():
     return Receiver("relay", CMD)
 
 
+@pytest.mark.requirement("HO-4")
 def test_the_good_update_is_accepted(anchor):
-    [ack], changed = anchor.ask(update(anchor.domain))
+    """And written down: where the node is, the mark of the update, and how long it holds"""
+    good = update(anchor.domain, lifetime=200)
+    [ack], changed = anchor.ask(good)
     assert (ack.status, changed) == (0, True)
     assert ack.flags == AckFlag.PROXY | AckFlag.DISTRIBUTED
+    node = anchor.domain.node(1)
+    assert (node.own.care_of, node.own.lifetime) == (D2, 200)
+    assert (node.freshness.timestamp, node.freshness.sequence) == (good.first(Timestamp).raw, good.sequence)
+    assert node.expires == anchor.domain.now + 200
 
 
 REJECTED = {

@@ -150,8 +150,7 @@ class Target:
         if self.address == CMD:
             self.feed(RepositoryDatagram(self.random.randbytes(30), self.fuzzer.source(), 5213))
             return
-        if self.role == "mag":  # nothing but answers moves it: an administrator lets it ask again
-            self.core.resume()
+        self.core.resume()  # answers to something else ended its updates: an administrator lets it ask again
         number = self.random.choice([1, 1, 2])
         self.feed(self.random.choice([Associated, Associated, Disassociated])(mac(number)))
         invented = self.random.randbytes(6).hex(":")

@@ -142,7 +142,7 @@ def test_handover_messages_relay():
 
 @pytest.mark.requirement("CMD-LOC-1")
 def test_handover_messages_locator():
-    """CMD-LOC-1 to -3: N -> C, C -> P, then P -> C and P -> N; nothing from the CMD to N"""
+    """CMD-LOC-1 to -3: N -> C, C -> P, then P -> N, who waits, and P -> C; nothing from the CMD to N"""
     domain = Domain("locator")
     domain.attach(1, 1)
     domain.run()
@@ -153,10 +153,10 @@ def test_handover_messages_locator():
     assert route == [
         (BindingUpdate, address(2), CMD),
         (BindingUpdate, CMD, address(1)),
-        (BindingAck, address(1), CMD),
         (BindingAck, address(1), address(2)),
+        (BindingAck, address(1), CMD),
     ]
-    asked, _, to_cmd, direct = (m for *_, m in domain.wire)
+    asked, _, direct, to_cmd = (m for *_, m in domain.wire)
     assert to_cmd.first(ServingMaar)
     assert not direct.first(ServingMaar)
     assert hnps(direct) == [PREF[1]]

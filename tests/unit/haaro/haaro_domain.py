@@ -16,8 +16,20 @@ from agents.haaro import inner
 from agents.haaro.config import AccessLine, HaConfig, MrConfig, OwnedPrefix, PeerTiming, Router
 from agents.haaro.ha.core import HaCore
 from agents.haaro.mr.core import MrCore
-from agents.haaro.notices import Install, Leave, LineDown, LineUp, Move, Remove, Send, SendEcho
-from agents.haaro.plane import Ends, Plane
+from agents.haaro.notices import (
+    Install,
+    Leave,
+    LineDown,
+    LineUp,
+    Move,
+    Networks,
+    OwnNetworks,
+    Remove,
+    Send,
+    SendEcho,
+)
+from agents.haaro.plane import Plane
+from agents.haaro.sink import Ends
 from agents.wire.mip4 import decode
 from agents.wire.mip4_messages import (
     CareofTest,
@@ -75,6 +87,11 @@ class NatBox:
     allowed: set = field(default_factory=set)
     _ports: itertools.count = field(default_factory=lambda: itertools.count(40000))
 
+    def forget(self):
+        """All mappings are gone: those to come are others."""
+        for table in (self.out, self.back, self.allowed):
+            table.clear()
+
     def outbound(self, packet: bytes) -> bytes | None:
         source, destination = inner.source_of(packet), inner.destination_of(packet)
         datagram = inner.pull_udp(packet)
@@ -117,12 +134,24 @@ class Node:
     """One router, or the home agent: core, plane, and what its kernel holds."""
 
     def __init__(self, domain, name, core, ends=None):
-        self.domain, self.name, self.core = domain, name, core
-        self.plane = Plane(self, ends)
-        self.items = {}
+        self.domain, self.name = domain, name
+        self.begin(core, ends)
         self.lines = {}
+        self.ahead = 0.0
+        """Seconds its clock is ahead of true time."""
         self.received = []
         """(time, source, destination, payload) of packets for hosts behind it."""
+
+    def begin(self, core, ends=None):
+        """With nothing of what was before."""
+        self.core = core
+        self.plane = Plane(self, ends)
+        self.items = {}
+
+    @property
+    def now(self):
+        """The time by its own clock."""
+        return self.domain.now + self.ahead
 
     # Sink
     def send_udp(self, local, remote, port, data, tos):
@@ -155,7 +184,12 @@ class Domain:
         """(time, node, event)"""
         self.over_ha = []
         """(time, source, destination) of hosts' packets that the home agent forwarded."""
+        self.echoes = []
+        """(time, node, action) of every keepalive and every answer to one"""
+        self.began = START
         self.lose: Callable[[Node, bytes], bool] = lambda _node, _packet: False
+        self.dropped: Callable[[bytes], bool] = lambda _packet: False
+        """What does not pass between two addresses of the internet."""
         self.delays: Callable[[], tuple[float, ...]] = lambda: (self.delay,)
         self.plain = []
         """Packets to nobody."""
@@ -181,7 +215,7 @@ class Domain:
         )
         config = replace(config, **changes)
         core = MrCore(config)
-        node = Node(self, letter.upper(), core, Ends(config.home_address, config.prefixes, HA))
+        node = Node(self, letter.upper(), core, Ends(config.home_address, config.prefixes, HA, config.gateway))
         node.lines = {line.address: True for line in config.lines}
         self.nodes[letter] = node
 
@@ -192,9 +226,28 @@ class Domain:
 
     def start(self, letters=None, apart=2.0):
         for letter in letters or [name for name in self.nodes if name != "HA"]:
-            self.nodes[letter].core.start(self.now)
-            self.perform(self.nodes[letter])
+            self._begin(self.nodes[letter])
             self.run(apart)
+
+    def _begin(self, node):
+        node.core.start(node.now)
+        self.perform(node)
+
+    def restart(self, letter, *, ahead=None, **changes):
+        """A router begins anew, without a word to anyone; `ahead`: with a clock that differs from what is true."""
+        node = self.nodes[letter]
+        config = replace(node.core.config, **changes)
+        node.begin(MrCore(config), Ends(config.home_address, config.prefixes, HA, config.gateway))
+        node.ahead = node.ahead if ahead is None else ahead
+        for line in config.lines:  # as its shell does
+            if not node.lines[line.address]:
+                self.feed(node, LineDown(line.interface))
+        self._begin(node)
+
+    def restart_ha(self, *, ahead=None, **changes):
+        """The home agent begins anew, and has forgotten everyone."""
+        self.ha.begin(HaCore(replace(self.ha.core.config, **changes)))
+        self.ha.ahead = self.ha.ahead if ahead is None else ahead
 
     def packet(self, source, destination, payload=b"ping"):
         """A host's packet arrives at its router."""
@@ -237,6 +290,9 @@ class Domain:
     def leave(self, letter):
         self.feed(self.nodes[letter], Leave())
 
+    def renetwork(self, letter, *networks):
+        self.feed(self.nodes[letter], Networks(networks))
+
     def _set_line(self, letter, interface, *, up):
         node = self.nodes[letter]
         line = next(line for line in node.core.config.lines if line.interface == interface)
@@ -246,7 +302,9 @@ class Domain:
         """Let virtual time pass, handling everything due."""
         end = self.now + seconds
         for _step in range(1_000_000):
-            due = [(t, i) for i, n in enumerate(self.nodes.values()) if (t := n.core.next_timer()) is not None]
+            due = [
+                (t - n.ahead, i) for i, n in enumerate(self.nodes.values()) if (t := n.core.next_timer()) is not None
+            ]
             timer = min(due, default=(float("inf"), 0))
             arrival = self._queue[0][0] if self._queue else float("inf")
             if min(timer[0], arrival) > end:
@@ -259,7 +317,7 @@ class Domain:
             else:
                 self.now = max(self.now, timer[0])
                 node = list(self.nodes.values())[timer[1]]
-                node.core.handle_timer(self.now)
+                node.core.handle_timer(max(node.now, node.core.next_timer() or 0.0))
                 self.perform(node)
         raise AssertionError("the domain does not come to rest")
 
@@ -269,7 +327,7 @@ class Domain:
     # --- the world
 
     def feed(self, node, notice):
-        node.core.receive(notice, None, self.now)
+        node.core.receive(notice, None, node.now)
         self.perform(node)
 
     def perform(self, node):
@@ -281,9 +339,12 @@ class Domain:
                     self._say(node, action.destination, action.port, _word(message))
                     node.plane.send(action)
                 case SendEcho():
+                    self.echoes.append((self.now, node.name, action))
                     word = "echo" if action.request else "echo reply"
                     self.talked.append((self.now, f"{node.name}>{self._name(action.destination)} {word}"))
                     node.plane.send_echo(action)
+                case OwnNetworks():
+                    node.plane.own(action.prefixes)
                 case Install():
                     for item in action.items:
                         node.items[item.key] = item
@@ -325,7 +386,8 @@ class Domain:
             packet = nat.outbound(packet)
             if packet is None:
                 return
-        self._travel(packet)
+        if not self.dropped(packet):
+            self._travel(packet)
 
     def _nat_of(self, node):
         return next((nat for letter, nat in self.nats.items() if self.nodes[letter] is node), None)
@@ -404,7 +466,7 @@ class Domain:
     def _router_of(self, host):
         for letter, node in self.nodes.items():
             if letter != "HA" and (
-                host == node.core.config.home_address or any(host in network for network in node.core.config.prefixes)
+                host == node.core.config.home_address or any(host in network for network in node.core._base.networks)
             ):
                 return node
         raise KeyError(host)

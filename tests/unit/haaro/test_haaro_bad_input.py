@@ -6,14 +6,14 @@ from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network
 
 import pytest
+from haaro_asking import C_NET, COA, MNR, Agent, ask_a, feed_a, prepared
 from haaro_domain import HA, PORT, Domain, home_of, host_of, key_of, network_of, router
 
 from agents.haaro import inner
 from agents.haaro.config import OwnedPrefix
-from agents.haaro.ha.core import HaCore
 from agents.haaro.identification import NTP_EPOCH, timestamp
-from agents.haaro.keys import correspondent_key, genuine_home, sign_correspondent, sign_home
-from agents.haaro.notices import Datagram, Install, Send
+from agents.haaro.keys import correspondent_key, sign_correspondent, sign_home
+from agents.haaro.notices import Datagram, Send
 from agents.haaro.plane import KEEPALIVE
 from agents.plain import PlainError
 from agents.wire.mip4 import TUNNEL_IP, decode, encode
@@ -30,46 +30,10 @@ from agents.wire.mip4_extensions import (
 from agents.wire.mip4_messages import CareofTest, CareofTestInit, HomeTest, HomeTestInit, RegistrationReply
 from agents.wire.mip4_messages import RegistrationRequest as Request
 
-COA = IPv4Address("198.51.100.10")
-
-
-class Agent:
-    """A home agent alone, asked by hand."""
-
-    def __init__(self, **changes):
-        domain = Domain("a", ha_changes=changes)
-        self.core: HaCore = domain.ha.core
-        self.now = domain.now
-        self.installed = []
-
-    def ask(self, *extensions, source=COA, port=PORT, key=None, spi=256, surplus=b"", **fields):
-        """The reply to a request, None for silence."""
-        self.now += 1.0
-        fields = {
-            "lifetime": 300,
-            "home_address": home_of("a"),
-            "home_agent": HA,
-            "careof_address": COA,
-            "identification": timestamp(self.now),
-        } | fields
-        request = sign_home(Request(extensions=extensions, **fields), spi, key or key_of("a"))
-        return self.raw(encode(request) + surplus, source, port)
-
-    def raw(self, data, source=COA, port=PORT):
-        self.core.receive(Datagram(data, source, port, HA), None, self.now)
-        actions = list(self.core.actions())
-        self.installed += [item for each in actions if isinstance(each, Install) for item in each.items]
-        sent = [decode(each.data) for each in actions if isinstance(each, Send)]
-        assert all(genuine_home(each, key_of("a")) for each in sent)
-        return sent[0] if sent else None
-
 
 @pytest.fixture
 def agent():
     return Agent()
-
-
-MNR = MobileNetworkRequest.of(network_of("a"))
 
 
 @pytest.mark.requirement("ERR-4", "HA-1")
@@ -235,41 +199,6 @@ def test_overlapping_networks_are_an_error_unless_their_realms_differ():
 
 
 # --- correspondents
-
-
-def prepared():
-    """A domain in which A can judge C, and what C needs for a request to A."""
-    domain = Domain("ac")
-    domain.start()
-    assert domain.ping("a", "c")
-    domain.run(2.0)
-    out = domain["c"].cache.get(home_of("a")).outgoing
-    key = domain["c"]._routability.key(domain["c"].cache.get(home_of("a")), out.careof, domain.now)
-    return domain, key
-
-
-def ask_a(domain, key, *extensions, source="198.51.100.30", **fields):
-    domain.run(0.1)
-    fields = {
-        "lifetime": 100,
-        "home_address": home_of("c"),
-        "home_agent": HA,
-        "careof_address": IPv4Address("198.51.100.30"),
-        "identification": timestamp(domain.now),
-    } | fields
-    request = sign_correspondent(Request(extensions=extensions, **fields), *key)
-    return feed_a(domain, encode(request), source)
-
-
-def feed_a(domain, data, source="198.51.100.30"):
-    count = len(domain.sent)
-    node = domain.nodes["a"]
-    domain.feed(node, Datagram(data, IPv4Address(source), PORT, home_of("a")))
-    answers = [m for _t, who, m, _a in domain.sent[count:] if who == "A" and not isinstance(m, Request)]
-    return answers[0] if answers else None
-
-
-C_NET = MobileNetworkRequest.of(network_of("c"))
 
 
 @pytest.mark.requirement("ERR-27", "ERR-28", "ERR-29", "CR-3", "CR-4", "CR-5", "SC-S27")

@@ -192,4 +192,4 @@ def test_scale():
             assert found.error is None
             assert found.owners == tuple(owner_of(each) for each in members if each is not asker)
         sizes[compress] = len(octets)
-    assert sizes == {True: 1816, False: 4169}
+    assert sizes == {True: 1864, False: 4169}

@@ -2,39 +2,24 @@
 
 from __future__ import annotations
 
-import random
 from itertools import pairwise
 
 import pytest
 from haaro_domain import Domain, NatBox, address, home_of
+from haaro_scripts import (
+    ALL_EVENTS,
+    LINE_EVENTS,
+    LINES,
+    TABLE_EVENTS,
+    WORLDS,
+    Player,
+    hostile,
+    peaceful,
+    scripts,
+    sound,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-LETTERS = "abc"
-LINES = {
-    letter: (("isp1", f"198.51.100.{10 * n}"), ("isp2", f"198.51.100.{10 * n + 1}"))
-    for n, letter in enumerate(LETTERS, 1)
-}
-events = st.lists(
-    st.tuples(
-        st.sampled_from(("down", "up", "move", "ping", "wait", "silence")),
-        st.sampled_from(LETTERS),
-        st.sampled_from(("isp1", "isp2")),
-        st.sampled_from((0.0, 0.03, 0.4, 2.0, 15.0)),
-    ),
-    max_size=12,
-)
-
-
-def hostile(domain, seed, loss):
-    chance = random.Random(seed)
-    domain.lose = lambda _node, _packet: chance.random() < loss
-    domain.delays = lambda: tuple(chance.uniform(0.002, 0.2) for _ in range(1 + (chance.random() < 0.1)))
-
-
-def peaceful(domain):
-    domain.lose = lambda _node, _packet: False
-    domain.delays = lambda: (domain.delay,)
 
 
 def settled(domain, pairs, patience=40):
@@ -46,19 +31,6 @@ def settled(domain, pairs, patience=40):
         if all(domain.direct(*pair) and domain.direct(*pair[::-1]) for pair in pairs):
             return True
     return False
-
-
-def sound(domain):
-    """What holds whatever happened."""
-    for letter, node in domain.nodes.items():
-        if letter == "HA":
-            continue
-        core = node.core
-        for peer in core.cache:
-            assert len({each.pair for each in peer.tunnels}) == len(list(peer.tunnels)), "one tunnel for each pair"
-        tunnels = {item.name for item in node.items.values() if type(item).__name__ == "Tunnel"}
-        for item in node.items.values():
-            assert type(item).__name__ != "TunnelRoute" or item.tunnel in tunnels, "no route without its tunnel"
 
 
 @pytest.mark.requirement("HOV-5", "HOV-6", "RR-14", "MR-21", "TUN-8", "TUN-15")
@@ -86,33 +58,92 @@ def test_losses_and_disorder_are_overcome(seed):
         assert len(domain.tunnels(one, other)) == 1
 
 
-@settings(max_examples=60, deadline=None)
-@given(script=events, seed=st.integers(0, 999))
+few = settings(max_examples=settings.default.max_examples // 3)
+"""A script is a life: the examples of one are worth several of others, and take as long."""
+
+
+def played(world, script, seed):
+    """Begin, play, heal, and find everything as it should be."""
+    player = Player(WORLDS[world], seed)
+    player.begin()
+    player.play(script)
+    player.end()
+
+
+@pytest.mark.requirement("HOV-1", "HOV-2", "HOV-6", "TUN-8", "TUN-10", "TUN-15")
+@few
+@given(script=scripts(LINE_EVENTS), seed=st.integers(0, 999))
 def test_lines_come_and_go(script, seed):
-    domain = Domain(lines=LINES)
-    domain.start(apart=0.1)
-    domain.ping("a", "c", 0.1)
-    for what, letter, line, pause in script:
-        match what:
-            case "down":
-                domain.line_down(letter, line)
-            case "up":
-                domain.line_up(letter, line)
-            case "move":
-                domain.move(letter, line)
-            case "ping":
-                domain.ping(letter, "abc"["abc".index(letter) - 1], 0.1)
-            case "silence":
-                hostile(domain, seed, 0.5)
-            case _:
-                peaceful(domain)
-        domain.run(pause)
-        sound(domain)
-    peaceful(domain)
-    for letter in LETTERS:
-        for line in ("isp1", "isp2"):
-            domain.line_up(letter, line)
-    assert settled(domain, [("a", "c"), ("a", "b")])
+    played("open", script, seed)
+
+
+@pytest.mark.requirement("HOV-3", "HOV-4", "MR-18", "MR-19", "CR-15", "NAT-1", "RR-14", "TUN-10")
+@few
+@given(world=st.sampled_from(sorted(WORLDS)), script=scripts(ALL_EVENTS), seed=st.integers(0, 999))
+def test_whatever_befalls_a_domain(world, script, seed):
+    played(world, script, seed)
+
+
+@pytest.mark.requirement("HA-3", "HA-5", "HOV-7", "MR-6")
+@few
+@given(script=scripts(TABLE_EVENTS), seed=st.integers(0, 999))
+def test_networks_are_divided_taken_away_and_given_to_another(script, seed):
+    played("open", script, seed)
+
+
+CROSSING = [
+    ("ping", "a", "isp1", 0.0),
+    ("bad", "a", "isp2", 0.03),
+    ("ping", "b", "isp1", 0.4),
+    ("ping", "a", "isp2", 0.0),
+    ("bad", "a", "isp1", 15.0),
+    ("bad", "a", "isp2", 15.0),
+    ("move", "c", "isp2", 15.0),
+    ("good", "b", "isp2", 15.0),
+    ("bad", "c", "isp2", 15.0),
+    ("down", "b", "isp2", 0.03),
+    ("move", "c", "isp1", 2.0),
+    ("up", "b", "isp2", 15.0),
+]
+"""Ends with keepalives of two routers that cross, on different lines."""
+FOUND = {
+    "keepalives cross": ("open", CROSSING, 365),
+    "tokens of a former life": ("eager", [("good", "b", "isp2", 2.0), ("clock", "c", "isp1", 0.0)], 688),
+}
+
+
+@pytest.mark.parametrize("name", FOUND)
+def test_what_was_found_once(name):
+    played(*FOUND[name])
+
+
+@pytest.mark.requirement("TUN-8", "TUN-10")
+def test_keepalives_that_cross_on_two_lines_come_to_one_tunnel():
+    domain = Domain("ac", lines={letter: LINES[letter] for letter in "ac"})
+    domain.start()
+    assert domain.ping("a", "c")
+    domain.run(2.0)
+    pairs = {"a": ("198.51.100.11", "198.51.100.30"), "c": ("198.51.100.31", "198.51.100.10")}
+    peers = {letter: domain[letter].cache.get(home_of(other)) for letter, other in ("ac", "ca")}
+    for letter, peer in peers.items():
+        domain[letter]._tunnels.close(peer, domain.now)
+        peer.draining.clear()
+    begin = domain.now
+    for letter, pair in pairs.items():
+        peers[letter].incoming.careof = address(pair[1])  # as if it were one of those the peer had told
+        domain[letter]._tunnels._try(peers[letter], tuple(map(address, pair)), domain.now)
+        domain.perform(domain.nodes[letter])
+    domain.run(2.0)
+    assert domain.direct("a", "c")
+    assert domain.direct("c", "a")
+    assert [str(each) for each in peers["a"].tunnel.pair] == list(pairs["c"][::-1]), (
+        "the larger home address has its way"
+    )
+    assert peers["c"].tunnel.pair == peers["a"].tunnel.pair[::-1]
+    assert len([word for word in domain.since(begin) if word.endswith("echo")]) <= 8
+    assert domain.stream("a", "c", 1.0) == []
+    domain.run(15.0)
+    assert len(domain.tunnels("a", "c")) == len(domain.tunnels("c", "a")) == 1
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -6,9 +6,11 @@ from dataclasses import replace
 from ipaddress import IPv4Network
 
 import pytest
-from haaro_domain import HA, Domain, home_of, host_of, network_of, router
+from haaro_domain import HA, Domain, address, home_of, host_of, network_of, router
 
+from agents.haaro import inner
 from agents.haaro.config import OwnedPrefix, PeerTiming, StaticKey
+from agents.wire.mip4 import TUNNEL_IP
 from agents.wire.mip4_codes import Code
 from agents.wire.mip4_extensions import (
     CareofAddresses,
@@ -200,14 +202,14 @@ def test_s6_static_keys_need_no_tests():
     assert domain.direct("c", "a")
 
 
-@pytest.mark.requirement("SC-S7", "CR-6", "CR-7", "CR-8", "ERR-30")
+@pytest.mark.requirement("SC-S7", "CR-6", "CR-7", "CR-8", "ERR-30", "MR-14")
 def test_s7_a_forged_claim_is_not_believed():
     domain = Domain()
     domain.start()
     forged = IPv4Network("10.10.77.0/24")
     base = domain["c"]._base
     base.home.networks = (*base.home.networks, forged)
-    base.config = replace(base.config, prefixes=(*base.config.prefixes, forged))
+    base.networks = (*base.networks, forged)
     begin = domain.now
     assert domain.ping("a", "c")
     domain.run(1.0)
@@ -229,8 +231,8 @@ def test_nothing_but_forged_claims_is_refused():
     domain.start()
     base = domain["c"]._base
     base.home.networks = (IPv4Network("10.10.77.0/24"),)
-    base.config = replace(base.config, prefixes=base.home.networks)
-    assert domain.ping("a", "c")
+    base.networks = base.home.networks
+    domain.packet(home_of("c"), host_of("a"))
     domain.run(5.0)
     assert replies(domain, "A")[0].code == Code.MOBILE_NETWORK_ERROR
     assert domain.routes("a") == domain.routes("c") == {}
@@ -564,34 +566,46 @@ def test_s22_who_tells_and_who_learns():
     assert domain.direct("b", "c"), "asks about C, though it learns nothing by itself"
 
 
-@pytest.mark.requirement("SC-S24", "HOV-7", "HA-5", "MR-6")
+@pytest.mark.requirement("SC-S24", "HOV-7", "HA-5", "MR-6", "CR-19")
 def test_s24_a_new_network_and_an_old_one():
-    routers = tuple(router(each, network_of(each), network_of(each, 1)) for each in "ab")
+    routers = (router("a"), router("b", network_of("b"), network_of("b", 1)))
     domain = Domain("ab", routers=routers)
     domain.start()
     assert domain.ping("b", "a")
     domain.run(2.0)
-    base = domain["b"]._base
-    new = (network_of("b"), network_of("b", 1))
-    base.config = replace(base.config, prefixes=new)
-    domain["b"].config = base.config
-    domain["b"]._home.refresh(domain.now)
-    domain.perform(domain.nodes["b"])
+    new, begin = (network_of("b"), network_of("b", 1)), domain.now
+    domain.renetwork("b", *new)
+    domain.run(0.015)
+    domain.packet(host_of("a"), host_of("b", 1))  # on its way when nobody but the home agent knows
     domain.run(2.0)
+    assert domain.nodes["b"].received[-1][2] == host_of("b", 1)
+    assert (host_of("a"), host_of("b", 1)) in [each[1:] for each in domain.over_ha]
+    assert [word for word in domain.since(begin, echoes=False) if not word.startswith("HA")][:3] == [
+        "B>HA RRQ",
+        "B>A RRQ",
+        "A>HA RRQ",
+    ], "the home agent first, then the correspondent, which asks about it"
     assert domain.ha.core.bindings[home_of("b")].networks == tuple(OwnedPrefix(each) for each in new)
-    domain["b"]._optimisation.renew(domain["b"].cache.get(home_of("a")), domain.now)
-    domain.perform(domain.nodes["b"])
-    domain.run(3.0)
-    assert str(new[1]) in domain.routes("a")
-    base.config = replace(base.config, prefixes=new[:1])
-    domain["b"]._home.refresh(domain.now)
-    domain.perform(domain.nodes["b"])
+    assert domain.routes("a")[str(new[1])] == domain.routes("a")[str(new[0])]
+    domain.answering = False
+    before = len(domain.over_ha)
+    domain.packet(host_of("a"), host_of("b", 1), b"direct")
+    domain.run(0.5)
+    assert domain.nodes["b"].received[-1][2:] == (host_of("b", 1), b"direct")
+    assert len(domain.over_ha) == before
+    again = domain.now
+    domain.renetwork("b", new[0])
     domain.run(2.0)
+    assert [word for word in domain.since(again, echoes=False) if word.startswith("B")] == ["B>HA RRQ", "B>A RRQ"]
     assert str(new[1]) not in domain.routes("HA")
-    domain["b"]._optimisation.renew(domain["b"].cache.get(home_of("a")), domain.now)
-    domain.perform(domain.nodes["b"])
-    domain.run(2.0)
     assert str(new[1]) not in domain.routes("a")
+    assert domain.direct("a", "b")
+    domain.nodes["b"].plane.from_kernel(inner.push_udp(host_of("b", 1), host_of("a"), (1, 2), b""), domain.now)
+    assert domain.nodes["b"].plane.counters["foreign_source"] == 1, "it is no network of B's any more"
+    late = inner.push_udp(host_of("a"), host_of("b", 1), (5000, 5000), b"late")
+    ends = (address("198.51.100.20"), address("198.51.100.10"))
+    domain.nodes["b"].plane.from_udp(*ends, 434, TUNNEL_IP + late)
+    assert domain.nodes["b"].plane.counters["foreign_inner_destination"] == 1, "nor does anything come out for it"
 
 
 @pytest.mark.requirement("SC-S26", "HA-12", "HA-4", "HA-15")
@@ -661,7 +675,7 @@ def test_a_policy_may_believe_a_claim():
     forged = IPv4Network("10.10.77.0/24")
     base = domain["c"]._base
     base.home.networks = (*base.home.networks, forged)
-    base.config = replace(base.config, prefixes=(*base.config.prefixes, forged))
+    base.networks = (*base.networks, forged)
     begin = domain.now
     assert domain.ping("a", "c")
     domain.run(1.0)

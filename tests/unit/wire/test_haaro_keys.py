@@ -113,7 +113,7 @@ def test_authenticators_of_other_lengths_are_wrong():
 class TestNonces:
     @staticmethod
     def ring():
-        octets = iter([NONCE5, KCR, NONCE6, KCR])
+        octets = iter([bytes(2), NONCE5, KCR, NONCE6, KCR])
         return Nonces(lambda length: next(octets, bytes(length)))
 
     @pytest.mark.requirement("RR-4", "RR-11")
@@ -172,13 +172,20 @@ class TestNonces:
         nonces = Nonces(random)
         first = nonces.home_test(HOA_C, NOW)[1]
         assert nonces.home_test(HOA_C, NOW + 30)[1] != first
-        assert asked == [8, 16, 8, 16]
+        assert asked == [2, 8, 16, 8, 16]
 
     def test_no_index_is_that_of_a_static_key(self):
-        nonces = Nonces()
+        nonces = Nonces(bytes)
         indexes = [nonces.home_test(HOA_C, NOW + 30 * n)[0] for n in range(65540)]
         assert indexes[:2] == [1, 2]
         assert indexes[65533:65537] == [65534, 65535, 1, 2]
+
+    @pytest.mark.requirement("CR-3", "ERR-27")
+    def test_a_token_of_a_former_life_is_expired_and_not_wrong(self):
+        lives = [Nonces(lambda length, life=life: bytes((life,)) * length) for life in (3, 4)]
+        index, _token = lives[0].home_test(HOA_C, NOW)
+        lives[1].home_test(HOA_C, NOW + 1)
+        assert lives[1].key(HOA_C, COA_C, index, index, NOW + 2) is Code.EXPIRED_NONCES
 
     @pytest.mark.requirement("CR-2", "SC-S27")
     def test_no_request_leaves_anything_behind(self):

@@ -1,0 +1,36 @@
+"""The gate in front of the kernel's tunnels follows networks that change at run time."""
+
+from __future__ import annotations
+
+import json
+from ipaddress import IPv4Address, IPv4Network
+
+import pytest
+
+from agents.haaro.gate import TABLE, Gate
+
+pytestmark = pytest.mark.netns
+FIRST, SECOND = IPv4Network("10.10.1.0/24"), IPv4Network("10.10.101.0/24")
+
+
+def elements(gate, name):
+    listed = json.loads(gate._run(f"list set {TABLE} {name}"))["nftables"]
+    return json.dumps(next(entry["set"]["elem"] for entry in listed if "set" in entry))
+
+
+@pytest.mark.requirement("HOV-7", "MR-23")
+def test_own_networks_come_and_go():
+    gate = Gate(IPv4Address("203.0.113.11"), (FIRST,), IPv4Address("203.0.113.1"))
+    gate.prepare()
+    try:
+        assert "10.10.1.0" in elements(gate, "own")
+        before = elements(gate, "inside")
+        gate.own((FIRST, SECOND))
+        assert "10.10.101.0" in elements(gate, "own")
+        assert "203.0.113.11" in elements(gate, "own")
+        assert elements(gate, "inside") != before
+        gate.own((FIRST,))
+        assert "10.10.101.0" not in elements(gate, "own")
+        assert elements(gate, "inside") == before
+    finally:
+        gate.clear()
