@@ -262,7 +262,8 @@ class Discovery:
         lladdr = control.lladdr
         for option in message.options:
             if isinstance(option, LinkLayerOption) and option.encapsulation == lladdr.encapsulation:
-                nat = option.nat or (option.ip, option.port) != (lladdr.ipv6_form, lladdr.port)
+                elsewhere = (option.ip, option.port) != (lladdr.ipv6_form, lladdr.port)
+                nat = option.nat or (elsewhere and not neighbor.router)  # a Server may have several addresses
                 for path in [each for each in neighbor.paths if each.lladdr.ip == lladdr.ip]:
                     path.nat = nat
                 if nat:
