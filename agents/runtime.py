@@ -121,8 +121,11 @@ class Shell:
         self.turn()
 
     def turn(self) -> None:
-        """Perform the pending actions, print the pending events, re-arm the timer."""
-        saved = False
+        """Perform the pending actions, print the pending events, re-arm the timer.
+
+        Events carry the time at which the core had said them: what is sent in the same turn leaves later.
+        """
+        saved, said = False, self.clock.now()
         for action in self.core.actions():
             if not saved and self._promises(action):
                 self._remember()
@@ -131,7 +134,7 @@ class Shell:
         if not saved:
             self._remember()
         for event in self.core.events():
-            announce(event.name, self.clock.now(), **event.fields)
+            announce(event.name, said, **event.fields)
         self._arm()
 
     def run(self, control: str | None = None, *, first: bool = True) -> None:

@@ -53,6 +53,22 @@ def kind(address: IPv6Address) -> AddressKind:
     return AddressKind.IPV4_PREFIX if identifier >> 32 == 0xFFFF else AddressKind.IPV6_PREFIX
 
 
+def is_routers(address: IPv6Address) -> bool:
+    """Whether a Server or Relay can have this address."""
+    try:
+        return kind(address) is AddressKind.ADMINISTRATIVE
+    except ValueError:
+        return False
+
+
+def is_clients(address: IPv6Address) -> bool:
+    """Whether a Client can have this address, maybe before it knows its prefix."""
+    try:
+        return kind(address) in (AddressKind.PRE_ATTACH, AddressKind.IPV4_PREFIX, AddressKind.IPV6_PREFIX)
+    except ValueError:
+        return False
+
+
 def mapped(prefix: Prefix) -> IPv6Network:
     """A prefix as IPv6-only fields (IA_PD, RIO) carry it: IPv4 as ::ffff:a.b.c.d with length + 96."""
     if isinstance(prefix, IPv6Network):

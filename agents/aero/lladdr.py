@@ -51,6 +51,8 @@ class LinkLayerAddress:
         return (20 if self.ip.version == 4 else 40) + HEADER_OCTETS[self.encapsulation]
 
 
+FRAGMENT_FRONT_OCTETS = {Encapsulation.UDP: 8, Encapsulation.MINIMAL: 0, Encapsulation.GUE: 12, Encapsulation.GUE1: 12}
+"""Octets between the outer IP header and a Fragment Header: fragments of GUE variant 1 go as variant 0."""
 HEADER_OCTETS = {Encapsulation.UDP: 8, Encapsulation.MINIMAL: 0, Encapsulation.GUE: 12, Encapsulation.GUE1: 8}
 """Octets between the outer IP header and the inner packet, without a Fragment Header."""
 

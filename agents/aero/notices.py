@@ -80,6 +80,8 @@ class TooBig:
     ip: Underlay
     mtu: int
     """Octets of the outer packet; 0 where an old router named none."""
+    about: tuple[LinkLayerAddress, ...] = ()
+    """What the quoted packet was sent to, one of these; none: our own kernel says so, of all that goes to `ip`."""
 
 
 @dataclass(frozen=True)

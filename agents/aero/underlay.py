@@ -109,6 +109,7 @@ class Underlay:
     def learn_own(self, addresses: Sequence[IPv4Address | IPv6Address]) -> None:
         """The node's underlay addresses are these now."""
         self._own = {str(address) for address in addresses}
+        self._sources.clear()
 
     def readers(self, deliver: FromUnderlay, now: Callable[[], float]) -> Iterator[tuple[int, Callable[[], None]]]:
         """(file descriptor, what to call when it is readable) of every socket."""

@@ -105,7 +105,7 @@ def _ipv4(data: bytes, own: frozenset[IPv4Address | IPv6Address]) -> list[Word]:
     source, destination = IPv4Address(quoted[12:16]), IPv4Address(quoted[16:20])
     lladdrs = _sent(quoted[9], quoted[(quoted[0] & 0x0F) * 4 :], destination) if source in own else []
     if lladdrs and code == _FRAGMENTATION_NEEDED:
-        return [TooBig(destination, mtu)] if not mtu or mtu >= _FLOORS[4] else []
+        return [TooBig(destination, mtu, tuple(lladdrs))] if not mtu or mtu >= _FLOORS[4] else []
     return [Unreachable(lladdr, code == _PROTOCOL_UNREACHABLE) for lladdr in lladdrs]
 
 
@@ -117,7 +117,7 @@ def _ipv6(icmp: bytes, own: frozenset[IPv4Address | IPv6Address]) -> list[Word]:
     if not lladdrs:
         return []
     if kind == _TOO_BIG6:
-        return [TooBig(destination, info)] if info >= _FLOORS[6] else []
+        return [TooBig(destination, info, tuple(lladdrs))] if info >= _FLOORS[6] else []
     if kind == _PARAMETER_PROBLEM and code != _NEXT_HEADER:
         return []
     return [Unreachable(lladdr, kind == _PARAMETER_PROBLEM) for lladdr in lladdrs]

@@ -68,8 +68,8 @@ class Stream:
 
 
 def transfers(link: AeroLink) -> list[Transfer]:
-    """All of them, in order."""
-    return [_transfer(event) for event in link.events if event["event"] == "transfer"]
+    """All of them, in order; a connection that just lasts, as `aero-models` has one, is no transfer of a named file."""
+    return [_transfer(event) for event in link.events if event["event"] == "transfer" and "name" in event]
 
 
 def _transfer(event: Object) -> Transfer:

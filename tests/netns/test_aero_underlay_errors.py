@@ -69,7 +69,8 @@ def test_a_smaller_link_on_the_way_is_too_big(net, pair, kind, version):
         both.left.send(packet(NEAR[6], FAR[6], 900))
         both.until("Too Big", lambda: both.left.words)
         too_big = {word for word in both.left.words if isinstance(word, TooBig)}
-        assert too_big == {TooBig(ip_address(RIGHT[version]), 1400)}
+        assert {(word.ip, word.mtu) for word in too_big} == {(ip_address(RIGHT[version]), 1400)}
+        assert all(any(lladdr.encapsulation is kind for lladdr in word.about) for word in too_big)
         assert all(kernels_tunnels(word) for word in set(both.left.words) - too_big)
         both.until("the small packet", lambda: both.right.delivered)
         assert len(both.right.delivered) == 1
@@ -131,8 +132,9 @@ def quoted6(source: str, destination: str, protocol: int = 17, ports: tuple[int,
 
 def test_only_packets_of_ours_are_believed_about():
     good4, good6 = quoted4(LEFT[4], RIGHT[4]), quoted6(LEFT[6], RIGHT[6])
-    assert heard(4, icmp4(good4), OWN) == [TooBig(IPv4Address(RIGHT[4]), 1400)]
-    assert heard(6, icmp6(good6), OWN) == [TooBig(IPv6Address(RIGHT[6]), 1400)]
+    about = {version: (LinkLayerAddress(Encapsulation.UDP, ip_address(RIGHT[version]), 8060),) for version in (4, 6)}
+    assert heard(4, icmp4(good4), OWN) == [TooBig(IPv4Address(RIGHT[4]), 1400, about[4])]
+    assert heard(6, icmp6(good6), OWN) == [TooBig(IPv6Address(RIGHT[6]), 1400, about[6])]
     damaged = bytearray(icmp4(good4))
     damaged[30] ^= 1
     assert heard(4, bytes(damaged), OWN) == []
@@ -156,7 +158,8 @@ def test_only_packets_of_ours_are_believed_about():
 def test_sizes_that_no_link_has_are_lies():
     assert heard(4, icmp4(quoted4(LEFT[4], RIGHT[4]), mtu=60), OWN) == []
     assert heard(6, icmp6(quoted6(LEFT[6], RIGHT[6]), info=1279), OWN) == []
-    assert heard(4, icmp4(quoted4(LEFT[4], RIGHT[4]), mtu=0), OWN) == [TooBig(IPv4Address(RIGHT[4]), 0)]
+    (word,) = heard(4, icmp4(quoted4(LEFT[4], RIGHT[4]), mtu=0), OWN)
+    assert word.mtu == 0
 
 
 def test_gue_is_both_variants():

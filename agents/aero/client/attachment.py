@@ -8,7 +8,7 @@ from ipaddress import IPv6Address
 from agents.aero.client.delegation import Phase
 from agents.aero.client.dhcp import Dhcp
 from agents.aero.client.expecting import Expected
-from agents.aero.config import ClientConfig
+from agents.aero.config import ClientConfig, ServerChoice
 from agents.aero.discovery.core import Discovery
 from agents.aero.lladdr import Encapsulation, LinkLayerAddress
 from agents.aero.neighbors import Neighbor, NeighborType, Path
@@ -25,6 +25,7 @@ class Choice:
 
     lladdr: LinkLayerAddress
     number: int
+    """Of its attempt: the Servers of the list one after the other, each by its next address in every round."""
     neighbor: Neighbor | None = None
 
 
@@ -39,7 +40,7 @@ class Attachment:
         self._discovery = discovery
         self._cache = discovery.cache
         self._outbox = outbox
-        self._candidates = _candidates(config, links)
+        self._servers = config.servers
         self.choice: Choice | None = None
         self.expected = Expected(self._cache)
         dhcp.when_left = self._drop
@@ -50,12 +51,13 @@ class Attachment:
         return self.choice.neighbor if self.choice else None
 
     def attach(self, number: int, now: float) -> None:
-        """Solicit at a Server of the list (spec CLI-11)."""
-        if not self._candidates:
+        """Solicit at a Server of the list, or the next one that we have a way to (spec CLI-1, CLI-11)."""
+        attempts = ((each, self._address(each)) for each in range(number, number + len(self._servers)))
+        found = next(((each, lladdr) for each, lladdr in attempts if lladdr), None)
+        if found is None:
             self._outbox.say("no-server", reason="no Server of the list has an address of a link's IP version")
             return
-        number %= len(self._candidates)
-        self.choice = Choice(self._candidates[number], number)
+        self.choice = Choice(found[1], found[0])
         self._outbox.say("attaching", server=str(self.choice.lladdr))
         if any(each.lease.prefixes for each in self._dhcp.delegations):
             self.expected.begin(self.choice.lladdr, self._links.mtu(self.choice.lladdr))
@@ -63,10 +65,19 @@ class Attachment:
 
     def change(self, number: int, now: float) -> None:
         """Attach at another Server; the present one stays ours until that is done (spec MOB-7)."""
-        old = self.choice
-        if old and old.neighbor and self._dhcp.farewell is None and number % len(self._candidates) != old.number:
+        old, several = self.choice, len(self._servers)
+        if old and old.neighbor and self._dhcp.farewell is None and (number - old.number) % several:
+            if self._address(number) is None:
+                self._outbox.say("no-server", reason="the Server has no address of a link's IP version")
+                return
             self._dhcp.prepare_leaving(old.neighbor, old.lladdr)
             self.attach(number, now)
+
+    def _address(self, number: int) -> LinkLayerAddress | None:
+        """Where an attempt goes: a Server by one of its addresses that we have a link for."""
+        round_, place = divmod(number, len(self._servers))
+        lladdrs = _reachable(self._servers[place], self._links)
+        return lladdrs[round_ % len(lladdrs)] if lladdrs else None
 
     def handle_timer(self, now: float) -> None:
         """On to the next Server when nobody answers; with a lease that lives we keep the present one until attached.
@@ -75,7 +86,7 @@ class Attachment:
         Servers.  A message has its whole time to be answered: asked at one moment, two Servers would both hold us, with
         announcements of equal age (spec MOB-8).
         """
-        if len(self._candidates) < 2 or self.choice is None:
+        if self.choice is None or sum(len(_reachable(each, self._links)) for each in self._servers) < 2:
             return
         if min(self._dhcp.unanswered(Phase.SOLICITING, now), default=0) >= PATIENCE:
             if not self._dhcp.attached:
@@ -126,10 +137,7 @@ class Attachment:
         self._cache.remove(neighbor.address)
 
 
-def _candidates(config: ClientConfig, links: UnderlayLinks) -> list[LinkLayerAddress]:
-    """Each Server of the list by its first address that we have a link for (spec CLI-1)."""
-    found = []
-    for server in config.servers:
-        lladdrs = [LinkLayerAddress(Encapsulation.UDP, ip, Encapsulation.UDP.port) for ip in server.addresses]
-        found += [lladdr for lladdr in lladdrs if links.toward(lladdr)][:1]
-    return found
+def _reachable(server: ServerChoice, links: UnderlayLinks) -> list[LinkLayerAddress]:
+    """A Server's addresses that we have a link for now (spec CLI-1)."""
+    lladdrs = [LinkLayerAddress(Encapsulation.UDP, ip, Encapsulation.UDP.port) for ip in server.addresses]
+    return [lladdr for lladdr in lladdrs if links.toward(lladdr)]

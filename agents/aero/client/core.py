@@ -53,6 +53,7 @@ class ClientCore(Identity):
         wanted = Encapsulation[config.dataplane.encapsulation.upper()]
         self._discovery = Discovery(self.cache, self._outbox, self, wanted)
         self._discovery.when_failed = self._neighbor_failed
+        self._discovery.encapsulations.behind_nat = lambda: self.nat
         self._discovery.own_addresses = lambda: self.addresses
         self.correspondence = Correspondence(self, self._discovery, self._outbox)
         self._discovery.when_observed = self._observed
@@ -163,7 +164,9 @@ class ClientCore(Identity):
             return
         self._discovery.watch(server, SERVER_KEEPALIVE_NAT if self.nat else SERVER_KEEPALIVE, now)
         self._discovery.sizes.begin(server, server.path, now, base=True)
-        if not self.nat:  # spec ENC-11
+        if self.nat:  # spec ENC-11
+            self._discovery.encapsulations.leave(server, now)
+        else:
             self._discovery.encapsulations.improve(server, now)
 
     # --- messages
@@ -195,12 +198,12 @@ class ClientCore(Identity):
     def _lease_changed(self, delegation: Delegation, now: float) -> None:
         """A Reply was taken, or a prefix ended."""
         if delegation.phase is Phase.BOUND and self._dhcp.server:
-            new = self._attachment.server is None
+            new, nat = self._attachment.server is None, self.nat
             self._attachment.take(self._dhcp.answering, now)
             elsewhere = self._learn_lladdr(delegation.lease.seen, self._dhcp.server)
             if elsewhere and not self._moving:  # the NAT in front of us changed its mind: peers see us there, too
                 self.correspondence.moved(now)
-            if new or self._moving:
+            if new or self._moving or self.nat != nat:
                 self._watch(now)
             self._moving = False
             self.correspondence.confirmed(now)
@@ -228,8 +231,11 @@ class ClientCore(Identity):
         lladdr = self._dhcp.server
         before = self.links.own(lladdr) if lladdr else None
         self.links.learn_addresses(changed.interface, changed.addresses)
-        own = self.links.own(lladdr) if lladdr else None
-        if own is None or own == before or lladdr is None:
+        if lladdr is None:  # there was no way to any Server
+            self._attachment.attach(0, now)
+            return
+        own = self.links.own(lladdr)
+        if own is None or own == before:
             return
         self._outbox.say("moved", own=str(own), before=str(before) if before else None)
         self._moving, self.seen = True, own

@@ -112,9 +112,11 @@ class Delegation:
             self.attach(now)
 
     def release(self, now: float) -> None:
-        """Give the prefixes back (spec CLI-17)."""
+        """Give the prefixes back, and ask for no others (spec CLI-17)."""
         if self.lease.prefixes:
             self._start(Phase.RELEASING, now)
+        else:
+            self._stop(Phase.IDLE)
 
     def abandon(self, now: float) -> None:
         """Do without the prefixes held so far; they are asked for on."""
@@ -150,7 +152,9 @@ class Delegation:
             return
         for prefix in ended:
             del self.lease.prefixes[prefix]
-        if not self.lease.prefixes and self.phase is not Phase.SOLICITING:
+        if not self.lease.prefixes and self.phase is Phase.RELEASING:  # nothing is left to give back, or to ask for
+            self._stop(Phase.IDLE)
+        elif not self.lease.prefixes and self.phase is not Phase.SOLICITING:
             self.hint = tuple(ended)
             self._start(Phase.SOLICITING, now)
         self._changed(self, now)
@@ -205,6 +209,8 @@ class Delegation:
             self._stop(Phase.IDLE)
             self._changed(self, now)
             return None
+        if self.phase is Phase.SOLICITING and not message.first(RapidCommit):
+            return "dhcp_rapid_commit"
         if status_in(message, self.iaid) != SUCCESS:
             return self._refused(message, now)
         granted = self._granted(message, now)
@@ -212,6 +218,9 @@ class Delegation:
         for prefix in revoked:
             self.lease.prefixes.pop(prefix, None)
         if granted is None:
+            if revoked and not self.lease.prefixes and self.attached:  # there is nothing to renew
+                self.hint = ()
+                self._start(Phase.SOLICITING, now)
             if revoked:
                 self._changed(self, now)
             return "dhcp_no_prefix"
@@ -248,6 +257,8 @@ class Delegation:
 
     def _start(self, phase: Phase, now: float, schedule: Schedule | None = None) -> None:
         self.phase = phase
+        if phase is not Phase.REQUESTING:
+            self._offer = None
         self._transaction = random.getrandbits(24)
         if schedule is None:
             schedule = self._solicit if phase is Phase.SOLICITING else _MESSAGES[phase][1]

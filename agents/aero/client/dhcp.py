@@ -10,7 +10,7 @@ from collections.abc import Callable
 from ipaddress import IPv6Address, ip_network
 from typing import Any
 
-from agents.aero.addresses import PRE_ATTACH, Prefix
+from agents.aero.addresses import PRE_ATTACH, Prefix, is_routers
 from agents.aero.client.delegation import IPV4_IAID, IPV6_IAID, Delegation, Phase
 from agents.aero.client.farewell import Farewell
 from agents.aero.config import ClientConfig
@@ -51,7 +51,7 @@ class Dhcp:
         self.server: LinkLayerAddress | None = None
         """Of the Server that is asked."""
         self.answering = PRE_ATTACH
-        """AERO address of the Server whose answer is being read."""
+        """AERO address of the Server whose answer is being read, or was taken last."""
         self.farewell: Farewell | None = None
         """To the Server that we are leaving; until we are attached elsewhere it is still ours."""
         self.when_changed: Callable[[Delegation, float], None] = lambda _delegation, _now: None
@@ -165,9 +165,14 @@ class Dhcp:
             return "dhcp_type"
         if old and control.lladdr != self.server:
             return old.receive(message, now)
-        self.answering = inner.source
+        if not is_routers(inner.source):
+            return "dhcp_source"
+        before, self.answering = self.answering, inner.source
         refusals = [each.receive(message, now) for each in self.delegations]
-        return None if None in refusals else refusals[0]
+        if None in refusals:
+            return None
+        self.answering = before  # nobody asked, or it is no answer
+        return refusals[0]
 
     def _ask(self, message: Message, now: float) -> None:
         if self.server:

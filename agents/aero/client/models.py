@@ -79,6 +79,8 @@ def own_addresses(config: ClientConfig, prefix: Prefix) -> list[IPv4Address | IP
     Of a router it is one, for what it sends itself.
     """
     number_of = 1 if config.model == "router" else config.addresses
+    if prefix.num_addresses <= 2:  # there is no address of the network itself (RFC 3021)
+        return [prefix[number] for number in range(min(number_of, prefix.num_addresses))]
     last = prefix.num_addresses - (2 if isinstance(prefix, IPv4Network) else 1)
     return [prefix[number] for number in range(1, min(number_of, last) + 1)]
 

@@ -9,7 +9,7 @@ from agents.aero.dataplane.encapsulation import IPV4, IPV6, Carrier, Fragment, c
 from agents.aero.dataplane.fragmentation import part_size
 from agents.aero.dataplane.sockaddr import SocketAddress, push_sockaddr
 from agents.aero.dataplane.usage import Use
-from agents.aero.lladdr import HEADER_OCTETS, Encapsulation, LinkLayerAddress
+from agents.aero.lladdr import FRAGMENT_FRONT_OCTETS, HEADER_OCTETS, Encapsulation, LinkLayerAddress
 from agents.aero.neighbors import Neighbor, Path
 
 
@@ -49,7 +49,7 @@ def exit_over(neighbor: Neighbor, path: Path, use: Use | None = None, *, dpd: bo
     proven = size.proven - size.overhead
     fragments = _fragment_address(lladdr, path, dpd=dpd)
     cut = fragments.encapsulation
-    overhead = lladdr.overhead - HEADER_OCTETS[kind] + HEADER_OCTETS[cut]
+    overhead = lladdr.overhead - HEADER_OCTETS[kind] + FRAGMENT_FRONT_OCTETS[cut]
     return Exit(
         neighbor=neighbor,
         path=path,

@@ -141,8 +141,8 @@ class Reassembly:
         own = self._keys.get(neighbor)
         if own and (len(own) >= self._per_neighbor or len(self._pending) >= self._per_node):
             self._evict(next(iter(own)))
-        elif len(self._pending) >= self._per_node:
-            raise Refused("reassembly_full")
+        elif len(self._pending) >= self._per_node:  # or a few neighbors would keep everybody else out
+            self._evict(next(iter(self._pending)))
         deadline = now + REASSEMBLY_TIME
         self._next = min(self._next, deadline)
         pending = self._pending[key] = _Pending(neighbor, deadline)

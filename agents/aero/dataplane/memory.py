@@ -75,6 +75,9 @@ class Memory:
             out = exit_over(verdict.neighbor, path, verdict.use, dpd=self._dpd) if path else None
             if out is None:
                 verdict = Verdict(Action.DROP, counter="no_path", problem=Problem.ADDRESS_UNREACHABLE)
+            elif path and flow[len(flow) // 2 :] == path.lladdr.ip.packed:  # spec ENC-8, RFC 2003 §3.2
+                out = None
+                verdict = Verdict(Action.DROP, counter="recursion", problem=Problem.ADDRESS_UNREACHABLE)
         if len(flows) >= FLOWS:
             flows.clear()
         self.judged += 1

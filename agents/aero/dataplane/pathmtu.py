@@ -232,17 +232,20 @@ class PathMtu:
             else:
                 self._confirm = now + CONFIRM_INTERVAL  # the neighbor itself is silent
             return
-        self.mtu = min(self.mtu, lost.size - 1)
+        # The smallest candidate is what a base probe is: its loss means as much (spec §3.5).
+        self.mtu = min(self.mtu, WHOLE if lost.size == WHOLE + self.overhead else lost.size - 1)
         self._below(lost.size, now)
 
     def _below(self, size: int, now: float) -> None:
         """Try the next candidate below a size that was lost."""
-        candidates = (1500, 1492, 1400, WHOLE + self.overhead)
+        candidates = (GUARANTEED + self.overhead, 1500, 1492, 1400, WHOLE + self.overhead)
         found = max((each for each in candidates if self.proven < each < size), default=None)
         if found is not None:
             self._seek(found, now)
             return
-        if not self.proven:
+        if self.proven:  # nothing larger is known to get through, so that nothing larger is sent (spec §3.1)
+            self.mtu = min(self.mtu, self.proven)
+        else:
             self.state = State.FRAG
         self._again = now + RAISE_INTERVAL
 
@@ -257,8 +260,11 @@ class PathMtu:
         self.state = State.WHOLE
         self._large_seen = False
         self._confirm = now + CONFIRM_INTERVAL
-        if size < self.ceiling and self._again is None:
-            self._again = now + RAISE_INTERVAL
+        if size < self.ceiling <= self.mtu:  # more is wanted than when this was begun, and nothing speaks against it
+            self._seek(self.ceiling, now)
+        elif size < self.ceiling:
+            self.mtu = size  # larger ones were lost, or named too big: nothing larger is sent (spec §3.1)
+            self._again = self._again or now + RAISE_INTERVAL
 
     def _confirm_proven(self, now: float) -> None:
         self._confirm = None

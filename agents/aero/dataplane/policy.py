@@ -60,7 +60,8 @@ def unfit(source: Inner, destination: Inner) -> Verdict | None:
     """Addresses no data packet may have (spec §11)."""
     if source.is_multicast or source.is_unspecified or source.is_loopback or source.is_link_local:
         return drop("bad_source")
-    if destination.is_multicast or destination.is_loopback or destination.is_unspecified or destination == _BROADCAST:
+    nobody = destination.is_unspecified or destination.is_loopback or destination == _BROADCAST
+    if nobody or destination.is_multicast or destination.is_link_local:
         return drop("bad_destination")
     return None
 

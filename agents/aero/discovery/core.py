@@ -175,9 +175,14 @@ class Discovery:
         if neighbor.path is None:
             self.when_failed(neighbor, now)
 
-    def too_big(self, ip: Underlay, mtu: int, now: float) -> None:
-        """The underlay says that a packet to this address does not fit (spec §2.8); 0 names no size."""
+    def too_big(self, ip: Underlay, mtu: int, now: float, about: Collection[LinkLayerAddress] = ()) -> None:
+        """The underlay says that a packet to this address does not fit (spec §2.8); 0 names no size.
+
+        `about` are link-layer addresses of which one must be the neighbor's; none: our own kernel says it.
+        """
         for neighbor in self.cache.at_ip(ip):
+            if about and not any(neighbor.path_at(lladdr) for lladdr in about):
+                continue
             for path in [each for each in neighbor.paths if each.lladdr.ip == ip]:
                 self.sizes.too_big(neighbor, path, mtu, now)
 
@@ -187,7 +192,7 @@ class Discovery:
             case PathWanted():
                 self.sizes.wanted(word.neighbor, word.path, now)
             case TooBig():
-                self.too_big(word.ip, word.mtu, now)
+                self.too_big(word.ip, word.mtu, now, word.about)
             case LinkChanged():
                 links.learn_mtu(word.interface, word.mtu)
                 self.egress_changed(links, now)
@@ -205,7 +210,7 @@ class Discovery:
     def unusable(self, lladdr: LinkLayerAddress, now: float, *, protocol: bool) -> None:
         """The underlay says that packets to this address do not arrive (spec §2.8)."""
         for neighbor in self.cache.at_ip(lladdr.ip):
-            for path in [each for each in neighbor.paths if each.lladdr.encapsulation is lladdr.encapsulation]:
+            for path in [each for each in neighbor.paths if each.lladdr == lladdr]:
                 if not protocol:
                     self.solicit(neighbor, path, now)
                 elif self.encapsulations.fall_back(neighbor, path, now) is False and neighbor.path is None:
@@ -237,7 +242,7 @@ class Discovery:
                 self._prove(neighbor, control, inner, message, now)
                 return None
             self.solicitations.hurry(control.lladdr, now)
-        self._note_nat(neighbor, control, message)
+        self._note_nat(neighbor, control, message, now)
         path = neighbor.path_at(control.lladdr)
         if path and path.reachability is Reachability.FAILED and neighbor.type is NeighborType.STATIC:
             self._hear(path)
@@ -251,17 +256,22 @@ class Discovery:
     def _for_any_router(self, message: NeighborSolicitation) -> bool:
         return self.self.router and message.target == ANYCAST
 
-    def _note_nat(self, neighbor: Neighbor, control: Control, message: NeighborSolicitation) -> None:
-        """A neighbor that we see elsewhere than it sees itself is behind a NAT (spec §6.2, ENC-11)."""
-        path = neighbor.path_at(control.lladdr)
+    def _note_nat(self, neighbor: Neighbor, control: Control, message: NeighborSolicitation, now: float) -> None:
+        """A neighbor that we see elsewhere than it sees itself is behind a NAT (spec §6.2, ENC-11), and whatever way to
+        that place it takes, it is."""
+        lladdr = control.lladdr
         for option in message.options:
-            if path and isinstance(option, LinkLayerOption) and option.encapsulation == control.lladdr.encapsulation:
-                seen = control.lladdr.ipv6_form, control.lladdr.port
-                path.nat = option.nat or (option.ip, option.port) != seen
+            if isinstance(option, LinkLayerOption) and option.encapsulation == lladdr.encapsulation:
+                elsewhere = (option.ip, option.port) != (lladdr.ipv6_form, lladdr.port)
+                nat = option.nat or (elsewhere and not neighbor.router)  # a Server may have several addresses
+                for path in [each for each in neighbor.paths if each.lladdr.ip == lladdr.ip]:
+                    path.nat = nat
+                if nat:
+                    self.encapsulations.leave(neighbor, now, lladdr.ip)
 
     def _newly_encapsulated(self, lladdr: LinkLayerAddress, source: IPv6Address) -> Neighbor | None:
         """The neighbor whose underlay address this is, when it tries another encapsulation (spec §2.10, ENC-11)."""
-        neighbor = self.cache.get(source)
+        neighbor = self.cache.get(source) if not self.encapsulations.behind_nat() else None
         if neighbor is None or lladdr.encapsulation is Encapsulation.UDP or neighbor.type is NeighborType.DYNAMIC:
             return None
         same = [path for path in neighbor.paths if path.lladdr.ip == lladdr.ip and not path.nat]
@@ -273,7 +283,9 @@ class Discovery:
         """Answer once the neighbor has answered us there: nobody is taken at the word of a source address."""
 
         def proven(solicitation: Solicitation, answer: Answer, at: float) -> None:
-            base = next(path for path in neighbor.paths if path.lladdr.ip == control.lladdr.ip)
+            base = next((path for path in neighbor.paths if path.lladdr.ip == control.lladdr.ip), None)
+            if base is None or base.nat or self.encapsulations.behind_nat():
+                return  # it is somewhere else by now, or there is a NAT in between
             path = admit(self.solicitations, neighbor, base, control.lladdr)
             path.last_received = at
             self._advertise(control, inner, message, at)

@@ -5,12 +5,13 @@ Each sender tries for its own direction (ENC-10).  A neighbor behind a NAT stays
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from ipaddress import IPv6Address
 
 from agents.aero.constants import FALLBACK_TIME
 from agents.aero.discovery.base import Answer, Solicitation, Solicitations
-from agents.aero.lladdr import Encapsulation, LinkLayerAddress
+from agents.aero.lladdr import Encapsulation, LinkLayerAddress, Underlay
 from agents.aero.neighbors import Neighbor, Path
 from agents.timers import Timers
 
@@ -22,6 +23,8 @@ class Encapsulations:
         self._solicitations = solicitations
         self._wanted = wanted
         self._again: Timers[IPv6Address] = Timers()
+        self.behind_nat: Callable[[], bool] = lambda: False
+        """Whether this node is itself what others see elsewhere."""
 
     def next_timer(self) -> float | None:
         """When a failed encapsulation is tried again."""
@@ -36,7 +39,7 @@ class Encapsulations:
 
     def improve(self, neighbor: Neighbor, now: float) -> None:
         """Try the preferred encapsulation at every underlay address of the neighbor that it may be used with."""
-        if self._wanted is Encapsulation.UDP:
+        if self._wanted is Encapsulation.UDP or self.behind_nat():
             return
         for path in list(neighbor.paths):
             if path.lladdr.encapsulation is Encapsulation.UDP and not path.nat:
@@ -52,7 +55,7 @@ class Encapsulations:
 
     def _works(self, base: Path, solicitation: Solicitation, answer: Answer, now: float) -> None:
         neighbor, lladdr = solicitation.neighbor, solicitation.lladdr
-        if base not in neighbor.paths:
+        if base not in neighbor.paths or base.nat:
             return
         path = admit(self._solicitations, neighbor, base, lladdr)
         path.preference = base.preference + 1
@@ -90,6 +93,12 @@ class Encapsulations:
             "encapsulation-left", neighbor=neighbor.address, lladdr=str(path.lladdr), paths=len(remaining)
         )
         return bool(remaining)
+
+    def leave(self, neighbor: Neighbor, now: float, ip: Underlay | None = None) -> None:
+        """There is a NAT between us and the neighbor, or that address of it: what goes there goes by UDP (ENC-11)."""
+        for path in [each for each in neighbor.paths if ip in (None, each.lladdr.ip)]:
+            if path.lladdr.encapsulation is not Encapsulation.UDP:
+                self.fall_back(neighbor, path, now)
 
 
 def admit(solicitations: Solicitations, neighbor: Neighbor, base: Path, lladdr: LinkLayerAddress) -> Path:

@@ -68,6 +68,7 @@ class Sizes:
         before = (path.size.mtu, path.size.proven)
         path.size.answered(probe, now)
         self._note(solicitation.neighbor, path, before)
+        self._neighbors.setdefault(path, solicitation.neighbor)
         self._arm(path)
 
     def too_big(self, neighbor: Neighbor, path: Path, mtu: int, now: float) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import IPv6Address
 from typing import Any
 
@@ -44,6 +44,8 @@ class Asked:
 
     type: int
     prefixes: tuple[Prefix, ...]
+    answered: bool = False
+    """A further answer is to the same message, sent again."""
 
 
 class Dhcp:
@@ -129,6 +131,9 @@ class Dhcp:
             return
         message = client_message(relayed.payload)
         prefixes: list[Prefix] = []
+        if message is None and relayed.payload[:1] == bytes((MessageType.REPLY,)):
+            self._drop("relay_reply_unread", relayed.lladdr)
+            return
         if message and message.type == MessageType.REPLY:
             try:
                 prefixes = self._take_up(message, relayed.lladdr, now)
@@ -136,19 +141,32 @@ class Dhcp:
                 self._drop("lease_conflict", relayed.lladdr)
                 self._outbox.say("lease-refused", reason=str(conflict))
                 return
+            except Refused as refused:
+                self._drop(str(refused), relayed.lladdr)
+                return
         packet = push_udp(source, relayed.peer, DHCP_SERVER_PORT, DHCP_CLIENT_PORT, relayed.payload)
         self._announcing.send(SendControl(packet, relayed.lladdr), prefixes, now)
 
     def _take_up(self, reply: Message, lladdr: LinkLayerAddress, now: float) -> list[Prefix]:
-        """Entry first, announcement next, the Reply to the Client last (spec SRV-2); the prefixes it gives."""
+        """Entry first, announcement next, the Reply to the Client last (spec SRV-2); the prefixes it gives.
+
+        Refused when it gives something that nobody is known to have asked for: the Client would believe in an entry
+        that does not exist.  A message that was sent again is answered again, maybe to another link-layer address.
+        """
         client = reply.first(ClientId)
-        asked = self._asked.pop((client.duid, reply.transaction), None) if client else None
-        if client and asked and asked.type == MessageType.RELEASE:
-            self._leases.released(client.duid, list(asked.prefixes), now)
-        elif asked:
-            entry = self._leases.granted(reply, lladdr, now)
-            given = [unmapped(each.prefix) for ia in reply.every(IaPd) for each in ia.prefixes if each.valid]
-            mine = [prefix for prefix in given if entry and prefix in entry.prefixes]
-            self._announcing.granted(mine, attached=asked.type in ATTACHMENTS, now=now)
-            return mine
-        return []
+        key = (client.duid, reply.transaction) if client else None
+        asked = self._asked.get(key) if key else None
+        given = [unmapped(each.prefix) for ia in reply.every(IaPd) for each in ia.prefixes if each.valid]
+        if key is None or asked is None:
+            if given:
+                raise Refused("relay_reply_unasked")
+            return []
+        if asked.type == MessageType.RELEASE:
+            del self._asked[key]
+            self._leases.released(key[0], list(asked.prefixes), now)
+            return []
+        self._asked[key] = replace(asked, answered=True)
+        entry = self._leases.granted(reply, lladdr, now)
+        mine = [prefix for prefix in given if entry and prefix in entry.prefixes]
+        self._announcing.granted(mine, attached=asked.type in ATTACHMENTS and not asked.answered, now=now)
+        return mine

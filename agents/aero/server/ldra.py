@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from ipaddress import IPv6Address
 
+from agents.aero.addresses import is_clients
 from agents.aero.config import DhcpServer
 from agents.aero.constants import DHCP_SERVER_PORT
 from agents.aero.lladdr import LinkLayerAddress
@@ -66,6 +67,8 @@ class Ldra:
             raise Refused("dhcp_short")
         if payload[0] not in FROM_CLIENTS:
             raise Refused("dhcp_type")
+        if not is_clients(source):  # the DHCPv6 server answers to any (spec §6.9 [measured])
+            raise Refused("dhcp_source")
         options: list[Option] = [InterfaceId(push_interface_id(lladdr, self._secret))]
         if self._config.rsoo:
             options.append(RelaySupplied((ClientLinkLayer(lladdr.ipv6_form, lladdr.port),)))

@@ -9,10 +9,11 @@ import pytest
 from aero_domain import START, DhcpServer, Link, Nat, with_relay
 
 from agents.aero.addresses import aero_address
-from agents.aero.config import DataPlaneConfig
+from agents.aero.client.core import ClientCore
+from agents.aero.config import DataPlaneConfig, ServerChoice
 from agents.aero.lladdr import Encapsulation
 from agents.aero.neighbors import Reachability
-from agents.aero.notices import LinkChanged, PathWanted
+from agents.aero.notices import ChangeServer, LinkChanged, PathWanted
 
 FIRST = IPv6Network("2001:db8:1000:2000::/56")
 
@@ -352,3 +353,61 @@ def test_an_interface_with_another_mtu_is_felt_on_existing_paths(role):
     link.feed(node, LinkChanged("eth0", 1400))
     link.run(4.0)
     assert entry.path.size.proven == 1400
+
+
+@pytest.mark.requirement("CLI-1", "CLI-11")
+def test_a_server_that_does_not_answer_at_one_address_is_asked_at_the_next():
+    """An ordered list of addresses, v4 and/or v6: all of them, the Servers one after the other."""
+    link = Link()
+    client = link.add_client(1, [])
+    choices = tuple(
+        ServerChoice((ip_address(f"203.0.113.{number}"), ip_address(f"2001:db8:f::{number}"))) for number in (1, 2)
+    )
+    links = (replace(client.core.config.links[0], addresses=(ip_address(client.ip), ip_address("2001:db8:c::1"))),)
+    client.core = ClientCore(replace(client.core.config, servers=choices, links=links))
+    link.start(client)
+    link.run(15.0)
+    asked = [each["server"].removeprefix("udp ") for each in link.said("attaching")]
+    assert asked[:5] == [
+        "203.0.113.1:8060",
+        "203.0.113.2:8060",
+        "[2001:db8:f::1]:8060",
+        "[2001:db8:f::2]:8060",
+        "203.0.113.1:8060",
+    ]
+
+
+@pytest.mark.requirement("CLI-1", "MOB-7")
+def test_servers_are_counted_as_they_are_listed():
+    """The first one of the list is out of reach: the second one is the second one all the same."""
+    link = Link()
+    servers = [link.add_server(number) for number in (1, 2, 3)]
+    client = link.add_client(1, servers)
+    choices = (ServerChoice((ip_address("2001:db8:f::1"),)), *client.core.config.servers[1:])
+    client.core = ClientCore(replace(client.core.config, servers=choices))
+    link.start(client)
+    link.run(1.0)
+    assert str(client.core.cache.default.path.lladdr.ip) == servers[1].ip
+    link.feed(client, ChangeServer(2))
+    link.run(15.0)
+    assert str(client.core.cache.default.path.lladdr.ip) == servers[2].ip
+    link.feed(client, ChangeServer(0))
+    link.run(30.0)
+    assert str(client.core.cache.default.path.lladdr.ip) == servers[2].ip
+    assert link.said("no-server")
+
+
+@pytest.mark.requirement("CLI-1")
+def test_a_client_that_starts_without_an_underlay_address_attaches_when_it_has_one():
+    link = Link()
+    server = link.add_server(1)
+    client = link.add_client(1, [server])
+    here, client.ip = client.ip, "0.0.0.0"
+    config = client.core.config
+    client.core = ClientCore(replace(config, links=(replace(config.links[0], addresses=()),)))
+    link.start(client)
+    link.run(5.0)
+    assert not client.core.prefixes
+    link.move(client, here)
+    link.run(6.0)
+    assert list(client.core.prefixes) == [FIRST]

@@ -151,6 +151,10 @@ DHCP_ROWS = {
     "Relay-reply": (dhcp(b"\x0d\0" + bytes(32)), "dhcp_type"),
     "three octets": (dhcp(b"\x01\0\0"), "dhcp_short"),
     "nothing": (dhcp(b""), "dhcp_short"),
+    **{
+        f"from {source}": (request(1, ClientId(THIEF), source=IPv6Address(source)), "dhcp_source")
+        for source in ("::", "::1", "2001:db8::66", "ff02::1", "fe80::", "fe80::1", "fe80:0:0:1::66")
+    },
     "to another port": (request(1, ClientId(THIEF), port=548), "dhcp_port"),
     "UDP checksum": (request(1, ClientId(THIEF))[:-1] + b"\xff", "control_malformed"),
     "UDP longer than the packet": (
@@ -166,7 +170,7 @@ DHCP_ROWS = {
 }
 
 
-@pytest.mark.requirement("SEC9-12", "LDRA-2", "LDRA-12", "LDRA-1")
+@pytest.mark.requirement("SEC9-12", "LDRA-2", "LDRA-3", "LDRA-12", "LDRA-1")
 @pytest.mark.parametrize(("packet", "counter"), DHCP_ROWS.values(), ids=DHCP_ROWS)
 def test_client_messages_that_are_not_relayed(packet, counter):
     server, _client = attached()
@@ -305,6 +309,29 @@ def test_an_answer_to_no_question_makes_no_entry():
     reply = push_dhcpv6(Message(MessageType.REPLY, 9, (ClientId(THIEF), ServerId(b"server1"), leased)))
     server.feed(DhcpAnswer(relay_reply(server, reply), LOCALHOST))
     assert server.state() == before
+    assert server.sent == [], "a Client that is told of a lease believes in an entry"
+    assert server.counted() == {"relay_reply_unasked": 1}
+    server.feed(DhcpAnswer(relay_reply(server, reply + b"\0\x4f\0\x14cut"), LOCALHOST))
+    assert (server.sent, server.counted()["relay_reply_unread"]) == ([], 1)
+    nothing = push_dhcpv6(Message(MessageType.REPLY, 9, (ClientId(THIEF), ServerId(b"server1"), StatusCode(6))))
+    server.feed(DhcpAnswer(relay_reply(server, nothing), LOCALHOST))
+    assert len(server.sent) == 1, "a refusal promises nothing"
+
+
+@pytest.mark.requirement("SRV-2", "SRV-3")
+def test_a_message_that_was_sent_again_from_elsewhere_is_answered_to_there():
+    """The NAT gave the Client another port between two transmissions: the last answer is the last exchange."""
+    server, _client = attached()
+    client = LinkLayerAddress(Encapsulation.UDP, ip_address(STRANGER), 40001)
+    leased = IaPd(1, 60, 100, (IaPrefix(IPv6Network("2001:db8:1000:7700::/56"), 200, 300),))
+    reply = push_dhcpv6(Message(MessageType.REPLY, 0x123456, (ClientId(THIEF), ServerId(b"server1"), leased)))
+    for port in (40001, 40002):
+        server.arrive(request(1, ClientId(THIEF), IaPd(1)), STRANGER, port=port)
+    for port in (40001, 40002):
+        identifier = push_interface_id(replace(client, port=port), server.node.core._dhcp.secret)
+        server.feed(DhcpAnswer(relay_reply(server, reply, identifier=identifier), LOCALHOST))
+        entry = server.node.core._leases.of(THIEF)
+        assert [path.lladdr.port for path in entry.paths] == [port] == [server.sent[-1].port]
 
 
 BAD_PREFIXES = {
@@ -467,5 +494,12 @@ def test_a_forged_too_big_does_not_go_below_the_floor_and_is_probed_again():
     client.feed(TooBig(path.lladdr.ip, 600))
     assert path.size.mtu == 600
     client.feed(TooBig(ip_address(STRANGER), 600))
+    behind = LinkLayerAddress(Encapsulation.UDP, path.lladdr.ip, 40777)
+    client.feed(TooBig(path.lladdr.ip, 576, (behind,)))
+    assert path.size.mtu == 600, "quoted was another port than the Server's"
+    client.feed(Unreachable(behind, False))
+    assert not client.node.core._discovery.solicitations.waiting_for(path.lladdr)
+    client.feed(TooBig(path.lladdr.ip, 590, (path.lladdr,)))
+    assert path.size.mtu == 590
     client.feed(Unreachable(LinkLayerAddress(Encapsulation.MINIMAL, ip_address(STRANGER), 0), True))
     assert client.node.core.cache.default.path is path

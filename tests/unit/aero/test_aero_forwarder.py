@@ -362,3 +362,23 @@ def test_identifications_go_by_udp_where_a_middlebox_gives_its_own(dpd, fragment
     if size == 200 and not dpd:
         through = Carrier.PROTOCOL_41
     assert {each.through for each in node.sink.sent} == {through}
+
+
+@pytest.mark.requirement("ENC-8")
+def test_nothing_is_sent_into_a_tunnel_to_where_the_tunnel_ends():
+    cache, own = NeighborCache(), (ip_network("2001:db8:1000:a000::/56"),)
+    cache.add(home := neighbor(None, "2001:db8:f::1", router=True))
+    cache.default = home
+    node = Node(cache, ClientPolicy(cache, lambda: own))
+    node.leave(ipv6(A, "2001:db8:f::1"))
+    assert (node.sink.sent, node.counters["recursion"]) == ([], 1)
+    assert node.sink.delivered[0][40:42] == b"\1\3", "the application is told"
+    node.leave(ipv6(A, "2001:db8:f::2"))
+    assert len(node.sink.sent) == 1
+
+
+def test_link_local_destinations_of_ipv4_are_not_forwarded():
+    """Spec §11: link-local but not this node."""
+    node = server()
+    node.arrive(ipv4(A4, "169.254.1.1"))
+    assert (node.sink.sent, node.sink.delivered, node.counters) == ([], [], {"bad_destination": 1})

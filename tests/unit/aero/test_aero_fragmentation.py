@@ -6,10 +6,12 @@ import random
 from ipaddress import ip_address
 
 import pytest
+from aero_packets import neighbor
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.aero.dataplane.encapsulation import FRAGMENT_OCTETS, IPV4, IPV6, Fragment
+from agents.aero.dataplane.encapsulation import FRAGMENT_OCTETS, IPV4, IPV6, Fragment, header
+from agents.aero.dataplane.exits import exit_over
 from agents.aero.dataplane.fragmentation import Reassembly, Refused, part_size, split
 from agents.aero.lladdr import Encapsulation, LinkLayerAddress
 
@@ -144,10 +146,13 @@ def test_timer_and_quotas():
     assert len(reassembly) == 2
     assert reassembly.evicted == 1
     feed(reassembly, 0, 64, True, who="m")
-    with pytest.raises(Refused, match="reassembly_full"):
-        feed(reassembly, 0, 64, True, who="l")
     feed(reassembly, 0, 64, True, ident=9)  # the oldest of the same neighbor makes room
     assert len(reassembly) == 3
+    assert reassembly.evicted == 2
+    feed(reassembly, 0, 64, True, who="l")  # who has none is not kept out by those who have many
+    assert len(reassembly) == 3
+    assert feed(reassembly, 64, 8, False, who="l")
+    feed(reassembly, 0, 64, True, who="l")
     reassembly.expire(60.9)
     assert len(reassembly) == 3
     reassembly.expire(61.0)
@@ -169,3 +174,17 @@ def test_forgotten_neighbors_leave_nothing():
     feed(reassembly, 0, 64, True, who="m")
     reassembly.forget("n")
     assert len(reassembly) == 1
+
+
+@pytest.mark.requirement("FRAG-2")
+@pytest.mark.parametrize("encapsulation", Encapsulation)
+@pytest.mark.parametrize("mtu", range(700, 1100, 3))
+def test_parts_fit_narrow_paths_in_every_encapsulation(encapsulation, mtu):
+    """Fragments of GUE variant 1 go as variant 0, whose header is four octets longer."""
+    to = neighbor(None, "203.0.113.7", encapsulation=encapsulation, mtu=mtu)
+    assert to.path
+    out = exit_over(to, to.path)
+    udp = 8 if out.fragments.port else 0
+    front = 20 + udp + len(header(out.fragments.encapsulation, IPV6, Fragment(IPV6, 0, True, 1)))
+    assert mtu - 8 < front + out.part <= mtu or out.part == 1024
+    assert front + out.part <= mtu

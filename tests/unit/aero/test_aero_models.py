@@ -224,3 +224,15 @@ def test_a_client_without_a_past_asks_for_any():
 def test_unfit_state_is_refused(saved):
     with pytest.raises(PlainError, match="saved state: prefixes"):
         ClientCore(config()).restore(saved, NOW)
+
+
+@pytest.mark.requirement("MODEL-H2", "MODEL-4")
+@pytest.mark.parametrize("model", ["host", "router", "hybrid"])
+@pytest.mark.parametrize("length", [30, 31, 32])
+def test_the_smallest_ipv4_prefixes_have_addresses(model, length):
+    prefix = IPv4Network(f"192.0.2.16/{length}")
+    found = items(config(model, addresses=4), prefix)
+    mine = {each for each in addresses(found, "lo" if model == "router" else "aero0") if each.version == 4}
+    everything = {30: ["192.0.2.17", "192.0.2.18"], 31: ["192.0.2.16", "192.0.2.17"], 32: ["192.0.2.16"]}[length]
+    assert mine == set(map(IPv4Address, everything[:1] if model == "router" else everything))
+    assert of(DefaultRoute, found)

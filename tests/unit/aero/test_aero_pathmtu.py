@@ -77,7 +77,7 @@ def test_nothing_gets_through_whole():
     path = Path(found, 1280, too_big=False)
     path.run(0.0, 30.0)
     assert found.state is State.FRAG
-    assert [found.fate(size) for size in (1232, 1233, 1280, 1500)] == [Fate.WHOLE, Fate.WHOLE, Fate.SPLIT, Fate.SPLIT]
+    assert [found.fate(size) for size in (1232, 1233, 1280, 1500)] == [Fate.WHOLE, Fate.SPLIT, Fate.SPLIT, Fate.SPLIT]
     path.sent.clear()
     path.mtu = 1600
     path.run(30.0, 700.0)
@@ -259,3 +259,45 @@ def test_a_black_hole_is_left_within_the_time_of_the_sheet():
         found.used(1500, float(second))
         path.run(float(second), float(second))
     assert found.fate(1500) is Fate.SPLIT
+
+
+def test_a_large_packet_that_came_while_another_size_was_probed_is_probed_next():
+    """Spec §3.1: a packet of more than 1500 octets that goes whole starts a probe of its size."""
+    found = machine(9000)
+    found.begin(0.0)
+    assert [probe.size for probe in found.probes(0.0)] == [1548]
+    found.used(8000, 0.005)
+    found.answered(Probe(Purpose.FIND, 1548), 0.01)
+    path = Path(found, 9000)
+    path.run(0.01, 0.1)
+    assert [probe.size for probe in path.sent] == [8048]
+    assert found.proven == 8048
+
+
+def test_large_packets_do_not_vanish_for_long_where_nobody_says_too_big():
+    """The interface takes 9000, the path 1600: the source must hear of a size that arrives, not of one octet less."""
+    found = machine(9000)
+    path = Path(found, 1600, too_big=False)
+    size, vanished = 8000, 0
+    for second in range(120):
+        if found.fate(size) is Fate.TOO_BIG:
+            size = found.inner_mtu
+        vanished += found.fate(size) is Fate.PROVEN and size + H > 1600
+        found.used(size, float(second))
+        path.run(float(second), float(second))
+    assert size == 1500
+    assert vanished < 15
+    assert found.fate(1452) is Fate.PROVEN
+    path.mtu = 9000
+    path.run(120.0, 900.0)
+    assert found.fate(8000) is Fate.PROVEN
+
+
+def test_a_jumbo_packet_that_does_not_fit_takes_nothing_from_the_others():
+    """What 1500 octets need is a candidate below any larger size (spec FRAG-3)."""
+    found = machine(9000)
+    found.used(8000, 0.0)
+    path = Path(found, 4000, too_big=False)
+    path.run(0.0, 10.0)
+    assert [probe.size for probe in path.sent] == [8048] * 3 + [1548]
+    assert found.fate(1500) is Fate.PROVEN

@@ -32,7 +32,7 @@ from test_aero_bad_control import KEY
 from test_aero_mobility import at_two_servers
 from test_aero_optimisation import ONE, back, forth, hops, of, two_clients
 
-from agents.aero.addresses import unmapped
+from agents.aero.addresses import PRE_ATTACH, unmapped
 from agents.aero.config import OptimisationConfig
 from agents.aero.constants import ALL_DHCP_SERVERS
 from agents.aero.dataplane.encapsulation import Carrier
@@ -301,7 +301,7 @@ def test_two_requests_at_one_moment_and_after_a_restart_with_an_earlier_clock_ar
 def release(duid: str, prefix, key: bytes | None, replay: int = 1 << 50) -> bytes:
     asked = Message(MessageType.RELEASE, 7, (ClientId(bytes.fromhex(duid)), IaPd(1, 0, 0, (IaPrefix(prefix),))))
     message = sign(asked, key, replay) if key else asked
-    return push_udp(IPv6Address("fe80::5"), ALL_DHCP_SERVERS, 546, 547, push_dhcpv6(message))
+    return push_udp(PRE_ATTACH, ALL_DHCP_SERVERS, 546, 547, push_dhcpv6(message))
 
 
 @pytest.mark.requirement("SEC9-11", "MOB-7")

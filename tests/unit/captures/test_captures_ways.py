@@ -93,6 +93,14 @@ def test_a_stream_without_its_beginning_is_not_judged():
     assert stream(segments(link, "h1", one), one) == Stream()
 
 
+def test_a_connection_that_just_lasts_is_no_file():
+    """As in aero-models: the event says who talks to whom, and nothing of octets."""
+    link = TransferWorld().run().aero
+    lasting = {"t": T0, "node": "c1", "agent": "lab", "event": "transfer", "source": "2001:db8::1", "peer": "g"}
+    link.events.append(lasting)
+    assert len(transfers(link)) == 1
+
+
 def test_the_report_draws_ways_moves_and_gaps():
     ways = Ways(TransferWorld().run().aero, 0.25)
     assert [label for label, _colour, _striped in ways.legend] == ["directly", "through Servers and a Relay"]
