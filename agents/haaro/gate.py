@@ -6,14 +6,11 @@ TUN-14).  What comes is looked at in prerouting, before it is decapsulated: the 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from ipaddress import IPv4Address, IPv4Network
 
-import nftables
-
 from agents.haaro.items import TUNNEL_PORT, Tunnel
-from agents.kernel.netlink import KernelError
+from agents.kernel.nft import Table
 
 TABLE = "ip roamlab_haaro"
 COUNTERS = (
@@ -67,8 +64,7 @@ class Gate:
     ) -> None:
         """A router's home address, all networks that are its own, and its home agent; a home agent has none."""
         self._home, self._own, self._agent = home, tuple(own), agent
-        self._nft = nftables.Nftables()
-        self._nft.set_json_output(True)
+        self._table = Table(TABLE)
         self._elements: dict[str, list[str]] = {}
         """By the tunnel's name."""
 
@@ -86,7 +82,7 @@ class Gate:
                 udp=_UDP,
                 port=TUNNEL_PORT,
             )
-        self._run(text)
+        self._table.run(text)
 
     def own(self, networks: Iterable[IPv4Network]) -> None:
         """The networks behind the router are others now (spec 7.7)."""
@@ -98,7 +94,7 @@ class Gate:
         commands = [
             f"flush set {TABLE} {name}\nadd element {TABLE} {name} {{ {text} }}" for name, text in texts.items()
         ]
-        self._run("\n".join(commands))
+        self._table.run("\n".join(commands))
 
     def permit(self, tunnel: Tunnel, device: str) -> None:
         """Let packets of this tunnel in, and of no earlier version of it."""
@@ -107,34 +103,22 @@ class Gate:
         old = self._elements.get(tunnel.name, [])
         commands = [f"delete element {TABLE} {each}" for each in old if each not in wanted]
         commands += [f"add element {TABLE} {each}" for each in wanted if each not in old]
-        self._run("\n".join(commands))
+        self._table.run("\n".join(commands))
         self._elements[tunnel.name] = wanted
 
     def forbid(self, tunnel: Tunnel) -> None:
         """Let none in any more."""
         old = self._elements.pop(tunnel.name, [])
-        self._run("\n".join(f"delete element {TABLE} {each}" for each in old))
+        self._table.run("\n".join(f"delete element {TABLE} {each}" for each in old))
 
     def dropped(self) -> dict[str, int]:
         """Packets dropped so far, by reason (COUNTERS)."""
-        listed = json.loads(self._run(f"list counters table {TABLE}"))
-        counters = [entry["counter"] for entry in listed["nftables"] if "counter" in entry]
-        found = {one["name"]: int(one["packets"]) for one in counters if one["table"] == TABLE.split()[1]}
-        return {name: found.get(name, 0) for name in COUNTERS}
+        return self._table.counters(COUNTERS)
 
     def clear(self) -> None:
         """Take the whole table away; fine if there is none."""
-        self._run(f"add table {TABLE}\ndelete table {TABLE}")
+        self._table.clear()
         self._elements.clear()
-
-    def _run(self, commands: str) -> str:
-        if not commands:
-            return ""
-        code, output, error = self._nft.cmd(commands)
-        if code:
-            first = error.strip().splitlines()[0] if error.strip() else f"exit {code}"
-            raise KernelError(f"nftables refused: {first}")
-        return str(output)
 
 
 def _apart(networks: Iterable[IPv4Network]) -> list[IPv4Network]:

@@ -7,13 +7,11 @@ packet, so a set of exact values does: adding one costs 0.13 ms.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Iterable
 from ipaddress import IPv6Address, IPv6Network
 
-import nftables
-
 from agents.kernel.netlink import KernelError
+from agents.kernel.nft import Table
 
 TABLE = "ip6 roamlab"
 COUNTERS = ("foreign_source", "fragment", "unknown_peer", "nested", "outside_binding", "local_network", "barred")
@@ -126,8 +124,7 @@ class Gate:
         self._local = local
         self._wan = wan
         self._networks = networks
-        self._nft = nftables.Nftables()
-        self._nft.set_json_output(True)
+        self._table = Table(TABLE)
         self._elements: set[tuple[str, str]] = set()
 
     def prepare(self) -> None:
@@ -135,7 +132,7 @@ class Gate:
         counters = "\n".join(f"add counter {TABLE} {name}" for name in COUNTERS)
         number = f"{int(self._local):#034x}"
         networks = "\n".join(_command("add", ("local_networks", str(network))) for network in self._networks)
-        self._run(
+        self._table.run(
             _RULES.format(
                 table=TABLE,
                 counters=counters,
@@ -150,13 +147,13 @@ class Gate:
     def permit(self, *elements: tuple[str, str]) -> None:
         """Let in what these elements describe."""
         new = [element for element in elements if element not in self._elements]
-        self._run("\n".join(_command("add", element) for element in new))
+        self._table.run("\n".join(_command("add", element) for element in new))
         self._elements.update(new)
 
     def forbid(self, *elements: tuple[str, str]) -> None:
         """Take elements out; those not there are fine."""
         old = [element for element in elements if element in self._elements]
-        self._run("\n".join(_command("delete", element) for element in old))
+        self._table.run("\n".join(_command("delete", element) for element in old))
         self._elements.difference_update(old)
 
     def adopt(self, elements: Iterable[tuple[str, str]]) -> None:
@@ -164,45 +161,27 @@ class Gate:
         wanted = set(elements)
         commands = [f"flush set {TABLE} {name}" for name in SETS]
         commands += [_command("add", element) for element in sorted(wanted)]
-        self._run("\n".join(commands))
+        self._table.run("\n".join(commands))
         self._elements = wanted
 
     def dropped(self) -> dict[str, int]:
         """Packets dropped so far, by reason (COUNTERS)."""
-        listed = json.loads(self._run(f"list counters table {TABLE}"))
-        found = dict.fromkeys(COUNTERS, 0)
-        for entry in listed["nftables"]:
-            counter = entry.get("counter")
-            if counter and counter["table"] == "roamlab" and counter["name"] in found:
-                found[counter["name"]] = counter["packets"]
-        return found
+        return self._table.counters(COUNTERS)
 
     def passed(self) -> dict[IPv6Network, int]:
         """Packets that mobile nodes sent from each prefix here, or got by tunnel; from 0 when it is let in anew."""
         found: dict[IPv6Network, int] = {}
         for name in ("sources", "tunnel_destination"):
-            listed = json.loads(self._run(f"list set {TABLE} {name}"))
-            for entry in listed["nftables"]:
-                for element in entry.get("set", {}).get("elem", ()):
-                    upper = element["elem"]["val"]["concat"][1]
-                    prefix = IPv6Network((upper << 64, 64))
-                    found[prefix] = found.get(prefix, 0) + element["elem"]["counter"]["packets"]
+            for element in self._table.elements(name):
+                upper = element["elem"]["val"]["concat"][1]
+                prefix = IPv6Network((upper << 64, 64))
+                found[prefix] = found.get(prefix, 0) + element["elem"]["counter"]["packets"]
         return found
 
     def clear(self) -> None:
         """Take the whole table away."""
-        # Added first, because deleting one that is not there is refused.
-        self._run(f"add table {TABLE}\ndelete table {TABLE}")
+        self._table.clear()
         self._elements.clear()
-
-    def _run(self, commands: str) -> str:
-        if not commands:
-            return ""
-        code, output, error = self._nft.cmd(commands)
-        if code:
-            first = error.strip().splitlines()[0] if error.strip() else f"exit {code}"
-            raise KernelError(f"nftables refused: {first}")
-        return str(output)
 
 
 def _command(verb: str, element: tuple[str, str]) -> str:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import nftables
-
-from agents.kernel.netlink import KernelError
+from agents.kernel.nft import Table
 
 TABLE = "inet roamlab_strong_host"
 
@@ -19,17 +17,9 @@ add rule {table} enter iifname != "lo" fib daddr type local fib daddr . iif type
 
 def switch_on() -> None:
     """Drop what arrives on an interface that does not have its destination address."""
-    _run(_RULES.format(table=TABLE))
+    Table(TABLE).run(_RULES.format(table=TABLE))
 
 
 def switch_off() -> None:
     """Back to the kernel's weak model; fine if it never was another."""
-    # Added first, because deleting one that is not there is refused.
-    _run(f"add table {TABLE}\ndelete table {TABLE}")
-
-
-def _run(commands: str) -> None:
-    code, _output, error = nftables.Nftables().cmd(commands)
-    if code:
-        first = error.strip().splitlines()[0] if error.strip() else f"exit {code}"
-        raise KernelError(f"nftables refused: {first}")
+    Table(TABLE).clear()
