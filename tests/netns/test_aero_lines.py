@@ -13,6 +13,8 @@ pytestmark = pytest.mark.netns
 
 FIRST, NEXT, THIRD = "203.0.113.2", "203.0.113.3", "203.0.113.4"
 OTHER, OTHER_SERVER = "198.51.100.2", "198.51.100.1"
+BEHIND = "198.18.0.1"
+"""Of the Server, and none of its underlay addresses: what is for those goes into no tunnel (spec ENC-8)."""
 
 
 class TwoLines(Topo):
@@ -34,6 +36,7 @@ def ip(node, *commands):
 def link(network, tmp_path):
     made = Link(network(TwoLines()), tmp_path)
     made.daemons[0].start()
+    ip(made.net["s1"], f"address add {BEHIND}/32 dev lo")
     ip(made.net["c1"], f"route add default via {OTHER_SERVER} dev eth1 metric 200")
     made.net["c1"].run(["sysctl", "-qw", "net.ipv4.conf.all.promote_secondaries=1"], check=True)
     yield made
@@ -60,7 +63,7 @@ def moved_to(link, serving, client, address):
     """Data flows there and back, from and to this address only."""
     wait_until(f"the Server to see {address}", lambda: seen(state(serving)) == [f"udp {address}:8060"])
     wait_until("its Reply", lambda: set(state(client)["delegations"].values()) == {"bound"})
-    link.net["s1"].run(["ping", "-c3", "-i0.05", "-W2", OWN4], check=True)
+    link.net["s1"].run(["ping", "-c3", "-i0.05", "-W2", "-I", BEHIND, OWN4], check=True)
     assert state(client)["nat"] is False
     assert state(client)["lladdr"] == f"udp {address}:8060"
 
