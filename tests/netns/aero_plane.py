@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import select
 import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
@@ -153,6 +155,17 @@ class Net:
     def close(self) -> None:
         for namespace in (self.left, self.router, self.right):
             namespace.close()
+
+
+@contextmanager
+def pairs(net: Net) -> Iterator[Callable[[Encapsulation, int], Pair]]:
+    """Makes pairs of data planes in a network, and closes them in the end."""
+    with ExitStack() as ending:
+
+        def make(kind: Encapsulation, version: int) -> Pair:
+            return ending.enter_context(closing(Pair(net, kind, version)))
+
+        yield make
 
 
 def outer(frame: bytes) -> tuple[int, int, int]:

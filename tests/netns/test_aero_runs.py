@@ -6,7 +6,7 @@ import itertools
 import select
 
 import pytest
-from aero_plane import FAR, NEAR, RIGHT, Net, Pair, outer, packet
+from aero_plane import FAR, NEAR, RIGHT, Net, Pair, outer, packet, pairs
 from kernel_namespaces import Capture
 
 from agents.aero.lladdr import Encapsulation
@@ -41,15 +41,8 @@ def sending(net, request):
 
 @pytest.fixture
 def pair(net):
-    made = []
-
-    def make(kind, version):
-        made.append(Pair(net, kind, version))
-        return made[-1]
-
-    yield make
-    for each in made:
-        each.close()
+    with pairs(net) as make:
+        yield make
 
 
 def send_together(both: Pair, packets) -> None:

@@ -6,7 +6,7 @@ import itertools
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
 import pytest
-from aero_plane import FAR, LEFT, NEAR, RIGHT, Net, Pair, packet
+from aero_plane import FAR, LEFT, NEAR, RIGHT, Net, packet, pairs
 
 from agents.aero.lladdr import Encapsulation, LinkLayerAddress
 from agents.aero.notices import TooBig, Unreachable
@@ -44,15 +44,8 @@ def net():
 
 @pytest.fixture
 def pair(net):
-    made = []
-
-    def make(kind, version):
-        made.append(Pair(net, kind, version))
-        return made[-1]
-
-    yield make
-    for each in made:
-        each.close()
+    with pairs(net) as make:
+        yield make
 
 
 @pytest.mark.requirement("FRAG-3")

@@ -50,11 +50,6 @@ def _ipv4_length(packet: bytes | memoryview) -> int:
     return length
 
 
-def hop_limit_at(packet: bytes | memoryview) -> int:
-    """Offset of TTL or Hop Limit."""
-    return 8 if packet[0] >> 4 == 4 else 7
-
-
 def addresses(packet: bytes | memoryview) -> tuple[bytes, bytes]:
     """Source and destination, 4 or 16 octets each."""
     if packet[0] >> 4 == 4:
