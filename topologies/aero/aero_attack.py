@@ -154,7 +154,7 @@ class AttackLab(RelayLab):
         wait_until("the outsider to overhear a Release", fight.knows_a_release, timeout=hosts.PATIENCE)
         kill(run, "s2", "aerod")
         run.agents["s2"].start()
-        states.when(run, "s2", "to have its Relay again", lambda now: now["relay"] is not None)
+        states.when(run, "s2", "to have its Relay again", _complete)
         for attack in attacks.after_restart(fight.heard()):
             fight.carry_out(attack)
         run.agents["c2"].start()
@@ -167,6 +167,11 @@ class AttackLab(RelayLab):
             {"check": "aero-attack", "theft": options.auth == OFF},
             {"check": "aero-pings", "requirement": "RO-14", "ttl": {"meanwhile": DIRECT, "after": DIRECT}},
         ]
+
+
+def _complete(now: dict[str, Any]) -> bool:
+    """Whether a Server that started again has all that comes by itself: its Relay, and BGP, whose program is slower."""
+    return now["relay"] is not None and all(now["bgp"]["sessions"].values())
 
 
 def _all(heard: list[dict[str, str]], h1: IPv6Address, h2: IPv6Address, options: AttackOptions) -> Iterator[Attack]:
