@@ -1,7 +1,9 @@
 """IPv4 tunnels by the ipip driver: one device per pair of addresses (RFC 2003).
 
-Outer TTL is our own, TOS the inner packet's. With a TTL of its own the driver always sets Don't Fragment, which
-RFC 2003 §3.1 allows: it finds out the path's MTU, and divides or answers inner packets that do not fit.
+Outer TTL is our own, TOS and Don't Fragment are the inner packet's (RFC 2003 §3.1).  So the driver finds out the path's
+MTU and answers what does not fit and forbids to be divided; all else is divided outside.  The driver's own "path MTU
+discovery" is off: it sets Don't Fragment always, and forwarded packets that may be divided are then lost without a word
+where the path is narrower than the device (measured on Linux 6.1).
 """
 
 from __future__ import annotations
@@ -52,7 +54,7 @@ class Ipip(Devices[Pair]):
             ("IFLA_IPIP_REMOTE", str(peer[1])),
             ("IFLA_IPIP_TTL", TTL),
             ("IFLA_IPIP_TOS", INHERIT),
-            ("IFLA_IPIP_PMTUDISC", 1),
+            ("IFLA_IPIP_PMTUDISC", 0),
             ("IFLA_IPIP_PROTO", socket.IPPROTO_IPIP),
         )
 
