@@ -1,9 +1,9 @@
 """IPv4 tunnels by the ipip driver: one device per pair of addresses (RFC 2003).
 
-Outer TTL is our own, TOS and Don't Fragment are the inner packet's (RFC 2003 §3.1).  So the driver finds out the path's
-MTU and answers what does not fit and forbids to be divided; all else is divided outside.  The driver's own "path MTU
-discovery" is off: it sets Don't Fragment always, and forwarded packets that may be divided are then lost without a word
-where the path is narrower than the device (measured on Linux 6.1).
+Outer TTL is our own, TOS the inner packet's.  With a TTL of its own the driver always sets Don't Fragment, whatever
+IFLA_IPIP_PMTUDISC says (measured on Linux 6.1), which RFC 2003 §5.1 recommends: it learns the path's MTU and answers
+inner packets that do not fit and must not be divided.  Those that may be are divided before they enter the device, if
+the node forwards by what it has learned (FORWARD_BY_PATH); else they are lost without a word.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 Pair = tuple[IPv4Address, IPv4Address]
 """Own and other end."""
 TTL = 64
+FORWARD_BY_PATH = "net/ipv4/ip_forward_use_pmtu"
+"""Setting of a node: 1 for it to work, 0 where nobody asked."""
 INHERIT = 1
 """TOS of the inner packet."""
 
@@ -54,7 +56,7 @@ class Ipip(Devices[Pair]):
             ("IFLA_IPIP_REMOTE", str(peer[1])),
             ("IFLA_IPIP_TTL", TTL),
             ("IFLA_IPIP_TOS", INHERIT),
-            ("IFLA_IPIP_PMTUDISC", 0),
+            ("IFLA_IPIP_PMTUDISC", 1),
             ("IFLA_IPIP_PROTO", socket.IPPROTO_IPIP),
         )
 
