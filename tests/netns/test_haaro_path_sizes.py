@@ -106,13 +106,16 @@ def play(sites, way):
     assert f"mtu = {room}" in told(sites)
     with seen(sites, "b", "isp1") as packets:
         assert "3 received" in ping(sites, room, df=True, count=3)
-        assert "3 received" in ping(sites, 1450, df=False, count=3)
+        # The source forgets: what it may divide is divided by the router, the kernel's after it has found out again.
+        sites.net["na"].run(["ip", "route", "flush", "cache"], check=True)
+        least = 5 if by == "tun" else 3
+        said = ping(sites, 1450, df=False, count=5)
+        assert int(said.split(" received")[0].rsplit(None, 1)[-1]) >= least, said
     tunnel = [(place, size) for place, size, protocol in packets if protocol == (17 if way[0] == "udp" else 4)]
     whole = [place for place, size in tunnel if size == NARROW]
     assert whole[:3] == [DF] * 3, "DF inside is DF outside"
     assert all(size <= NARROW for _place, size in tunnel)
-    if by == "tun":
-        assert not [place for place, _size in tunnel if place & PIECE], "no fragments outside"
+    assert not [place for place, _size in tunnel if place & PIECE], "no fragments outside"
 
 
 @pytest.mark.requirement("TUN-13")
