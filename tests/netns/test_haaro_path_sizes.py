@@ -129,3 +129,30 @@ def test_between_peers(start, way):
 def test_over_the_home_agent(start, way):
     """It relays, and answers into the tunnel that the packet came from."""
     play(start(capability=False), way)
+
+
+FLOOD, PROBE, IP_MTU_DISCOVER = 400, 3, 10
+
+
+@pytest.mark.parametrize("way", WAYS[:1], indirect=True, ids=["UDP"])
+def test_a_source_that_does_not_listen(start, way):
+    """It gets as many errors as one that begins many flows at once needs, and no more (RFC 4443 §2.4(f))."""
+    sites = start()
+    optimise(sites)
+    narrow(sites)
+    told(sites)
+
+    def counted(name):
+        return sites.state("a")["dataplane"].get(name, 0)
+
+    before = counted("errors_sent")
+    with seen(sites, "na", "eth0") as packets, sites.net["na"].entered():
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as deaf:
+            deaf.setsockopt(socket.IPPROTO_IP, IP_MTU_DISCOVER, PROBE)
+            for number in range(FLOOD):
+                deaf.sendto(bytes(1400), (HOSTS["b"], 9000 + number))
+        wait_until("all to be judged", lambda: counted("too_big") == FLOOD)
+    sent = counted("errors_sent") - before
+    assert counted("errors_limited") == FLOOD - sent
+    assert 40 <= sent <= FLOOD / 2
+    assert len([protocol for _place, _size, protocol in packets if protocol == socket.IPPROTO_ICMP]) == sent
