@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
 from collections.abc import Callable
 from ipaddress import IPv4Address
@@ -56,13 +57,11 @@ class Node:
         by_kernel = choice.kind == "ipip"
         self.kernel = Kernel(interface, table=table, gate=_gate(ends) if by_kernel else None)
         self.kernel.clear_leftovers()
-        self._underlay = Underlay(deaf=by_kernel)
-        try:
-            self._errors = PathErrors()
+        with contextlib.ExitStack() as opened:  # what is open is closed when the rest is not to be had
+            self._underlay = opened.enter_context(contextlib.closing(Underlay(deaf=by_kernel)))
+            self._errors = opened.enter_context(contextlib.closing(PathErrors()))
             self._tun = Tun(interface, TUNNEL_MTU - max(0, ETHERNET_MTU - underlay_mtu))
-        except KernelError:
-            self._underlay.close()
-            raise
+            opened.pop_all()
         self.plane = Plane(self, ends, relays=ends is None, clock=self.shell.clock.now, errors=errors)
         drops = DropLog(lambda now, **fields: announce("packet-dropped", now, **fields))
         self.plane.when_dropped = lambda reason, local, remote: drops.dropped(
