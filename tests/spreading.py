@@ -11,14 +11,15 @@ import pytest
 
 from testbed import sandbox
 
-UNIT, WHOLE = "tests/unit/", ("tests/netns/", "tests/demos/")
+UNIT, LABS = "tests/unit/", "tests/demos/test_labs.py"
+WHOLE = (LABS, "tests/demos/", "tests/netns/")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--tiers-apart",
         action="store_true",
-        help="With -n: labs one after another in one process, kernel tests in another, unit tests where there is time.",
+        help="With -n: of labs, other demos and kernel tests each in one process, unit tests where there is time.",
     )
 
 
@@ -32,11 +33,11 @@ def sandboxes(specs: Sequence[Any]) -> None:
 def scope(test: str, apart: bool) -> str:
     """What stays in one process: a module of unit tests, for what its tests share is made once; `apart`: whole tiers.
 
-    Two labs at a time would have to share the processor that the times they are judged by were stated for.
+    Those wait most of the time, so that two of them together leave a machine with two processors half idle.
     """
     if test.startswith(UNIT):
         return test.partition("::")[0]
-    return next((tier for tier in WHOLE if apart and test.startswith(tier)), test)
+    return next((place for place in WHOLE if apart and test.startswith(place)), test)
 
 
 def scheduler(config: pytest.Config, log: object) -> object:
