@@ -11,15 +11,16 @@ import pytest
 
 from testbed import sandbox
 
-UNIT, LABS = "tests/unit/", "tests/demos/test_labs.py"
-WHOLE = (LABS, "tests/demos/", "tests/netns/")
+UNIT = "tests/unit/"
+TIMED = ("test_labs.py", "_bench.py", "test_dgw_hostile_wire.py", "test_dgw_many_nodes.py")
+"""Ends of modules that are judged by times, or need much of the processor for themselves."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--tiers-apart",
         action="store_true",
-        help="With -n: of labs, other demos and kernel tests each in one process, unit tests where there is time.",
+        help="With -n: labs one after another, beside them the other tests of the kernel, also one after another.",
     )
 
 
@@ -31,13 +32,17 @@ def sandboxes(specs: Sequence[Any]) -> None:
 
 
 def scope(test: str, apart: bool) -> str:
-    """What stays in one process: a module of unit tests, for what its tests share is made once; `apart`: whole tiers.
+    """What stays in one process: a module of unit tests, for what its tests share is made once.
 
-    Those wait most of the time, so that two of them together leave a machine with two processors half idle.
+    `apart`: labs, and what takes the processor from them, are one after another in one process; beside them, in
+    another, what waits most of the time. Neither half of the tests keeps two processors busy.
     """
-    if test.startswith(UNIT):
-        return test.partition("::")[0]
-    return next((place for place in WHOLE if apart and test.startswith(place)), test)
+    module = test.partition("::")[0]
+    if module.startswith(UNIT):
+        return module
+    if not apart:
+        return test
+    return "labs" if module.endswith(TIMED) else "kernel"
 
 
 def scheduler(config: pytest.Config, log: object) -> object:
