@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import click
 import pytest
@@ -138,7 +139,7 @@ def roamlab_into_a_closed_pipe(code: str) -> subprocess.CompletedProcess[str]:
     reading, writing = os.pipe()
     os.close(reading)
     argv = [sys.executable, "-c", f"import sys\nfrom topologies.cli.errors import *\n{code}"]
-    with open(writing, "wb") as output:
+    with os.fdopen(writing, "wb") as output:
         return subprocess.run(argv, stdout=output, stderr=subprocess.PIPE, text=True, timeout=30, check=False)
 
 
@@ -172,7 +173,7 @@ def test_a_terminal_that_lacks_a_character() -> None:
 def test_interrupted_while_it_loads(tmp_path) -> None:
     """Ctrl-C in the half second of imports ends it without a traceback."""
     (tmp_path / "click.py").write_text("import os, signal; os.kill(os.getpid(), signal.SIGINT)")
-    environment = {**os.environ, "PYTHONPATH": f"{tmp_path}:{os.getcwd()}", "PYTHONSAFEPATH": "1"}
+    environment = {**os.environ, "PYTHONPATH": f"{tmp_path}:{Path.cwd()}", "PYTHONSAFEPATH": "1"}
     argv = ["env", "--default-signal=INT", sys.executable, "-m", "topologies.cli", "labs"]
     done = subprocess.run(argv, env=environment, capture_output=True, text=True, timeout=30, check=False)
     assert (done.returncode, done.stderr) == (-2, "")
