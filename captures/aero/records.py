@@ -163,7 +163,6 @@ class Dhcp:
     iaids: tuple[int, ...] = ()
     lladdr: tuple[Address, int] | None = None
     """Option 79: link-layer address and port."""
-    lladdr_octets: bytes = b""
     hop_count: int = 0
     link_address: IPv6Address | None = None
     peer_address: IPv6Address | None = None

@@ -12,6 +12,7 @@ import pytest
 from click.shell_completion import ShellComplete
 
 from testbed.validation import LabError
+from topologies.cli import inside
 from topologies.cli.app import main, roamlab
 from topologies.cli.errors import Failure, Mistake, guarded
 
@@ -160,6 +161,14 @@ sys.exit(guarded(work))"""
 def test_a_reader_that_left_is_no_error() -> None:
     done = roamlab_into_a_closed_pipe("sys.exit(guarded(lambda: print('x' * 100_000)))")
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_no_lab_is_played_that_nobody_could_judge(tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    run = tmp_path / "run"
+    with pytest.raises(Failure, match="tshark is not installed"):
+        inside.demo({"name": "basic", "lab": "basic", "options": {}, "directory": str(run), "form": "table"})
+    assert not run.exists()
 
 
 def test_a_terminal_that_lacks_a_character() -> None:
