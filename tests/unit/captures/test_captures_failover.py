@@ -44,6 +44,13 @@ def test_a_right_run_passes(make, entry):
         assert result.evidence
 
 
+def test_a_session_that_broke_off_before_is_not_asked_for_the_news():
+    world = crashed()
+    world.ends(4, server=S2)
+    world.session(5, S2)
+    assert all(result.passed for result in call(world.run(), CRASH))
+
+
 def silent_flows():
     world = FlowWorld()
     world.frames = {key: [] for key in world.frames}
