@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from testbed.validation import LabError
 from testbed.waiting import NotYet, wait_until
+from topologies.aero.replies import replies
 from topologies.states import State, when
 from topologies.traffic import PATIENCE
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 HEADERS = {4: 28, 6: 48}
 """Octets of IP and ICMP headers in front of a ping's data."""
+LINGERING = 0.5
+"""Seconds that replies may be late in the end, of requests that go on while other things happen."""
 _identifiers = itertools.count(5000)
 
 
@@ -85,7 +88,13 @@ def pings(
     argv = ["ping", f"-{version}", "-n", "-q", "-e", str(identifier), "-c", str(count), "-i", str(interval)]
     argv += ["-W", str(patience), "-I", source, "-s", str(size - HEADERS[version])]
     argv += [*(("-Q", str(tos)) if tos else ()), "-M", "dont" if fragment else "do", target]
-    _announced(run, node, argv, identifier, name, peer, source, target, count=count, size=size, expect=expect, **more)
+    with replies(run, node, version, identifier) as heard:
+        begin = time.time()
+        run.net[node].run(argv, timeout=PATIENCE)
+        if expect == "reply":
+            heard.until(count, patience)
+    ends = {"peer": peer, "source": source, "destination": target, "icmp_id": identifier}
+    _announce(run, node, begin, name=name, **ends, count=count, size=size, expect=expect, **more)
 
 
 class Series:
@@ -147,19 +156,19 @@ def pinging(
 
     It ends with its count, or with what happens when it has none.
     """
-    identifier = next(_identifiers)
-    argv = ["ping", f"-{ip_address(target).version}", "-n", "-e", str(identifier), "-i", str(interval), "-W", "0.5"]
+    identifier, version = next(_identifiers), ip_address(target).version
+    argv = ["ping", f"-{version}", "-n", "-e", str(identifier), "-i", str(interval), "-W", str(LINGERING)]
     argv += [*(("-c", str(count)) if count else ()), "-I", source, "-s", "36", target]
-    begin = time.time()
-    series = Series(node, run.net[node].popen(argv, stderr=subprocess.DEVNULL))
-    series.more(ahead)
-    yield series
-    series.end(now=count is None)
-    size = 36 + HEADERS[ip_address(target).version]
-    fields = {"name": name, "peer": peer, "source": source, "destination": target, "icmp_id": identifier}
-    more = {"count": count or series.sent, "size": size, "expect": "reply"}
-    event = {"t": begin, "end": time.time(), "node": node, "agent": "lab", "event": "pings", **fields, **more}
-    run.events.append(event)
+    with replies(run, node, version, identifier) as heard:
+        begin = time.time()
+        series = Series(node, run.net[node].popen(argv, stderr=subprocess.DEVNULL))
+        series.more(ahead)
+        yield series
+        series.end(now=count is None)
+        heard.until(count or series.sent, LINGERING)
+    ends = {"peer": peer, "source": source, "destination": target, "icmp_id": identifier}
+    size = 36 + HEADERS[version]
+    _announce(run, node, begin, name=name, **ends, count=count or series.sent, size=size, expect="reply")
 
 
 def sweep(run: Run, name: str, node: str, source: str, peer: str, target: str, largest: int = 1500) -> None:
@@ -168,16 +177,14 @@ def sweep(run: Run, name: str, node: str, source: str, peer: str, target: str, l
     smallest = HEADERS[ip_address(target).version]
     argv = [sys.executable, "-m", "topologies.tools.size_sweep", source, target, str(identifier), "1", str(largest)]
     count = largest - smallest + 1
-    _announced(run, node, argv, identifier, name, peer, source, target, count=count, size=0, expect="every size")
-
-
-def _announced(
-    run: Run, node: str, argv: list[str], identifier: int, name: str, peer: str, source: str, target: str, **more: Any
-) -> None:
-    """Run a program that sends echo requests, and say in the event log what it sent."""
     begin = time.time()
     run.net[node].run(argv, timeout=PATIENCE)
-    fields = {"name": name, "peer": peer, "source": source, "destination": target, "icmp_id": identifier, **more}
+    ends = {"peer": peer, "source": source, "destination": target, "icmp_id": identifier}
+    _announce(run, node, begin, name=name, **ends, count=count, size=0, expect="every size")
+
+
+def _announce(run: Run, node: str, begin: float, **fields: Any) -> None:
+    """Say in the event log what a program sent that has ended."""
     run.events.append({"t": begin, "end": time.time(), "node": node, "agent": "lab", "event": "pings", **fields})
 
 
