@@ -170,6 +170,7 @@ class FailoverLab(RelayLab):
             if fails not in ("link", "path"):
                 kill(run, "s1", fails)
             states.when(run, "c1", "to be at s2", _at("fe80::2"))
+            states.when(run, "r1", "to send c1's packets to s2", _follows("fe80::2"))
             if fails in ("link", "node"):
                 states.when(run, "r1", "to have lost s1", lambda now: not now["bgp"]["sessions"]["fe80::1"])
         if fails == "link":
@@ -276,6 +277,16 @@ def _at(server: str) -> Any:
     def holds(now: states.State) -> bool:
         routers = [each["address"] for each in now["neighbors"] if each["type"] == "static"]
         return server in routers and set(now["delegations"].values()) == {"bound"}
+
+    return holds
+
+
+def _follows(server: str) -> Any:
+    """Whether a Relay has the first Client's prefix from a Server."""
+
+    def holds(now: states.State) -> bool:
+        prefixes = {each["address"]: each["prefixes"] for each in now["neighbors"]}
+        return Client(1).prefixes["ipv6"] in prefixes[server]
 
     return holds
 
