@@ -25,10 +25,8 @@ NEXT = {
     "c2": {"ipv4": "203.0.113.21", "ipv6": "2001:db8:f::21"},
 }
 """Addresses after the move, by Client."""
-INTERVAL, SETTLING = 0.02, 1.0
-"""Between pings; how long they run before the move."""
-FOLLOWED = 50
-"""Pings at least that go to the new address, and come back."""
+INTERVAL = 0.02
+"""Between pings, seconds."""
 LATEST_MS = 8000.0
 """Until a Server helps, where nobody heard of the move (spec MOB-14)."""
 DIRECT, THROUGH = 62, 61
@@ -85,11 +83,12 @@ class MoveLab(AeroLab):
         traffic.attached(run, ("c1", "c2"))
         one, two = (hosts.address_in(run, f"h{n}", Client(n).prefixes["ipv6"]) for n in (1, 2))
         run.step(self.steps(options)[1])
-        traffic.pings(run, "before", "h1", one, "h2", two, count=int(SETTLING / INTERVAL), interval=INTERVAL)
         mover, peer, lost = Client(self.mover), Client(3 - self.mover), options.announcement == "lost"
-        old, new, there = (each[options.outer] for each in (mover.underlay, NEXT[mover.name], peer.underlay))
+        new, there = NEXT[mover.name][options.outer], peer.underlay[options.outer]
         if options.path == "direct":
-            traffic.direct(run, **{peer.name: old, mover.name: there})
+            traffic.optimised(run, "before", "h1", one, "h2", two, interval=INTERVAL)
+        else:
+            traffic.pings(run, "before", "h1", one, "h2", two, count=traffic.FOLLOWED, interval=INTERVAL)
         run.step(self.moves)
         if lost:
             self._between(run, new, there)
@@ -101,7 +100,7 @@ class MoveLab(AeroLab):
                 run.net["core"].run(["nft", "delete", "table", "inet", "roamlab-lost"], check=True)
             if options.path == "direct":
                 traffic.direct(run, **{peer.name: new, mover.name: there})
-            pings.more(FOLLOWED)
+            pings.more(traffic.FOLLOWED)
         run.step("h1 pings on")
         traffic.pings(run, "after", "h1", one, "h2", two)
         run.step("done")
@@ -125,7 +124,7 @@ class MoveLab(AeroLab):
             "bound_ms": 50 * slowness,
         }
         other = {"peer": f"c{3 - self.mover}"} if direct else {}
-        told = {"heard": heard if tokens else None, "least": FOLLOWED} if direct else {}
+        told = {"heard": heard if tokens else None, "least": traffic.FOLLOWED} if direct else {}
         retreat = [{"check": "aero-retreat", **move, **other}] if direct and not tokens else []
         cost: list[dict[str, Any]] = []
         if soon:

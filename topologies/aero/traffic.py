@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 HEADERS = {4: 28, 6: 48}
 """Octets of IP and ICMP headers in front of a ping's data."""
+FOLLOWED = 50
+"""Pings at least that show where packets go from now on, and come back."""
 LINGERING = 0.5
 """Seconds that replies may be late in the end, of requests that go on while other things happen."""
 _identifiers = itertools.count(5000)
@@ -216,6 +218,14 @@ def is_direct(now: State) -> bool:
     """Whether a Client sends to every correspondent directly."""
     stages = [pair["stage"] for one in now["neighbors"] for pair in one.get("forward", {}).values()]
     return bool(stages) and set(stages) == {"forwarding"}
+
+
+def optimised(run: Run, name: str, node: str, source: str, peer: str, target: str, *, interval: float) -> None:
+    """`node` pings a target until both Clients send to each other directly, and for a while longer."""
+    with pinging(run, name, node, source, peer, target, interval=interval, ahead=1) as series:
+        for client in ("c1", "c2"):
+            when(run, client, "to use the direct path", is_direct)
+        series.more(FOLLOWED)
 
 
 def direct(run: Run, **where: str) -> None:
