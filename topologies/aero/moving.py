@@ -18,14 +18,15 @@ if TYPE_CHECKING:
 def readdress(run: Run, name: str, old: Mapping[str, str], new: Mapping[str, str]) -> None:
     """A Client's link gets other addresses: the new ones first, default routes over them, then the old ones go.
 
-    The next router is known from the start, as from its advertisement: a kernel that asks for it with an address that
-    is gone before the answer comes asks again after a second. All of it is one request to the kernel: between what
-    the event log says and what happens there is no program to be started, which on a busy machine takes its time.
+    Both ends of the link know each other from the start, as from an advertisement each (RFC 4861 §6.3.4, RFC 9131):
+    a kernel that asks for the router with an address that is gone before the answer comes asks again after a second,
+    and so does a router whose question comes before the other kernel, a little later, listens for it.
+    All of it is one request to the kernel: between what the event log says and what happens there is no program to
+    be started, which on a busy machine takes its time.
     """
     router, client = _interface(run, "core", name), _interface(run, name, "wan")
     with run.net["core"].entered(), Netlink() as kernel:
-        gateways = [ip_interface(masked(opposite(address))) for address in new.values()]
-        kernel.run([requests.add_address(router.index, one, f"address {one} on core {name}") for one in gateways])
+        kernel.run([each for address in new.values() for each in _gateway(router, client.mac, address)])
     with run.net[name].entered(), Netlink() as kernel:
         changes = [each for family in new for each in _changes(client, router.mac, old[family], new[family])]
         run.events.record("moving", node=name, address=list(new.values()))
@@ -35,6 +36,16 @@ def readdress(run: Run, name: str, old: Mapping[str, str], new: Mapping[str, str
 def _interface(run: Run, node: str, name: str) -> Interface:
     found: Interface = next(each for each in run.net[node].intfList() if each.name == name)
     return found
+
+
+def _gateway(interface: Interface, mac: str, address: str) -> list[Request]:
+    """The router of an address, which knows who has it."""
+    index, own = interface.index, ip_interface(masked(opposite(address)))
+    where = f"{interface.node} {interface.name}"
+    return [
+        requests.add_address(index, own, f"address {own} on {where}"),
+        requests.neighbor(index, address, mac, f"neighbor {address} on {where}"),
+    ]
 
 
 def _changes(interface: Interface, mac: str, old: str, new: str) -> list[Request]:
