@@ -7,7 +7,9 @@ from ipaddress import IPv6Address, ip_address
 from itertools import pairwise
 
 import pytest
+from aero_domain import RELAY, Link, permanent
 
+from agents.aero.config import DataPlaneConfig
 from agents.aero.discovery.base import LATE, Solicitations
 from agents.aero.lladdr import Encapsulation, LinkLayerAddress
 from agents.aero.neighbors import Neighbor, NeighborCache, NeighborType, Path
@@ -57,3 +59,20 @@ def test_what_was_due_meanwhile_is_not_sent_at_once(at, pause):
     times, lost = asked(pause, at)
     assert len(times) == 3
     assert min(later - earlier for earlier, later in pairwise([*times, lost])) >= 1.0 - LATE - 1e-9
+
+
+@pytest.mark.requirement("ENC-9", "ENC-10")
+def test_a_server_that_starts_late_is_still_reached_by_the_preferred_encapsulation():
+    """The Relay has asked in vain, and would ask again after ten minutes; the Server asks as soon as it is there."""
+    link, plane = Link(), DataPlaneConfig(encapsulation="minimal")
+    server = link.add_server(1, relays=(permanent("r1", *RELAY),), dataplane=plane)
+    server.up = False
+    relay = link.add_relay([server], dataplane=plane)
+    link.run(10)
+    server.up = True
+    link.start(server)
+    link.run(20)
+    for node, other in ((relay, server.core.address), (server, RELAY[0])):
+        path = node.core.cache.get(other).path
+        assert path.lladdr.encapsulation is Encapsulation.MINIMAL
+        assert path.fragments
