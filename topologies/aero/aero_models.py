@@ -195,7 +195,7 @@ def _hybrid(run: Run, h3: str) -> None:
 
 def _switch(run: Run) -> None:
     """A connection is open while the host becomes a hybrid, and goes on until its end."""
-    going = probing.transfer(run, "c1", HOST.own_addresses("ipv6")[1], "g", NATIVE["ipv6"], TRANSFER)
+    going = probing.connection(run, "c1", HOST.own_addresses("ipv6")[1], "g", NATIVE["ipv6"], TRANSFER)
     run.step(SWITCH)
     run.agents["c1"].request({"request": "model", "model": "hybrid"})
     h1 = hosts.address_in(run, "h1", HOST.subnet(0))
