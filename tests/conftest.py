@@ -69,6 +69,10 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
     return spreading.scheduler(config, log)
 
 
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    spreading.give_way(item.nodeid, item.config)
+
+
 @pytest.fixture
 def network() -> Iterator[Callable[..., Network]]:
     """Start networks from topologies; all are stopped after the test."""

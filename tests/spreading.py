@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import shlex
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +17,7 @@ from testbed import sandbox
 UNIT = "tests/unit/"
 LABS = "tests/demos/"
 BENCH = "_bench.py"
+LOWEST = 19
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -60,3 +64,19 @@ def scheduler(config: pytest.Config, log: object) -> object:
             return scope(nodeid, apart)
 
     return ByScope(config, log)
+
+
+def give_way(test: str, config: pytest.Config) -> None:
+    """Let labs beside have the processor before unit tests: a process that has come to these plays no lab any more.
+
+    Linux shares it among sessions first (autogroups), then among the processes of one: a session of its own, then, and
+    the lowest priority in both.
+    """
+    if not (config.getoption("--tiers-apart") and hasattr(config, "workerinput") and test.startswith(UNIT)):
+        return
+    if os.getpriority(os.PRIO_PROCESS, 0) < LOWEST:
+        with contextlib.suppress(PermissionError):  # it leads one already
+            os.setsid()
+        os.setpriority(os.PRIO_PROCESS, 0, LOWEST)
+        with contextlib.suppress(OSError):  # a kernel without them
+            Path("/proc/self/autogroup").write_text(str(LOWEST))

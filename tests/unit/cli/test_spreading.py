@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -49,3 +52,19 @@ def test_processes(
 ) -> None:
     monkeypatch.setattr(quality.os, "sched_getaffinity", lambda _process: set(range(cpus)))
     assert quality._spread(tiers, workers, few=few) == words
+
+
+@pytest.mark.parametrize(("test", "gives_way"), [("tests/unit/test_x.py", True), ("tests/netns/test_x.py", False)])
+def test_unit_tests_give_way_to_labs(test: str, gives_way: bool) -> None:
+    program = f"""
+import os, types, spreading
+config = types.SimpleNamespace(getoption=lambda name: name == "--tiers-apart", workerinput={{}})
+spreading.give_way({test!r}, config)
+print(os.getpriority(os.PRIO_PROCESS, 0))
+"""
+    places = os.pathsep.join([str(TESTS), str(TESTS.parent)])
+    done = subprocess.run(
+        [sys.executable, "-c", program], env={**os.environ, "PYTHONPATH": places}, capture_output=True, text=True
+    )
+    own = os.getpriority(os.PRIO_PROCESS, 0)  # lowest already, perhaps
+    assert (done.stdout.strip(), done.stderr) == (str(spreading.LOWEST if gives_way else own), "")
