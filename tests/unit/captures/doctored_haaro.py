@@ -127,7 +127,24 @@ def declining():
     return story
 
 
+def behind_one_nat(*, asker="c", port=434, inside="ac"):
+    """Who is asked knocks at the NAT's outside first, in vain, since it knows no other address of the asker yet."""
+    asked = "a" if asker == "c" else "c"
+    story = Story()
+    for letter in "ac":
+        story.sites[letter] = site(letter, nat="restricted" if letter in inside else "", shared=inside == "ac")
+        story.register(letter)
+    story.optimise(asker, asked)
+    ends = story.sites[asked].home_address, story.sites[asker].home_address
+    story.straight(asked, asker, echo(*ends, 1, 1, 28), (434, port), to=story.line(asker).public)
+    story.keepalive(asker, asked)
+    story.keepalive(asked, asker)
+    return story
+
+
 RIGHT = [
+    (behind_one_nat, TUNNELS),
+    (partial(behind_one_nat, asker="a"), TUNNELS),
     *((triangle, entry) for entry in (REGISTRATION, ADVERTISING, ROUTABILITY, TUNNELS, PATHS, PEERS)),
     (left, LEAVING),
     (changing, CHANGE),
@@ -401,6 +418,9 @@ PORTS("mra sends to port 435", then(lambda story: story.straight("a", "c", HELLO
 PORTS("mrc: {434} and {434}", triangle, translated=["mrc"])
 KEEPALIVE("mra probes before mrc", then(lambda story: story.keepalive("a", "c"), registered))
 KEEPALIVE("mra-mrc begins otherwise", then(replied_first, registered))
+KEEPALIVE("mra probes before mrc", partial(behind_one_nat, inside="c"))
+PORTS("mra sends to port 435, not to [434]", partial(behind_one_nat, port=435))
+PORTS("mra sends to port 434, not to []", partial(behind_one_nat, inside="c"))
 wrong(TUNNELS, "signalling", "HoTI in a direct tunnel", then(signals))
 wrong(TUNNELS, "pace", "too many", then(lambda story: [story.keepalive("c", "a") for _ in range(6)]))
 
