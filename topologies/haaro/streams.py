@@ -23,7 +23,8 @@ _identifiers = itertools.count(6000)
 SIZE = 84
 AFTERWARDS = 10
 """Answers to wait for when what was waited for has come about: it must be seen on the wire, too."""
-ANSWER = re.compile(rb"^\[([\d.]+)\].* icmp_seq=\d+ .*time=([\d.]+) ms")
+ANSWER = re.compile(rb"^\[([\d.]+)\].* icmp_seq=(\d+) .*time=([\d.]+) ms")
+"""When it came, to which request, after how long."""
 SENT = re.compile(r"(\d+) packets transmitted")
 
 
@@ -44,8 +45,8 @@ class Stream:
             "size": SIZE,
             "expect": "reply",
         }
-        self._answered: list[float] = []
-        """When the requests left that were answered."""
+        self.answered: dict[int, float] = {}
+        """Number of each request that was answered -> when it left."""
         self._last_words = ""
         self._begin = time.time()
         self._process = run.spawn(node, argv, stderr=subprocess.DEVNULL)
@@ -56,7 +57,7 @@ class Stream:
         assert self._process.stdout
         for line in self._process.stdout:
             if answer := ANSWER.match(line):
-                self._answered.append(float(answer[1]) - float(answer[2]) / 1000)
+                self.answered[int(answer[2])] = float(answer[1]) - float(answer[3]) / 1000
             else:
                 self._last_words += line.decode(errors="replace")
 
@@ -65,11 +66,11 @@ class Stream:
         begin = time.time()
 
         def answered() -> bool:
-            found = sum(sent >= begin for sent in self._answered)
+            found = sum(sent >= begin for sent in list(self.answered.values()))
             if found < count and self._process.poll() is not None:
                 raise LabError(f"pings {self._fields['name']} ended by themselves: {self._last_words.strip()}")
             if found < count:
-                raise NotYet(f"{found} of {count} requests since are answered, {len(self._answered)} in all")
+                raise NotYet(f"{found} of {count} requests since are answered, {len(self.answered)} in all")
             return True
 
         wait_until(f"pings {self._fields['name']} to go on", answered, timeout=PATIENCE)
