@@ -6,6 +6,7 @@ nX --- X ===lines=== core --- ha        X = a, b (c): 198.51.100.0/28 apart; hom
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 from testbed.agent import Agent
@@ -14,6 +15,7 @@ from testbed.mininet_api import Topo
 from testbed.nat import NatBox
 from testbed.nodes import Host, Router
 from testbed.waiting import NotYet, wait_until
+from topologies.replies import Replies
 
 HA = "203.0.113.1"
 KEYS = {"a": "aa" * 16, "b": "bb" * 16}
@@ -22,6 +24,8 @@ SITES = {"a": "10.10.1.0/24", "b": "10.10.2.0/24"}
 HOSTS = {"a": "10.10.1.10", "b": "10.10.2.10"}
 BASES = {("a", 1): 0, ("a", 2): 16, ("b", 1): 32, ("b", 2): 48}
 OUTSIDE = "192.0.2.2"
+LATE = 5.0
+"""Seconds that answers to pings may take."""
 PATIENCE = 60.0
 """Seconds to wait for what must come; a machine may be slow."""
 
@@ -158,9 +162,11 @@ class Running:
         return wait_until(f"the event {event}", found, timeout=PATIENCE)
 
     def ping(self, one: str, other: str, *options: str) -> int:
-        """Pings from a site's host to another's; how many were answered."""
+        """Pings from a site's host to another's; how many were answered, be it when ping had ended."""
+        replies = Replies(self.net[f"n{one}"])
         done = self.net[f"n{one}"].run(["ping", "-W2", "-n", *(options or ("-c1",)), HOSTS[other]])
-        return int(done.out.split(" received")[0].rsplit(None, 1)[-1])
+        sent, answered = map(int, re.search(r"(\d+) packets transmitted, (\d+) received", done.out).groups())
+        return answered if answered == sent else replies.wait(sent, LATE)
 
     def routes(self, node: str) -> str:
         return self.net[node].run(["ip", "-4", "route", "show", "table", "434"]).out

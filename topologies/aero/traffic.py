@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING, Any
 
+from topologies.replies import Replies
 from topologies.states import State, when
 from topologies.traffic import PATIENCE
 
@@ -69,13 +70,16 @@ def pings(
     """`node` pings a target: `count` packets of `size` octets with their IP header, at once after each other.
 
     `expect` "reply" or "none" is what the captures must show; `fragment` leaves IPv4's DF off; `tos`: its class.
+    `patience`: seconds to wait for answers that are late.
     """
     version = ip_address(target).version
     identifier = next(_identifiers)
     argv = ["ping", f"-{version}", "-n", "-q", "-e", str(identifier), "-c", str(count), "-i", str(interval)]
     argv += ["-W", str(patience), "-I", source, "-s", str(size - HEADERS[version])]
     argv += [*(("-Q", str(tos)) if tos else ()), "-M", "dont" if fragment else "do", target]
-    _announced(run, node, argv, identifier, name, peer, source, target, count=count, size=size, expect=expect, **more)
+    ends = (name, peer, source, target)
+    late = patience if expect == "reply" else 0.0
+    _announced(run, node, argv, identifier, *ends, late=late, count=count, size=size, expect=expect, **more)
 
 
 @contextlib.contextmanager
@@ -111,11 +115,24 @@ def sweep(run: Run, name: str, node: str, source: str, peer: str, target: str, l
 
 
 def _announced(
-    run: Run, node: str, argv: list[str], identifier: int, name: str, peer: str, source: str, target: str, **more: Any
+    run: Run,
+    node: str,
+    argv: list[str],
+    identifier: int,
+    name: str,
+    peer: str,
+    source: str,
+    target: str,
+    *,
+    late: float = 0.0,
+    **more: Any,
 ) -> None:
-    """Run a program that sends echo requests, and say in the event log what it sent."""
+    """Run a program that sends echo requests, and say in the event log what it sent; `late`: how late answers come."""
+    replies = Replies(run.net[node], ip_address(target).version) if late else None
     begin = time.time()
     run.net[node].run(argv, timeout=PATIENCE)
+    if replies:
+        replies.wait(more["count"], late)
     fields = {"name": name, "peer": peer, "source": source, "destination": target, "icmp_id": identifier, **more}
     run.events.append({"t": begin, "end": time.time(), "node": node, "agent": "lab", "event": "pings", **fields})
 
