@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from topologies.runner import Run
 
 State = dict[str, Any]
-TOLD = ("neighbors", "delegations", "registered", "correspondents", "counters")
+TOLD = ("neighbors", "delegations", "registered", "careof", "correspondents", "items", "counters")
 """What is said of a state that is not as wanted."""
 
 
