@@ -107,7 +107,7 @@ class LeaveLab(HaaroLab):
             {"check": "haaro-tunnels"},
             {"check": "haaro-leaving", "routers": ROUTERS, "scenario": "SC-S11"},
             {"check": "haaro-home", "router": "mrc", "interface": HOME_LINK, "grace": GRACE},
-            {"check": "haaro-paths", "max_lost": {"leave": 1}},
+            {"check": "haaro-paths", "leaving": {"leave": "mrc"}},
         ]
 
 

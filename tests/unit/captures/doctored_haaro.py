@@ -142,7 +142,27 @@ def behind_one_nat(*, asker="c", port=434, inside="ac"):
     return story
 
 
+def leaving(last, until=0.0):
+    """C leaves while a pings it: the second ping is seen in no other place than a's own after that, or `last` at c."""
+    story = triangle()
+    story.announce("a", "c", 2, "", identifier=77, name="leave")
+    story.ping("a", "c", 1, direct=True, identifier=77)
+    ends = story.sites["a"].host, story.sites["c"].host
+    if last != "late":
+        story.put(("a", "eth0"), echo(*ends, 77, 2, 28))
+    story.leave("c", "a")
+    story.events.append({"event": "left", "node": "mrc", "t": story.time})
+    story.time += until
+    if last == "late":
+        story.put(("a", "eth0"), echo(*ends, 77, 2, 28))
+    if last == "c":
+        story.put(("c", "eth0"), echo(*ends[::-1], 77, 2, 28, reply=True))
+    return story
+
+
 RIGHT = [
+    (partial(leaving, "c"), {"check": "haaro-paths", "leaving": {"leave": "mrc"}}),
+    (partial(leaving, "late", 0.004), {"check": "haaro-paths", "leaving": {"leave": "mrc"}}),
     (behind_one_nat, TUNNELS),
     (partial(behind_one_nat, asker="a"), TUNNELS),
     *((triangle, entry) for entry in (REGISTRATION, ADVERTISING, ROUTABILITY, TUNNELS, PATHS, PEERS)),
@@ -456,6 +476,9 @@ SERIES("x-y", "1 of 2 are missing", pinged("ha", False, unanswered=1))
 SERIES("x-y", "1 reply came back", pinged("", False, expect="none"))
 SERIES("volume", "x-y: 4 packets", pinged("direct", False, True))
 wrong(PATHS, "switch-x-y", "requests after", triangle, switch_ms={"x-y": 0.1})
+wrong(PATHS, "leave", "1 of 2 are missing", partial(leaving, "a"), leaving={"leave": "mrc"})
+wrong(PATHS, "leave", "1 of 2 are missing", partial(leaving, "late", 1.0), leaving={"leave": "mrc"})
+wrong(PATHS, "leave", "1 of 2 are missing", partial(leaving, "c"), leaving={"leave": "mra"})
 wrong(PATHS, "switch-x-y", "no request went directly", pinged("ha", False))
 wrong(PATHS, "switch-other", "no such series", triangle, outcome=None, switch_ms={"other": 1.0})
 
