@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from captures.aero.link import Ping
-from captures.haaro.exchanges import registrations
+from captures.haaro.exchanges import Registration, registrations
 from captures.haaro.operator import MobileRouter, Operator
 from captures.haaro.records import Frame
 
@@ -41,6 +41,31 @@ def resumed(operator: Operator, ping: Ping, router: MobileRouter, interface: str
     later = {one.echo[2] for one in of(frames, ping, "request") if one.echo and one.time > since}
     carried = {one.echo[2] for one in of(operator.frames(router.name, interface), ping) if one.echo}
     return next((one for one in of(frames, ping, "reply") if one.echo and one.echo[2] in later & carried), None)
+
+
+def unprobed(operator: Operator, ping: Ping, late: float) -> set[int]:
+    """Numbers of the requests that, or whose answers, a peer sent directly before the asker knew of its acceptance.
+
+    Tunnels in IP have no keepalives, so that the peer's end works at once (spec §4.5): the asker drops what comes
+    before it hears that it is accepted.  `late`: seconds from then until its end works, too.
+    """
+    found: set[int] = set()
+    first: dict[frozenset[str], Registration] = {}
+    for one in registrations(operator):
+        if one.peer and one.answer and one.reply and one.reply.code == 0 and one.request.lifetime:
+            pair = frozenset((one.router.name, one.peer.name))
+            if pair not in first or one.asked.time < first[pair].asked.time:
+                first[pair] = one
+    for one in first.values():
+        assert one.peer
+        assert one.answer
+        words = operator.said(one.router.name, "correspondent-registered")
+        heard = [word["t"] for word in words if word["peer"] == str(one.peer.home_address)][:1]
+        until = max([one.answer.time, *heard]) + late
+        for frame in of(operator.sent(one.peer), ping):
+            if frame.echo and operator.peer_at(frame.outer.destination, one.peer) is one.router and frame.time <= until:
+                found.add(frame.echo[2])
+    return found
 
 
 def under_way(operator: Operator, ping: Ping, router: MobileRouter, slowness: float = 1.0) -> set[int]:

@@ -29,8 +29,10 @@ DELAY = 20.0
 """ms between home agent and core, one way, where the kernel can delay."""
 PREFERRED = 0x28
 """Type of service of a series that may be divided on its way."""
-UNPROBED, APART_MS = 2, 10.0
-"""IP in IP has no keepalives: what leaves before the other end has its answer is lost. Pings, and ms between them."""
+APART_MS = 10.0
+"""Between two pings."""
+UNPROBED_MS = 20.0
+"""IP in IP has no keepalives: what leaves before the other end has its answer, and made its end, is lost."""
 SHOWN = {"a-c": "SC-S2", "a-c-direct": "SC-S2", "b-c": "SC-S4"}
 """Series -> scenario of the sheet."""
 
@@ -96,8 +98,7 @@ class TriangleLab(HaaroLab):
         """Registrations, advertisements, return routability, tunnels, and the way of every packet."""
         pairs = [["mrc", "mra"], ["mra", "mrc"], ["mrc", "mrb"], ["mrb", "mrc"]]
         bound = SWITCH_MS * slowness
-        answer_ms = 2 * options.delay + 2 * APART_MS * (slowness - 1)
-        lost = UNPROBED + int(answer_ms / APART_MS)
+        unprobed = {} if options.encapsulation == "udp" else dict.fromkeys(("a-c", "b-c"), UNPROBED_MS * slowness)
         return [
             {"check": "haaro-registration", "bound_ms": 500 * slowness + 2 * options.delay},
             {"check": "haaro-advertising", "scenario": "SC-S1"},
@@ -114,7 +115,7 @@ class TriangleLab(HaaroLab):
             {
                 "check": "haaro-paths",
                 "switch_ms": {"a-c": bound, "b-c": bound},
-                "max_lost": {} if options.encapsulation == "udp" else dict.fromkeys(("a-c", "b-c"), lost),
+                "unprobed_ms": unprobed,
                 "scenarios": SHOWN,
             },
         ]

@@ -9,7 +9,7 @@ from captures.aero.link import Ping
 from captures.checks.base import Result, Tally, check, milliseconds, plural
 from captures.haaro.figures import round_trip
 from captures.haaro.operator import Operator
-from captures.haaro.series import directly, first_direct, of, under_way
+from captures.haaro.series import directly, first_direct, of, under_way, unprobed
 from captures.run import Run
 
 WAYS = ("direct", "ha", "mixed", "gateway")
@@ -31,12 +31,14 @@ def haaro_paths(
     switch_ms: dict[str, float] | None = None,
     scenarios: dict[str, str] | None = None,
     leaving: dict[str, str] | None = None,
+    unprobed_ms: dict[str, float] | None = None,
 ) -> list[Result]:
     """Judge every series by its `via`: "direct", "ha", "gateway", or "mixed": through the home agent first.
 
     `max_lost`: name -> how many may be missing; `switch_ms`: name of a mixed one -> how much longer than SWITCH_TRIPS
     round trips its first packet may be ahead of the first direct one, both ways; `scenarios`: name -> what of the sheet
-    it shows; `leaving`: name -> router that leaves meanwhile, whose tunnel ends at the home agent before it hears so.
+    it shows; `leaving`: name -> router that leaves meanwhile, whose tunnel ends at the home agent before it hears so;
+    `unprobed_ms`: name -> how long the end of who asked may take that is told of acceptance after it was used.
     """
     operator = run.haaro
     assert operator
@@ -44,14 +46,19 @@ def haaro_paths(
     results = []
     for ping in operator.pings:
         lost, router = (max_lost or {}).get(ping.name, 0), (leaving or {}).get(ping.name)
-        excused = under_way(operator, ping, operator.routers[router], run.slowness) if router else set()
+        excused: dict[str, set[int]] = {}
+        if router:
+            leave = under_way(operator, ping, operator.routers[router], run.slowness)
+            excused["under way while the router left the home agent"] = leave
+        if late := (unprobed_ms or {}).get(ping.name):
+            excused["sent directly to who had not heard that it was accepted"] = unprobed(operator, ping, late / 1000)
         results.append(_series(operator, ping, lost, shown.get(ping.name), excused))
     for name, bound in (switch_ms or {}).items():
         results.append(_switch(operator, name, bound))
     return [*results, _volume(operator)]
 
 
-def _series(operator: Operator, ping: Ping, lost: int, scenario: str | None, excused: set[int]) -> Result:
+def _series(operator: Operator, ping: Ping, lost: int, scenario: str | None, excused: dict[str, set[int]]) -> Result:
     wanted = {
         "direct": "between the routers' care-of addresses, none through the home agent",
         "ha": "all through the home agent",
@@ -60,7 +67,7 @@ def _series(operator: Operator, ping: Ping, lost: int, scenario: str | None, exc
     }.get(ping.via, "any way")
     if ping.expect == "none":
         wanted = "no reply comes back"
-    but = ", but those under way while the router left the home agent" if excused else ""
+    but = "".join(f", but those {why}" for why in excused)
     tally = Tally(
         f"haaro-paths.{ping.name}",
         ", ".join([*REQUIREMENTS.get(ping.via, ("HA-16",)), *([scenario] if scenario else [])]),
@@ -76,7 +83,7 @@ def _series(operator: Operator, ping: Ping, lost: int, scenario: str | None, exc
         tally.demand(not back, f"{plural(len(back), 'reply')} came back", *back)
         return tally.result("no reply")
     answered = {one.echo[2] for one in back if one.echo}
-    lost_then = ({one.echo[2] for one in sent if one.echo} - answered) & excused
+    lost_then = ({one.echo[2] for one in sent if one.echo} - answered).intersection(set().union(*excused.values()))
     missing = ping.count - len(answered) - len(lost_then)
     tally.demand(missing <= lost, f"{missing} of {ping.count} are missing")
     at_home = [one for one in of(operator.at_home, ping) if one.outer.destination == operator.home_agent]
@@ -101,11 +108,9 @@ def _series(operator: Operator, ping: Ping, lost: int, scenario: str | None, exc
         out = [one for one in straight if one.echo and one.echo[0] == "request"]
         tally.demand(bool(out), "no request went to a peer")
     octets = sum(one.outer.size for one in at_home)
-    leave = f", {len(lost_then)} lost under way at the leave" if excused else ""
-    return tally.result(
-        f"{len(answered)} of {ping.count} answered{leave}; {plural(len(at_home), 'packet')} ({octets} octets) through "
-        f"the home agent, {len(straight)} directly"
-    )
+    besides = f", {len(lost_then)} lost as may be" if excused else ""
+    ways = f"{plural(len(at_home), 'packet')} ({octets} octets) through the home agent, {len(straight)} directly"
+    return tally.result(f"{len(answered)} of {ping.count} answered{besides}; {ways}")
 
 
 def _switch(operator: Operator, name: str, fixed: float) -> Result:

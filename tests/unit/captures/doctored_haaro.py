@@ -160,7 +160,22 @@ def leaving(last, until=0.0):
     return story
 
 
+def unprobed(sender="a", pause=0.0):
+    """A has accepted C and sends to it directly at once, which comes to nothing before C has heard of it."""
+    story = registered()
+    story.announce(sender, "c" if sender == "a" else "a", 1, "", identifier=88, name="early")
+    ends = [story.sites[letter].host for letter in ("ac" if sender == "a" else "ca")]
+    story.events.append(
+        {"event": "correspondent-registered", "node": "mrc", "peer": story.sites["a"].home_address, "t": story.time}
+    )
+    story.time += pause
+    story.put((sender, "eth0"), echo(*ends, 88, 1, 28))
+    story.straight(sender, "c" if sender == "a" else "a", echo(*ends, 88, 1, 28, ttl=63))
+    return story
+
+
 RIGHT = [
+    (unprobed, {"check": "haaro-paths", "unprobed_ms": {"early": 20.0}}),
     (partial(leaving, "c"), {"check": "haaro-paths", "leaving": {"leave": "mrc"}}),
     (partial(leaving, "late", 0.004), {"check": "haaro-paths", "leaving": {"leave": "mrc"}}),
     (behind_one_nat, TUNNELS),
@@ -476,6 +491,9 @@ SERIES("x-y", "1 of 2 are missing", pinged("ha", False, unanswered=1))
 SERIES("x-y", "1 reply came back", pinged("", False, expect="none"))
 SERIES("volume", "x-y: 4 packets", pinged("direct", False, True))
 wrong(PATHS, "switch-x-y", "requests after", triangle, switch_ms={"x-y": 0.1})
+wrong(PATHS, "early", "1 of 1 are missing", partial(unprobed, pause=0.05), unprobed_ms={"early": 20.0})
+wrong(PATHS, "early", "1 of 1 are missing", partial(unprobed, "c"), unprobed_ms={"early": 20.0})
+wrong(PATHS, "early", "1 of 1 are missing", unprobed)
 wrong(PATHS, "leave", "1 of 2 are missing", partial(leaving, "a"), leaving={"leave": "mrc"})
 wrong(PATHS, "leave", "1 of 2 are missing", partial(leaving, "late", 1.0), leaving={"leave": "mrc"})
 wrong(PATHS, "leave", "1 of 2 are missing", partial(leaving, "c"), leaving={"leave": "mra"})
