@@ -9,6 +9,7 @@ from captures.aero.link import Ping
 from captures.checks.base import Result, Tally, check, milliseconds, plural
 from captures.haaro.figures import round_trip
 from captures.haaro.operator import Operator
+from captures.haaro.records import Frame
 from captures.haaro.series import directly, first_direct, of, under_way, unprobed
 from captures.run import Run
 
@@ -88,6 +89,15 @@ def _series(operator: Operator, ping: Ping, lost: int, scenario: str | None, exc
     tally.demand(missing <= lost, f"{missing} of {ping.count} are missing")
     at_home = [one for one in of(operator.at_home, ping) if one.outer.destination == operator.home_agent]
     straight = directly(operator, ping)
+    _by_way(tally, operator, ping, at_home, straight)
+    octets = sum(one.outer.size for one in at_home)
+    besides = f", {len(lost_then)} lost as may be" if excused else ""
+    ways = f"{plural(len(at_home), 'packet')} ({octets} octets) through the home agent, {len(straight)} directly"
+    return tally.result(f"{len(answered)} of {ping.count} answered{besides}; {ways}")
+
+
+def _by_way(tally: Tally, operator: Operator, ping: Ping, at_home: list[Frame], straight: list[Frame]) -> None:
+    """Whether a series went as it should: `at_home` to the home agent, `straight` between routers."""
     if ping.via == "direct":
         tally.demand(not at_home, f"{plural(len(at_home), 'packet')} through the home agent", *at_home[:1])
         tally.demand(bool(straight), "none went directly")
@@ -107,10 +117,6 @@ def _series(operator: Operator, ping: Ping, lost: int, scenario: str | None, exc
         tally.demand(len(here) > len(asked), "no reply came by the home agent")
         out = [one for one in straight if one.echo and one.echo[0] == "request"]
         tally.demand(bool(out), "no request went to a peer")
-    octets = sum(one.outer.size for one in at_home)
-    besides = f", {len(lost_then)} lost as may be" if excused else ""
-    ways = f"{plural(len(at_home), 'packet')} ({octets} octets) through the home agent, {len(straight)} directly"
-    return tally.result(f"{len(answered)} of {ping.count} answered{besides}; {ways}")
 
 
 def _switch(operator: Operator, name: str, fixed: float) -> Result:
