@@ -14,6 +14,8 @@ from topologies.traffic import PATIENCE
 if TYPE_CHECKING:
     from topologies.runner import Run
 
+LOOK = 0.1
+"""Seconds between two looks at a router that is just about to do what is measured."""
 PACE = 1.0
 """Seconds between two requests of a router to the home agent at least (spec MR-21)."""
 
@@ -53,7 +55,7 @@ def direct(run: Run, pairs: Iterable[tuple[str, str]], by: str = "") -> None:
         def routed(now: State, home: str = home) -> bool:
             return _routes(now, home) and (not by or _tunnel_has(now, home, by))
 
-        when(run, one, f"to have a direct route to {other}{f' over {by}' if by else ''}", routed)
+        when(run, one, f"to have a direct route to {other}{f' over {by}' if by else ''}", routed, interval=LOOK)
 
 
 def _routes(now: State, home: str) -> bool:

@@ -18,6 +18,7 @@ HOME, OLD, NEW = "203.0.113.13", "198.51.100.130", "192.0.2.130"
 def hurried(monkeypatch):
     for module in (waiting, states, intruding):
         monkeypatch.setattr(module, "PATIENCE", 0.02)
+    monkeypatch.setattr(waiting, "LOOK", 0.001)
     monkeypatch.setattr(states.when, "__defaults__", (0.02,))
 
 
