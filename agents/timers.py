@@ -67,8 +67,6 @@ class Timers(Generic[K]):
             self._drop_stale()
         return heap[0][0] if heap else None
 
-    next = next_timer
-
     def take(self, now: float) -> Iterator[K]:
         """Every key due at `now`, earliest first; each is unset before it is handed out."""
         while True:

@@ -12,8 +12,8 @@ import pytest
 from testbed import sandbox
 
 UNIT = "tests/unit/"
-TIMED = ("test_labs.py", "_bench.py", "test_dgw_hostile_wire.py", "test_dgw_many_nodes.py")
-"""Ends of modules that are judged by times, or need much of the processor for themselves."""
+LABS = "tests/demos/"
+BENCH = "_bench.py"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -34,15 +34,15 @@ def sandboxes(specs: Sequence[Any]) -> None:
 def scope(test: str, apart: bool) -> str:
     """What stays in one process: a module of unit tests, for what its tests share is made once.
 
-    `apart`: labs, and what takes the processor from them, are one after another in one process; beside them, in
-    another, what waits most of the time. Neither half of the tests keeps two processors busy.
+    `apart`: whole labs, which are judged by times, and benches are one after another in one process; beside them, in
+    another, the other tests of the kernel, which wait most of the time.
     """
     module = test.partition("::")[0]
     if module.startswith(UNIT):
         return module
     if not apart:
         return test
-    return "labs" if module.endswith(TIMED) else "kernel"
+    return "labs" if module.startswith(LABS) or module.endswith(BENCH) else "kernel"
 
 
 def scheduler(config: pytest.Config, log: object) -> object:
