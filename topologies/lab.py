@@ -41,10 +41,12 @@ class AgentSpec:
     """Radio cells whose stations are reported to this agent."""
     secrets: dict[str, Any] = field(default_factory=dict, repr=False)
     """Further keys of its configuration, such as key material: no file but the run's secrets.json shows them."""
+    turn: int = 0
+    """Agents of one role, next to each other, are started side by side if their turn is the same."""
 
     @property
     def role(self) -> str:
-        """What it is told to be; agents of one role, next to each other, are started side by side."""
+        """What it is told to be."""
         return str(self.config.get("role", ""))
 
     def located(self, runtime: str) -> AgentSpec:
@@ -197,6 +199,9 @@ class Lab(ABC):
     @abstractmethod
     def captures(self, options: Any) -> list[tuple[str, str]]:
         """(node, interface) to record."""
+
+    def started(self, run: Run, nodes: list[str]) -> None:  # noqa: B027 - most labs need nothing but that they run
+        """Wait for what agents that have just started must have done before the next ones start."""
 
     @abstractmethod
     def script(self, run: Run, options: Any) -> None:

@@ -86,7 +86,7 @@ class Run:
         self._cleanup.callback(shutil.rmtree, runtime, ignore_errors=True)
         self._start(list(self._services(runtime)))
         self.net.listen_associations(self._on_association)
-        for _role, specs in groupby(self.lab.agents(self.options), key=lambda spec: (spec.name, spec.role)):
+        for _role, specs in groupby(self.lab.agents(self.options), key=lambda spec: (spec.name, spec.role, spec.turn)):
             self._start_agents([spec.located(runtime) for spec in specs])
         self._write_description()
         progress("ready")
@@ -137,7 +137,7 @@ class Run:
             yield Nginx(self.net[server.node], Path(server.folder), server.body, server.files, access_log, log)
 
     def _start_agents(self, specs: list[AgentSpec]) -> None:
-        """Start agents of one role; the next role's expect them to be there."""
+        """Start agents of one role and turn; the next ones expect them to be there."""
         for spec in specs:
             self._specs[spec.node] = spec
             self.agents[spec.node] = Agent(
@@ -152,6 +152,7 @@ class Run:
         self._start([self.agents[spec.node] for spec in specs])
         for spec in specs:
             self._report_stations(spec.node)
+        self.lab.started(self, [spec.node for spec in specs])
 
     def _report_stations(self, node: str) -> None:
         """Tell an agent that has just started who is in its cells now."""

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from topologies.runner import Run
 
 State = dict[str, Any]
-TOLD = ("neighbors", "delegations", "registered", "correspondents", "counters")
+TOLD = ("neighbors", "delegations", "registered", "careof", "correspondents", "items", "counters")
 """What is said of a state that is not as wanted."""
 
 
@@ -23,8 +23,16 @@ def state(run: Run, node: str) -> State:
     return found
 
 
-def when(run: Run, node: str, what: str, holds: Callable[[State], bool], timeout: float = PATIENCE) -> None:
-    """Wait until an agent's state is as wanted."""
+def when(
+    run: Run,
+    node: str,
+    what: str,
+    holds: Callable[[State], bool],
+    timeout: float = PATIENCE,
+    *,
+    interval: float = 0.01,
+) -> None:
+    """Wait until an agent's state is as wanted; `interval`: seconds between two questions, which the agent answers."""
 
     def look() -> bool:
         now = state(run, node)
@@ -32,4 +40,4 @@ def when(run: Run, node: str, what: str, holds: Callable[[State], bool], timeout
             raise NotYet(json.dumps({name: now[name] for name in TOLD if name in now}))
         return True
 
-    wait_until(f"{node}: {what}", look, timeout=timeout)
+    wait_until(f"{node}: {what}", look, timeout=timeout, interval=interval)

@@ -57,6 +57,11 @@ class MobileRouter:
         return tuple(line.address for line in self.lines)
 
     @property
+    def inside(self) -> bool:
+        """Whether nobody can open a connection to it: all its lines are behind a NAT or firewall."""
+        return all(line.nat for line in self.lines)
+
+    @property
     def own(self) -> tuple[IPv4Address, ...]:
         """All its addresses toward the world; packets from the home address should be in a tunnel."""
         return (*self.careof, self.home_address)
@@ -128,8 +133,12 @@ class Operator:
         return next((one for one in self.routers.values() if one.home_address == home_address), None)
 
     def owner(self, address: Address) -> MobileRouter | None:
-        """The router whose care-of address, as itself or as others see it, this is."""
+        """The router whose care-of address, as itself or as others see it, this is; the first of several."""
         return next((one for one in self.routers.values() if address in one.seen), None)
+
+    def peer_at(self, address: Address, router: MobileRouter) -> MobileRouter | None:
+        """Whom a router means by a care-of address: its own it shares with whoever is behind the same NAT."""
+        return next((one for one in self.routers.values() if address in one.seen and one is not router), None)
 
     def key(self, home_address: IPv4Address | None) -> bytes | None:
         """The key between home agent and a router; None when the run keeps no secrets."""

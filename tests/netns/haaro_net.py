@@ -6,6 +6,7 @@ nX --- X ===lines=== core --- ha        X = a, b (c): 198.51.100.0/28 apart; hom
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 from testbed.agent import Agent
@@ -13,6 +14,9 @@ from testbed.events import EventLog
 from testbed.mininet_api import Topo
 from testbed.nat import NatBox
 from testbed.nodes import Host, Router
+from testbed.waiting import NotYet, wait_until
+from topologies.pings import next_identifier
+from topologies.replies import Replies
 
 HA = "203.0.113.1"
 KEYS = {"a": "aa" * 16, "b": "bb" * 16}
@@ -21,6 +25,10 @@ SITES = {"a": "10.10.1.0/24", "b": "10.10.2.0/24"}
 HOSTS = {"a": "10.10.1.10", "b": "10.10.2.10"}
 BASES = {("a", 1): 0, ("a", 2): 16, ("b", 1): 32, ("b", 2): 48}
 OUTSIDE = "192.0.2.2"
+LATE = 5.0
+"""Seconds that answers to pings may take."""
+PATIENCE = 60.0
+"""Seconds to wait for what must come; a machine may be slow."""
 
 
 def line(site: str, number: int) -> tuple[str, str]:
@@ -98,6 +106,10 @@ class Running:
         self.agents[node] = made
         return made
 
+    def spawn(self, node: str, argv: list[str], **options):
+        """Start a program in a node, as a lab does."""
+        return self.net[node].popen(argv, **options)
+
     def stop(self) -> None:
         for agent in reversed(list(self.agents.values())):
             agent.stop()
@@ -105,10 +117,59 @@ class Running:
     def state(self, node: str) -> dict:
         return self.agents[node].request({"request": "inspect"})["state"]
 
+    def registered(self, *names: str, **changes) -> None:
+        """Start routers, each when the one before is registered."""
+        for site in names:
+            self.start_mr(site, **changes)
+            self.until_registered(site)
+
+    def until_registered(self, site: str) -> None:
+        wait_until(f"{site} to be registered", lambda: self.state(site)["registered"], timeout=PATIENCE)
+
+    def until_direct(self, device: str = "haaro0") -> None:
+        """Wait until both routers' kernels send to the other's network directly; hosts ping each other meanwhile.
+
+        `device`: how the name of the tunnel's device begins.
+        """
+
+        def both() -> bool:
+            self.ping("a", "b")
+            routes = {one: self.routes(one) for one in SITES}
+            wanted = [(one, f"{each[other]} dev {device}") for one, other in ("ab", "ba") for each in (HOMES, SITES)]
+            if not all(route in routes[one] for one, route in wanted):
+                raise NotYet(f"{routes}, {[self.state(one)['correspondents'] for one in SITES]}")
+            return True
+
+        wait_until("direct routes at both ends", both, timeout=PATIENCE)
+
+    def until_moved(self, site: str, other: str, address: str) -> None:
+        """Wait until a site's router uses this address: toward the home agent, and the other one in the tunnel."""
+        wait_until(f"{site} to use {address}", lambda: self.state(site)["careof"] == address, timeout=PATIENCE)
+
+        def follows() -> bool:
+            found = [str(peer["tunnel"]) for peer in self.state(other)["correspondents"]]
+            if not any(f" {address}:434 up" in tunnel for tunnel in found):
+                raise NotYet(f"tunnels {found}")
+            return True
+
+        wait_until(f"{other} to reach {site} at {address}", follows, timeout=PATIENCE)
+
+    def said(self, event: str) -> list[dict]:
+        """Wait until an event of this name is in the log, which events come to later than to a state dump."""
+
+        def found() -> list[dict]:
+            return [each for each in self.events.events() if each["event"] == event]
+
+        return wait_until(f"the event {event}", found, timeout=PATIENCE)
+
     def ping(self, one: str, other: str, *options: str) -> int:
-        """Pings from a site's host to another's; how many were answered."""
-        done = self.net[f"n{one}"].run(["ping", "-W2", "-n", *(options or ("-c1",)), HOSTS[other]])
-        return int(done.out.split(" received")[0].rsplit(None, 1)[-1])
+        """Pings from a site's host to another's; how many were answered, be it when ping had ended."""
+        identifier = next_identifier()
+        argv = ["ping", "-W2", "-n", "-e", str(identifier), *(options or ("-c1",)), HOSTS[other]]
+        with Replies(self.net[f"n{one}"], 4, identifier) as replies:
+            done = self.net[f"n{one}"].run(argv)
+            sent, answered = map(int, re.search(r"(\d+) packets transmitted, (\d+) received", done.out).groups())
+            return answered if answered == sent else replies.until(sent, LATE)
 
     def routes(self, node: str) -> str:
         return self.net[node].run(["ip", "-4", "route", "show", "table", "434"]).out

@@ -9,7 +9,7 @@ import sys
 from ipaddress import IPv4Address
 
 import pytest
-from haaro_net import HOMES, HOSTS, SITES, Running, Sites, line
+from haaro_net import HOMES, HOSTS, PATIENCE, SITES, Running, Sites, line
 
 from agents.haaro.inner import EchoMessage, push_echo, push_ipv4, push_udp
 from agents.wire.mip4 import TUNNEL_IP
@@ -32,12 +32,6 @@ def sites(network, tmp_path):
     made = Running(network(Sites()), tmp_path)
     yield made
     made.stop()
-
-
-def registered(sites, *names, **changes):
-    for site in names:
-        sites.start_mr(site, **changes)
-        wait_until("the registration", lambda site=site: sites.state(site)["registered"])
 
 
 @contextlib.contextmanager
@@ -64,22 +58,16 @@ def test_a_route_that_the_kernel_refuses_is_acknowledged_as_refused(sites):
     sites.start_ha()
     sites.net["ha"].run(["ip", "link", "set", "haaro0", "down"], check=True)
     sites.start_mr("a")
-
-    def told():
-        return [each for each in sites.events.events() if each["event"] == "registration-refused"]
-
-    wait_until("the refusal", told)
-    assert told()[0]["code"] == 147, "no prefix works"
+    assert sites.said("registration-refused")[0]["code"] == 147, "no prefix works"
     sites.net["ha"].run(["ip", "link", "set", "haaro0", "up"], check=True)
-    sites.start_mr("b")
-    wait_until("the registration", lambda: sites.state("b")["registered"])
+    sites.registered("b")
     assert sites.state("b")["networks"] == [SITES["b"]]
 
 
 @pytest.mark.requirement("MR-23")
 def test_a_host_cannot_speak_for_the_router_or_for_others(sites):
     sites.start_ha()
-    registered(sites, "a", "b")
+    sites.registered("a", "b", capability=False)  # one way for all packets: none overtakes another
     host = sites.net["na"]
     router = HOSTS["a"].replace(".10", ".1")
     for number, source in enumerate((HOSTS["a"], HOMES["a"], router, line("a", 1)[0], "10.10.99.1"), 1):
@@ -95,7 +83,7 @@ def test_a_host_cannot_speak_for_the_router_or_for_others(sites):
 def test_not_even_a_neighbour_on_a_line_hears_hosts_outside_the_tunnel(sites):
     """What the router has a direct route for leaves it in the tunnel, too, and with a wrong source not at all."""
     sites.start_ha()
-    registered(sites, "a")
+    sites.registered("a")
     neighbour = line("a", 1)[1]
     with listening(sites.net["core"]) as heard:
         for source in (HOSTS["a"], "10.10.99.1"):
@@ -121,15 +109,14 @@ def test_tunnel_packets_before_any_registration_are_met_with_silence(sites, how)
     stray = push_udp(IPv4Address(HOSTS["b"]), IPv4Address(HOSTS["a"]), (5000, 5000), b"x")
     ends = (IPv4Address(gateway), IPv4Address(own))
     udp = push_udp(*ends, (PORT, PORT), TUNNEL_IP + stray)
-    wait_until("the agent", lambda: sites.state("a")["name"])
     with listening(sites.net["core"]) as heard:
         send(sites.net["core"], own, udp if how == "udp" else push_ipv4(*ends, IPIP, stray), gateway)
-        wait_until("the packet", lambda: sites.state("a")["dataplane"].get("unknown_outer") == 1)
+        wait_until("the packet", lambda: sites.state("a")["dataplane"].get("unknown_outer") == 1, timeout=PATIENCE)
         assert sites.net["core"].run(["ping", "-c1", "-W2", "-I", gateway, own]).exit == 0
     errors = [each for each in heard if each[9] == socket.IPPROTO_ICMP and each[20] == 3]
     assert heard
     assert not errors
-    (dropped,) = [each for each in sites.events.events() if each["event"] == "packet-dropped"]
+    (dropped,) = sites.said("packet-dropped")
     assert (dropped["reason"], dropped["remote"], dropped["local"]) == ("unknown_outer", gateway, own)
 
 
@@ -139,8 +126,8 @@ def test_packets_are_divided_before_they_enter_a_tunnel_of_a_narrow_line(sites):
     for node, interface in (("a", "isp1"), ("core", "toa1")):
         sites.net[node].run(["ip", "link", "set", interface, "mtu", "1400"], check=True)
     sites.start_ha()
-    registered(sites, "b")
-    registered(sites, "a", force_udp=True)
+    sites.registered("b")
+    sites.registered("a", force_udp=True)
     with listening(sites.net["core"]) as heard:
         assert sites.ping("a", "b", "-c1", "-s", "3000") == 1
         refused = sites.net["na"].run(["ping", "-c1", "-W2", "-n", "-Mdo", "-s", "1460", HOSTS["b"]])
@@ -156,7 +143,7 @@ def test_reverse_path_filters_are_off_where_ways_differ(sites):
     sites.net["a"].run(["sysctl", "-q", "-w", "net.ipv4.conf.default.rp_filter=1"], check=True)
     sites.net["a"].run(["sysctl", "-q", "-w", "net.ipv4.conf.isp1.rp_filter=1"], check=True)
     sites.start_ha()
-    registered(sites, "a")
+    sites.registered("a")
     for interface in ("all", "isp1", "isp2", "haaro0"):
         assert sites.net["a"].sysctl(f"net.ipv4.conf.{interface}.rp_filter") == "0", interface
     sites.agents["a"].stop()
@@ -175,21 +162,17 @@ def test_a_network_comes_and_goes_at_run_time(sites):
     sites.net["b"].run(["ip", "addr", "add", "10.10.102.1/24", "dev", "lan"], check=True)
     sites.net["nb"].run(["ip", "addr", "add", f"{host}/24", "dev", "eth0"], check=True)
     sites.start_ha(routers=routers)
-    registered(sites, "a", "b")
-
-    def direct():
-        sites.ping("a", "b")
-        return "10.10." in sites.routes("a") and "10.10." in sites.routes("b")
-
-    wait_until("direct routes at both ends", direct, timeout=15)
+    sites.registered("a", "b")
+    sites.until_direct()
     ping = ["ping", "-c1", "-W1", "-n", host]
     assert sites.net["na"].run(ping).exit != 0
     sites.agents["b"].request({"request": "networks", "prefixes": [SITES["b"], new]})
-    wait_until("the new network, directly", lambda: "10.10.102.0/24" in sites.routes("a"), timeout=15)
+    wait_until("the new network, directly", lambda: new in sites.routes("a"), timeout=PATIENCE)
     assert sites.net["na"].run(ping).exit == 0
     sites.agents["b"].request({"request": "networks", "prefixes": [SITES["b"]]})
-    wait_until("its end", lambda: "10.10.102.0/24" not in sites.routes("a"), timeout=15)
-    wait_until("its end", lambda: new not in sites.net["ha"].run(["ip", "-4", "route"]).out)
+    wait_until("its end at A", lambda: new not in sites.routes("a"), timeout=PATIENCE)
+    ways = ["ip", "-4", "route", "show", "table", "all"]
+    wait_until("its end at the home agent", lambda: new not in sites.net["ha"].run(ways).out, timeout=PATIENCE)
     assert sites.net["na"].run(ping).exit != 0
     assert sites.ping("a", "b") == 1
     with pytest.raises(Exception, match="prefixes"):

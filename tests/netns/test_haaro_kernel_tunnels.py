@@ -7,7 +7,7 @@ import socket
 from ipaddress import IPv4Address
 
 import pytest
-from haaro_net import HOMES, HOSTS, Running, Sites, kernel, line
+from haaro_net import HOMES, HOSTS, PATIENCE, Running, Sites, kernel, line
 
 from agents.haaro.backend import choose
 from agents.haaro.inner import push_udp
@@ -30,15 +30,8 @@ def sites(network, tmp_path):
 
 def optimised(sites):
     sites.start_ha(tunnel="ipip")
-    for site in "ab":
-        sites.start_mr(site, lines=1, encapsulation="ipip", tunnel="ipip")
-        wait_until("the registration", lambda site=site: sites.state(site)["registered"])
-
-    def both():
-        sites.ping("a", "b")
-        return all(f"{HOMES[other]} dev i-" in sites.routes(one) for one, other in (("a", "b"), ("b", "a")))
-
-    wait_until("direct routes at both ends", both, timeout=30)
+    sites.registered("a", "b", lines=1, encapsulation="ipip", tunnel="ipip")
+    sites.until_direct("i-")
 
 
 def carried(sites):
@@ -87,9 +80,9 @@ def _gate(sites):
     }
     for name, inner in cases.items():
         spoof(sites, "b", b, a, inner)
-        wait_until(name, lambda name=name: counted(sites, "a", name) == 1)
+        wait_until(name, lambda name=name: counted(sites, "a", name) == 1, timeout=PATIENCE)
     spoof(sites, "core", line("a", 1)[1], a, cases["foreign_inner_source"])
-    wait_until("a stranger's packet to be dropped", lambda: counted(sites, "a", "unknown_outer") == 1)
+    wait_until("a stranger's packet's end", lambda: counted(sites, "a", "unknown_outer") == 1, timeout=PATIENCE)
     sites.net["na"].run(["ip", "address", "add", "10.77.0.1/32", "dev", "lo"], check=True)
     sites.net["na"].run(["ping", "-c1", "-W1", "-I", "10.77.0.1", HOSTS["b"]])
     assert counted(sites, "a", "foreign_source") == 1
@@ -101,9 +94,8 @@ def test_what_a_killed_node_left_does_not_stay(sites, again):
     optimised(sites)
     sites.agents["a"].kill()
     assert "i-" in sites.net["a"].run(["ip", "link"]).out
-    sites.start_mr("a", lines=1, encapsulation="ipip", tunnel=again)
-    wait_until("the registration", lambda: sites.state("a")["registered"])
-    wait_until("a to reach b", lambda: sites.ping("a", "b"), timeout=30)
+    sites.registered("a", lines=1, encapsulation="ipip", tunnel=again)
+    wait_until("a to reach b", lambda: sites.ping("a", "b"), timeout=PATIENCE)
     assert sites.agents["a"].stop() == 0
     assert kernel(sites.net["a"]) == before
     assert not sites.net["a"].run(["nft", "list", "ruleset"]).out.strip()
@@ -112,13 +104,10 @@ def test_what_a_killed_node_left_does_not_stay(sites, again):
 @pytest.mark.requirement("SC-S19", "HOV-1", "MR-22")
 def test_another_line(sites):
     sites.start_ha(tunnel="ipip")
-    for site in "ab":
-        sites.start_mr(site, encapsulation="ipip", tunnel="ipip")
-        wait_until("the registration", lambda site=site: sites.state(site)["registered"])
-    wait_until("the direct path", lambda: sites.ping("a", "b") and HOMES["b"] in sites.routes("a"), timeout=30)
+    sites.registered("a", "b", encapsulation="ipip", tunnel="ipip")
+    sites.until_direct("i-")
     sites.agents["a"].request({"request": "move", "interface": "isp2"})
-    moved = f"{line('a', 2)[0]}:434"
-    wait_until("B to follow", lambda: moved in (sites.state("b")["correspondents"][0]["tunnel"] or ""), timeout=30)
+    sites.until_moved("a", "b", line("a", 2)[0])
     assert sites.ping("b", "a", "-c5", "-i0.1") == 5
 
 

@@ -7,9 +7,10 @@ import subprocess
 import sys
 
 import pytest
-from haaro_net import HA, HOMES, HOSTS, OUTSIDE, Running, Sites, kernel, line
+from haaro_net import HA, HOMES, HOSTS, OUTSIDE, PATIENCE, Running, Sites, kernel, line
 
 from testbed.waiting import wait_until
+from topologies.pings import Series
 
 ROUTER = {"name": "a", "home_address": HOMES["a"]}
 pytestmark = pytest.mark.netns
@@ -22,14 +23,6 @@ def sites(network, tmp_path):
     made.stop()
 
 
-def optimised(running):
-    def both():
-        running.ping("a", "b")
-        return all("dev haaro0" in running.routes(one) and "10.10." in running.routes(one) for one in "ab")
-
-    wait_until("direct routes at both ends", both, timeout=15)
-
-
 @pytest.mark.requirement(
     "SC-S1", "SC-S2", "SC-S11", "HA-16", "MR-16", "MR-22", "CR-13", "TUN-3", "TUN-8", "TUN-13", "HOV-8"
 )
@@ -37,13 +30,11 @@ def optimised(running):
 def test_register_optimise_and_leave(sites, udp):
     before = {name: kernel(sites.net[name]) for name in ("ha", "a", "b")}
     sites.start_ha()
-    for site in "ab":
-        sites.start_mr(site, force_udp=udp)
-        wait_until("the registration", lambda site=site: sites.state(site)["registered"])
+    sites.registered("a", "b", force_udp=udp)
     assert sites.state("a")["udp"] is udp
     assert sites.ping("a", "b") == 1, "over the home agent, from the first packet on"
-    optimised(sites)
-    wait_until("signalling to come to rest", lambda: all(_settled(sites, one) for one in "ab"))
+    sites.until_direct()
+    wait_until("signalling to come to rest", lambda: all(_settled(sites, one) for one in "ab"), timeout=PATIENCE)
     carried = sites.forwarded()
     assert sites.ping("a", "b", "-c20", "-i0.02") == 20
     assert sites.ping("b", "a", "-c3", "-i0.02", "-s", "3000") == 3
@@ -53,7 +44,7 @@ def test_register_optimise_and_leave(sites, udp):
     assert "mtu = 1468" in big.out + big.err, "fits only in fragments, which it forbids"
     assert sites.net["a"].sysctl("net.ipv4.conf.isp1.rp_filter") == "0"
     assert sites.agents["b"].stop() == 0
-    wait_until("B to be forgotten", lambda: HOMES["b"] not in sites.state("ha")["bindings"])
+    wait_until("B to be forgotten", lambda: HOMES["b"] not in sites.state("ha")["bindings"], timeout=PATIENCE)
     assert "10.10.2.0" not in sites.routes("a")
     assert sites.agents["a"].stop() == 0
     assert sites.agents["ha"].stop() == 0
@@ -68,30 +59,24 @@ def _settled(sites, one):
 @pytest.mark.requirement("SC-S9", "SC-S19", "HOV-1")
 def test_another_line_without_a_loss(sites):
     sites.start_ha()
-    for site in "ab":
-        sites.start_mr(site)
-        wait_until("the registration", lambda site=site: sites.state(site)["registered"])
-    optimised(sites)
-    pings = sites.net["nb"].popen(["ping", "-n", "-c150", "-i0.02", HOSTS["a"]])
+    sites.registered("a", "b")
+    sites.until_direct()
+    pings = Series(sites, "change", "nb", HOSTS["b"], "na", HOSTS["a"], interval=0.02)
+    pings.go_on()
     sites.agents["a"].request({"request": "move", "interface": "isp2"})
-    out, _err = pings.communicate(timeout=30)
-    assert b"150 received" in out, out[-200:]
-    assert sites.state("a")["careof"] == line("a", 2)[0]
-    (peer,) = sites.state("b")["correspondents"]
-    assert peer["tunnel"].split()[1] == f"{line('a', 2)[0]}:434"
+    sites.until_moved("a", "b", line("a", 2)[0])
+    pings.go_on(50)
+    pings.end()
+    assert sorted(pings.answered) == list(range(1, len(pings.answered) + 1)), "none is missing"
 
 
 @pytest.mark.requirement("SC-S10", "SC-S19", "HOV-2")
 def test_a_line_is_cut(sites):
     sites.start_ha()
-    for site in "ab":
-        sites.start_mr(site)
-        wait_until("the registration", lambda site=site: sites.state(site)["registered"])
-    optimised(sites)
+    sites.registered("a", "b")
+    sites.until_direct()
     sites.net["core"].run(["ip", "link", "set", "toa1", "down"], check=True)
-    wait_until("the other line", lambda: sites.state("a")["careof"] == line("a", 2)[0])
-    moved = f"{line('a', 2)[0]}:434 up"
-    wait_until("the direct path", lambda: (sites.state("b")["correspondents"][0]["tunnel"] or "").endswith(moved))
+    sites.until_moved("a", "b", line("a", 2)[0])
     assert sites.ping("a", "b", "-c5", "-i0.05") == 5
 
 
@@ -101,12 +86,10 @@ def test_behind_a_nat(network, tmp_path, kind):
     sites = Running(network(Sites(nat=kind)), tmp_path)
     try:
         sites.start_ha()
-        for site in "ab":
-            sites.start_mr(site, lines=1)
-            wait_until("the registration", lambda site=site: sites.state(site)["registered"])
+        sites.registered("a", "b", lines=1)
         assert sites.state("a")["udp"] is True
-        wait_until("the router to know", lambda: sites.state("a")["outbound_only"])
-        optimised(sites)
+        wait_until("the router to know", lambda: sites.state("a")["outbound_only"], timeout=PATIENCE)
+        sites.until_direct()
         (peer,) = sites.state("b")["correspondents"]
         assert peer["tunnel"].split()[1].startswith(OUTSIDE)
         assert sites.ping("b", "a", "-c5", "-i0.05") == 5

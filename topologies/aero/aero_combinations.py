@@ -13,6 +13,7 @@ from topologies.aero import sizes, traffic
 from topologies.aero.lab import AeroLab
 from topologies.aero.plan import NATIVE, WIDE, AeroOptions, AeroPlan, Client
 from topologies.lab import option
+from topologies.pings import pings
 from topologies.runner import Run
 
 FAMILIES = ("ipv6", "ipv4")
@@ -62,12 +63,12 @@ class CombinationsLab(AeroLab):
         for family in FAMILIES:
             run.step(f"{family} inside {options.outer}")
             one, two = (traffic.first_address(Client(n).prefixes[family]) for n in (1, 2))
-            traffic.pings(run, f"first-{family}", "c1", one, "c2", two, size=1500)
+            pings(run, f"first-{family}", "c1", one, "c2", two, size=1500)
             traffic.settled(run, nodes)
             # The replies of c1's own kernel tell that every size came out of the tunnel there, too.
             traffic.sweep(run, f"sweep-{family}", "g", NATIVE[family], "c1", one)
             for size in SIZES:
-                traffic.pings(run, f"c1-c2-{family}-{size}", "c1", one, "c2", two, size=size)
+                pings(run, f"c1-c2-{family}-{size}", "c1", one, "c2", two, size=size)
         run.step("done")
 
     def checks(self, options: Any, slowness: float) -> list[dict[str, Any]]:

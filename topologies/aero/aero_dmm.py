@@ -21,6 +21,7 @@ from topologies.aero.moving import change_server, readdress
 from topologies.aero.plan import AeroOptions
 from topologies.aero.relays import RelayLab
 from topologies.lab import option
+from topologies.pings import next_identifier
 from topologies.runner import Run
 from topologies.traffic import PATIENCE
 
@@ -128,7 +129,7 @@ class _Flow:
 
     def __init__(self, run: Run, one: CrowdClient, other: CrowdClient, count: int, interval: float) -> None:
         self._run = run
-        self._identifier = traffic.next_identifier()
+        self._identifier = next_identifier()
         self._ends = traffic.first_address(one.prefixes["ipv6"]), traffic.first_address(other.prefixes["ipv6"])
         self._names = one.name, other.name
         self._count = count

@@ -15,6 +15,7 @@ from topologies.aero import traffic
 from topologies.aero.lab import AeroLab
 from topologies.aero.plan import NATIVE, AeroOptions, AeroPlan, Client, Server
 from topologies.lab import option
+from topologies.pings import pings
 from topologies.runner import Run
 
 COUNT, INTERVAL = 100, 0.01
@@ -72,12 +73,12 @@ class DpdLab(AeroLab):
             self._find_out(run, options)
         run.step(REORDERS if options.delay else DOUBLES)
         self._disturb(run, options)
-        traffic.pings(run, "doubled", "c1", one, "g", target, count=COUNT, interval=INTERVAL)
+        pings(run, "doubled", "c1", one, "g", target, count=COUNT, interval=INTERVAL)
         if not options.delay:
             for word in FAMILIES:
                 run.net["core"].run(["nft", "delete", "table", word, TABLE], check=True)
         # When this one is back, all that came before it has been read, and counted.
-        traffic.pings(run, "behind", "c1", one, "g", target, count=1)
+        pings(run, "behind", "c1", one, "g", target, count=1)
         for name in ("s1", "c1"):
             run.log("counters", node=name, **states.state(run, name)["dataplane"])
         run.step("done")

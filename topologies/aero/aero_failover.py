@@ -20,6 +20,7 @@ from topologies.aero.plan import AeroOptions
 from topologies.aero.relays import Relay, RelayLab, RelayPlan
 from topologies.aero.transfers import Transfer
 from topologies.lab import option
+from topologies.pings import pinging, pings
 from topologies.runner import Run
 
 FAILS, BACK = "s1 fails", "s1 is back"
@@ -122,16 +123,16 @@ class FailoverLab(RelayLab):
             if options.path == "direct":
                 traffic.optimised(run, "before", "h1", one, "h2", two, interval=INTERVAL)
             else:
-                traffic.pings(run, "before", "h1", one, "h2", two, count=20)
+                pings(run, "before", "h1", one, "h2", two, count=20)
         with self._talking(run, options, one, two):
             run.step(_failing(options))
             self._fail(run, options.fails, one)
         run.step("h1, h2 and g ping each other")
-        traffic.pings(run, "after", "h1", one, "h2", two)
-        traffic.pings(run, "g-after", "g", NATIVE["ipv6"], "h1", one)
+        pings(run, "after", "h1", one, "h2", two)
+        pings(run, "g-after", "g", NATIVE["ipv6"], "h1", one)
         if _strangers(options):
             states.when(run, "s1", "to see that c1 is elsewhere", lambda now: len(_clients(now)) == 1)
-            traffic.pings(run, "then", "h2", two, "h1", one)
+            pings(run, "then", "h2", two, "h1", one)
         run.step("done")
 
     @contextlib.contextmanager
@@ -144,7 +145,7 @@ class FailoverLab(RelayLab):
         with contextlib.ExitStack() as flows:
             if options.client != "silent":
                 for name, *each in (*ends, ("g-flow", "g", NATIVE["ipv6"], "h1", one)):
-                    flows.enter_context(traffic.pinging(run, name, *each, count=count, interval=INTERVAL))
+                    flows.enter_context(pinging(run, name, *each, count=count, interval=INTERVAL))
             if fetching:
                 rate = int(RATE / run.slowness)
                 lasts = LASTS + REBOUND if options.fails == "kea" else LASTS  # over the change of Servers
@@ -185,7 +186,7 @@ class FailoverLab(RelayLab):
         kill(run, "s1", "exabgp")
         states.when(run, "r1", "to have lost c1's route", lambda now: now["routes"] == 1)
         count = int(AWAY / 0.1)
-        traffic.pings(run, "g-away", "g", NATIVE["ipv6"], "h1", one, count=count, interval=0.1, expect="none")
+        pings(run, "g-away", "g", NATIVE["ipv6"], "h1", one, count=count, interval=0.1, expect="none")
         run.step("s1's ExaBGP is back")
         run.log("restarting", node="s1", what="exabgp")
         run.exabgps["s1"].start()

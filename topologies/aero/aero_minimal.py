@@ -12,6 +12,7 @@ from topologies.aero import sizes, traffic
 from topologies.aero.lab import AeroLab
 from topologies.aero.plan import NATIVE, AeroOptions, AeroPlan, Client
 from topologies.lab import option
+from topologies.pings import pings
 from topologies.runner import Run
 
 APPEARS = "a middlebox appears"
@@ -79,7 +80,7 @@ class MinimalLab(AeroLab):
         traffic.attached(run, ("c1",))
         traffic.encapsulated(run, ("c1", "s1"), "minimal")
         for size in (84, 1500):
-            traffic.pings(run, f"before-{size}", "c1", one, "g", target, size=size)
+            pings(run, f"before-{size}", "c1", one, "g", target, size=size)
         run.step(APPEARS)
         hook, rules = RULES[options.middlebox]
         lines = (f"type filter hook {hook};", *rules)
@@ -96,11 +97,11 @@ class MinimalLab(AeroLab):
         else:
             interval = PING_INTERVAL[options.middlebox]
             count = int(DURATION / interval) if options.middlebox == "drop" else 5
-            traffic.pings(run, "during", "c1", one, "g", target, count=count, interval=interval)
+            pings(run, "during", "c1", one, "g", target, count=count, interval=interval)
             traffic.encapsulated(run, ("c1", "s1"), "udp")
         run.step("traffic goes on")
         for size in (84, 1500):
-            traffic.pings(run, f"after-{size}", "c1", one, "g", target, size=size)
+            pings(run, f"after-{size}", "c1", one, "g", target, size=size)
         run.step("done")
 
     def checks(self, options: Any, slowness: float) -> list[dict[str, Any]]:

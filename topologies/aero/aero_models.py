@@ -21,6 +21,7 @@ from topologies.aero import downstream, probing, traffic
 from topologies.aero.lab import AeroLab
 from topologies.aero.plan import NATIVE, AeroOptions, AeroPlan, Client, Lan
 from topologies.lab import RUNTIME, KeaSpec, option
+from topologies.pings import pings
 from topologies.runner import Run
 
 FAMILIES = ("ipv6", "ipv4")
@@ -142,8 +143,8 @@ def _of(client: Client) -> tuple[Client, Lan]:
 def _both_ways(run: Run, node: str, address: str, name: str = "") -> None:
     """A node and the native one ping each other."""
     name = name or node
-    traffic.pings(run, f"{name}-g", node, address, "g", NATIVE["ipv6"])
-    traffic.pings(run, f"g-{name}", "g", NATIVE["ipv6"], node, address)
+    pings(run, f"{name}-g", node, address, "g", NATIVE["ipv6"])
+    pings(run, f"g-{name}", "g", NATIVE["ipv6"], node, address)
 
 
 def unused(client: Client) -> str:
@@ -154,7 +155,7 @@ def unused(client: Client) -> str:
 def _unreachable(run: Run, client: Client) -> None:
     name = f"g-{client.name}-unused"
     target = unused(client)
-    traffic.pings(run, name, "g", NATIVE["ipv6"], client.name, target, count=3, expect="none", patience=0.3)
+    pings(run, name, "g", NATIVE["ipv6"], client.name, target, count=3, expect="none", patience=0.3)
 
 
 def _host(run: Run) -> None:
@@ -165,7 +166,7 @@ def _host(run: Run) -> None:
     _unreachable(run, HOST)
     first, near = HOST.own_addresses("ipv6")[0], HOST.underlay["ipv6"]
     run.net["core"].run(["ip", "-6", "route", "add", first, "via", near], check=True)
-    traffic.pings(run, "past-the-tunnel", "core", "2001:db8:e::6", "c1", first, count=3, expect="none", patience=0.3)
+    pings(run, "past-the-tunnel", "core", "2001:db8:e::6", "c1", first, count=3, expect="none", patience=0.3)
 
 
 def _router(run: Run, h2: str, n2: str) -> None:
@@ -175,7 +176,7 @@ def _router(run: Run, h2: str, n2: str) -> None:
     _both_ways(run, "r2", given["inside"], "r2-inside")
     _both_ways(run, "n2", n2)
     away = str(ip_network(ROUTER.subnet(OFF_LINK.subnet))[0xBAD])
-    traffic.pings(run, "n2-away", "n2", n2, "c2", away, count=2, expect="none", patience=0.3)
+    pings(run, "n2-away", "n2", n2, "c2", away, count=2, expect="none", patience=0.3)
     probing.from_any_source(run, "c2", NATIVE["ipv6"])
     _unreachable(run, ROUTER)
     probing.claim(run, "h2", str(ip_network(ROUTER.subnet(SLAAC.subnet))[1]), against="c2")
@@ -185,7 +186,7 @@ def _hybrid(run: Run, h3: str) -> None:
     first = HYBRID.own_addresses("ipv6")[0]
     _both_ways(run, "c3", first)
     _both_ways(run, "h3", h3)
-    traffic.pings(run, "h3-c3", "h3", h3, "c3", first)
+    pings(run, "h3-c3", "h3", h3, "c3", first)
     probing.from_any_source(run, "c3", NATIVE["ipv6"])
     _unreachable(run, HYBRID)
     for address in (first, HYBRID.own_addresses("ipv6")[-1]):

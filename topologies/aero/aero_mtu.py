@@ -13,6 +13,7 @@ from topologies.aero import sizes, traffic
 from topologies.aero.lab import AeroLab
 from topologies.aero.plan import NATIVE, WIDE, AeroOptions, AeroPlan, Client
 from topologies.lab import option
+from topologies.pings import pings
 from topologies.runner import Run
 
 MTUS = (1280, 1400, 1500, 1600, 9000)
@@ -87,15 +88,15 @@ class MtuLab(AeroLab):
         traffic.attached(run, ("c1",))
         h1 = hosts.address_in(run, "h1", Client(1).prefixes["ipv6"])
         target = NATIVE["ipv6"]
-        traffic.pings(run, "first", "h1", h1, "g", target, size=1500)
+        pings(run, "first", "h1", h1, "g", target, size=1500)
         traffic.settled(run, ("c1", "s1"))
         run.step("h1 pings g in all sizes")
         for size in SIZES:
-            traffic.pings(run, f"h1-g-{size}", "h1", h1, "g", target, size=size, count=3)
+            pings(run, f"h1-g-{size}", "h1", h1, "g", target, size=size, count=3)
         if options.mtu == WIDE:
-            traffic.pings(run, "large", "h1", h1, "g", target, size=LARGE)
+            pings(run, "large", "h1", h1, "g", target, size=LARGE)
         elif options.icmp != "filtered":
-            traffic.pings(run, "large", "h1", h1, "g", target, size=LARGE, expect="none", patience=0.2)
+            pings(run, "large", "h1", h1, "g", target, size=LARGE, expect="none", patience=0.2)
         traffic.settled(run, ("c1", "s1"))
         traffic.sweep(run, "sweep", "h1", h1, "g", target)
         if self.lowers(options):
@@ -105,10 +106,10 @@ class MtuLab(AeroLab):
             run.net["core"].run(["ip", "link", "set", "m1", "mtu", str(LOWERED)], check=True)
             run.net["m1"].run(["ip", "link", "set", "wan", "mtu", str(LOWERED)], check=True)
             count, interval = HOLE if options.icmp == "filtered-later" else LOWERED_PINGS
-            traffic.pings(run, "lowering", "h1", h1, "g", target, size=LOWERING, count=count, interval=interval)
+            pings(run, "lowering", "h1", h1, "g", target, size=LOWERING, count=count, interval=interval)
             traffic.settled(run, ("c1", "s1"))
             for size in SIZES:
-                traffic.pings(run, f"h1-g-{size}-lowered", "h1", h1, "g", target, size=size, count=3)
+                pings(run, f"h1-g-{size}-lowered", "h1", h1, "g", target, size=size, count=3)
         run.step("done")
 
     @staticmethod

@@ -15,6 +15,7 @@ from topologies.aero import traffic
 from topologies.aero.lab import AeroLab
 from topologies.aero.plan import NATIVE, AeroOptions, AeroPlan, Client
 from topologies.lab import option
+from topologies.pings import pings
 from topologies.runner import Run
 
 KINDS = {
@@ -62,18 +63,18 @@ class NatLab(AeroLab):
         traffic.attached(run, ("c1", "c2"))
         h1, h2 = (hosts.address_in(run, f"h{n}", Client(n).prefixes["ipv6"]) for n in (1, 2))
         run.step("h1 pings g and h2")
-        traffic.pings(run, "h1-g", "h1", h1, "g", NATIVE["ipv6"])
-        traffic.pings(run, "h1-h2", "h1", h1, "h2", h2)
-        traffic.pings(run, "g-h1", "g", NATIVE["ipv6"], "h1", h1)
+        pings(run, "h1-g", "h1", h1, "g", NATIVE["ipv6"])
+        pings(run, "h1-h2", "h1", h1, "h2", h2)
+        pings(run, "g-h1", "g", NATIVE["ipv6"], "h1", h1)
         if KINDS[options.nat]:
             before = states.state(run, "c1")["lladdr"]
             run.step("the NAT forgets its translations")
             run.net["n1"].rebind(REBOUND)
-            traffic.pings(run, "rebinding", "h1", h1, "g", NATIVE["ipv6"], size=200, count=20, interval=0.05)
+            pings(run, "rebinding", "h1", h1, "g", NATIVE["ipv6"], size=200, count=20, interval=0.05)
             states.when(run, "c1", "to know its new link-layer address", lambda now: now["lladdr"] != before)
         run.step("h1 pings on")
-        traffic.pings(run, "h1-g-after", "h1", h1, "g", NATIVE["ipv6"])
-        traffic.pings(run, "h2-h1-after", "h2", h2, "h1", h1)
+        pings(run, "h1-g-after", "h1", h1, "g", NATIVE["ipv6"])
+        pings(run, "h2-h1-after", "h2", h2, "h1", h1)
         run.step("c2 leaves")
         run.agents["c2"].stop()
         run.step("done")

@@ -17,6 +17,7 @@ from topologies.aero.members import AGGREGATES, NATIVE, Client
 from topologies.aero.plan import AeroOptions
 from topologies.aero.relays import NATIVE_NODE, RelayLab, RelayPlan
 from topologies.lab import option
+from topologies.pings import pings
 from topologies.runner import Run
 
 NOWHERE = {"ipv6": "2001:db8:1000:c000::1", "ipv4": "192.0.2.200"}
@@ -74,12 +75,12 @@ class RelaysLab(RelayLab):
         _routed(run, 2 * each)
         _heard(run, r1=2, r2=2)
         run.step("the Clients' hosts and g ping each other")
-        traffic.pings(run, "1-2", one, at1, two, at2)
-        traffic.pings(run, "1-g", one, at1, "g", g)
-        traffic.pings(run, "g-2", "g", g, two, at2)
+        pings(run, "1-2", one, at1, two, at2)
+        pings(run, "1-g", one, at1, "g", g)
+        pings(run, "g-2", "g", g, two, at2)
         run.step("an address that nobody has, and more than the native link takes")
-        traffic.pings(run, "nowhere", one, at1, "g", NOWHERE[options.inner], expect="none", patience=0.2)
-        traffic.pings(run, "too-big", one, at1, "g", g, size=NATIVE_MTU + 50, expect="none", patience=0.2)
+        pings(run, "nowhere", one, at1, "g", NOWHERE[options.inner], expect="none", patience=0.2)
+        pings(run, "too-big", one, at1, "g", g, size=NATIVE_MTU + 50, expect="none", patience=0.2)
         run.step("r1's ExaBGP dies")
         run.events.record("killed", node="r1", what="exabgp")
         run.exabgps["r1"].kill()
@@ -87,14 +88,14 @@ class RelaysLab(RelayLab):
             states.when(run, name, "to use r2", lambda now: now["relay"] == "fe80::ff02")
         _heard(run, r1=0, r2=2)
         run.step("they ping on, over r2")
-        traffic.pings(run, "1-2-after", one, at1, two, at2)
-        traffic.pings(run, "g-2-after", "g", g, two, at2)
+        pings(run, "1-2-after", one, at1, two, at2)
+        pings(run, "g-2-after", "g", g, two, at2)
         run.step("r1's ExaBGP is back")
         run.exabgps["r1"].start()
         for name in ("s1", "s2"):
             states.when(run, name, "to use r1", lambda now: now["relay"] == "fe80::ff01")
         _routed(run, 2 * each)
-        traffic.pings(run, "2-1-back", two, at2, one, at1)
+        pings(run, "2-1-back", two, at2, one, at1)
         run.step("c2 leaves")
         run.agents["c2"].stop()
         _routed(run, each)

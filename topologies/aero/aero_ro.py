@@ -16,6 +16,7 @@ from topologies.aero.lab import AeroLab
 from topologies.aero.members import NAT_OUTSIDE, Client
 from topologies.aero.plan import AeroOptions, AeroPlan
 from topologies.lab import option
+from topologies.pings import pinging, pings
 from topologies.runner import Run
 
 CUT = "the direct path is cut"
@@ -61,14 +62,14 @@ class OptimisationLab(AeroLab):
         one, two = (hosts.address_in(run, f"h{n}", Client(n).prefixes["ipv6"]) for n in (1, 2))
         run.step("h1 pings h2")
         traffic.optimised(run, "switch", "h1", one, "h2", two, interval=INTERVAL)
-        with traffic.pinging(run, "cut", "h1", one, "h2", two, interval=INTERVAL) as pings:
+        with pinging(run, "cut", "h1", one, "h2", two, interval=INTERVAL) as series:
             run.step(CUT)
             run.net["core"].run(["nft", "-f", "-"], input=_cut(options), check=True)
             for name in ("c1", "c2"):
                 states.when(run, name, "to leave the direct path", lambda now: not traffic.is_direct(now))
-            pings.more(traffic.FOLLOWED)
+            series.go_on(traffic.FOLLOWED)
         run.step("h1 pings on")
-        traffic.pings(run, "after", "h1", one, "h2", two)
+        pings(run, "after", "h1", one, "h2", two)
         run.step("done")
 
     def checks(self, options: Any, slowness: float) -> list[dict[str, Any]]:

@@ -18,6 +18,7 @@ from topologies.aero.members import Client
 from topologies.aero.plan import AeroOptions
 from topologies.aero.relays import RelayLab, RelayPlan
 from topologies.lab import option
+from topologies.pings import pings
 from topologies.runner import Run
 
 HOPS = [[8, 7, 6], [8, 7, 6, 5]]
@@ -66,7 +67,7 @@ class RelayedOptimisationLab(RelayLab):
         run.step("one side pings the other")
         traffic.optimised(run, "switch", *one(), *other(), interval=INTERVAL)
         run.step("the other pings the one")
-        traffic.pings(run, "direct", *other(), *one())
+        pings(run, "direct", *other(), *one())
         run.step("c2 leaves")
         run.agents["c2"].stop()
         states.when(run, "r1", "to have c1's routes only", lambda now: now["routes"] == routes // 2)

@@ -18,6 +18,7 @@ from topologies.aero.members import Client
 from topologies.aero.moving import readdress
 from topologies.aero.plan import OFF, ON, AeroPlan, TokenOptions
 from topologies.lab import option
+from topologies.pings import pinging, pings
 from topologies.runner import Run
 
 NEXT = {
@@ -88,11 +89,11 @@ class MoveLab(AeroLab):
         if options.path == "direct":
             traffic.optimised(run, "before", "h1", one, "h2", two, interval=INTERVAL)
         else:
-            traffic.pings(run, "before", "h1", one, "h2", two, count=traffic.FOLLOWED, interval=INTERVAL)
+            pings(run, "before", "h1", one, "h2", two, count=traffic.FOLLOWED, interval=INTERVAL)
         run.step(self.moves)
         if lost:
             self._between(run, new, there)
-        with traffic.pinging(run, "move", "h1", one, "h2", two, interval=INTERVAL) as pings:
+        with pinging(run, "move", "h1", one, "h2", two, interval=INTERVAL) as series:
             readdress(run, mover.name, mover.underlay, NEXT[mover.name])
             states.when(run, "s1", f"to use {new}", partial(traffic.sends_to, address=new))
             if lost:
@@ -100,9 +101,9 @@ class MoveLab(AeroLab):
                 run.net["core"].run(["nft", "delete", "table", "inet", "roamlab-lost"], check=True)
             if options.path == "direct":
                 traffic.direct(run, **{peer.name: new, mover.name: there})
-            pings.more(traffic.FOLLOWED)
+            series.go_on(traffic.FOLLOWED)
         run.step("h1 pings on")
-        traffic.pings(run, "after", "h1", one, "h2", two)
+        pings(run, "after", "h1", one, "h2", two)
         run.step("done")
 
     @staticmethod

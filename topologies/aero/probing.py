@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from testbed.validation import LabError
 from testbed.waiting import wait_until
-from topologies.aero import traffic
+from topologies.pings import next_identifier
 from topologies.traffic import PATIENCE
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ PORT, RATE = 8000, 500_000
 
 def every_address(run: Run, name: str, node: str, addresses: Sequence[str], peer: str) -> None:
     """`node` sends one echo request to each of many addresses of `peer`, all with one identifier."""
-    identifier = traffic.next_identifier()
+    identifier = next_identifier()
     begin = time.time()
     for address in addresses:
         version = ip_address(address).version
@@ -39,7 +39,7 @@ def every_address(run: Run, name: str, node: str, addresses: Sequence[str], peer
 
 def from_any_source(run: Run, node: str, target: str, count: int = 3) -> None:
     """`node` sends echo requests and leaves it to its kernel where from."""
-    identifier = traffic.next_identifier()
+    identifier = next_identifier()
     argv = ["ping", f"-{ip_address(target).version}", "-n", "-q", "-e", str(identifier), "-c", str(count)]
     begin = time.time()
     run.net[node].run([*argv, "-i", "0.02", "-W2", target])

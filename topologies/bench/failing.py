@@ -15,14 +15,13 @@ from topologies.bench.operators import played, series
 from topologies.haaro import waiting
 from topologies.haaro.faults import cut, heal, mend, silence
 from topologies.haaro.haaro_multihome import KEEPALIVE, OUTAGE_MS, PAIRS, MultihomeLab
-from topologies.haaro.streams import Stream
+from topologies.haaro.streams import until_direct
+from topologies.pings import Series
 from topologies.runner import Run
 
 SILENCES, CUTS = 4, 3
 """How often each kind of failure happens; a silence comes at another moment between two keepalives each time."""
 INTERVAL = 0.02
-LASTS = {"silent": 5.0, "cut": 2.5, "back": 2.5}
-"""Seconds for which pings go on around each."""
 LINES = ("isp1", "isp2")
 
 
@@ -37,16 +36,14 @@ class _Failures(MultihomeLab):
         waiting.rested(run)
 
         def around(name: str, what: Callable[[], None], to: str) -> None:
-            kind = name.split("-")[0]
-            ends = (name, "a", a.host, "c", c.host)
-            stream = Stream(run, *ends, count=int(LASTS[kind] / INTERVAL), interval=INTERVAL)
+            stream = Series(run, name, "a", a.host, "c", c.host, interval=INTERVAL)
             what()
             waiting.moved(run, c.router, addresses[to])
-            waiting.direct(run, [(one, other) for one, other in PAIRS])
+            waiting.direct(run, [(one, other) for one, other in PAIRS], by=addresses[to])
+            stream.go_on()
             stream.end(via="")
 
-        Stream(run, "first", "a", a.host, "c", c.host, count=50, interval=INTERVAL).end(via="mixed")
-        waiting.direct(run, [(one, other) for one, other in PAIRS])
+        until_direct(run, "first", a, c, interval=INTERVAL)
         for number in range(SILENCES):
             here, there = LINES[number % 2], LINES[1 - number % 2]
             time.sleep(KEEPALIVE * number / SILENCES)

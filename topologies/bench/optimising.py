@@ -11,17 +11,18 @@ from captures.haaro.figures import round_trip
 from captures.haaro.operator import Operator
 from captures.haaro.series import first_direct, of
 from testbed.validation import LabError
-from topologies.aero.traffic import pings
 from topologies.bench.figures import Figure, at_most
 from topologies.bench.operators import played, series
 from topologies.haaro import waiting
 from topologies.haaro.haaro_triangle import TriangleLab
 from topologies.haaro.plan import HaaroPlan, site
+from topologies.haaro.streams import until_direct
+from topologies.pings import pings
 from topologies.runner import Run
 
 LETTERS = "abcd"
-FIRST, APART = 60, 0.01
-"""Pings of a pair that has no direct path yet, and seconds between them."""
+APART = 0.01
+"""Seconds between two pings of a pair that has no direct path yet."""
 TRIPS, FIXED = 6, 100.0
 """Goal: so many round trips between router and home agent, and so many ms."""
 PINGS, INTERVAL, SIZE = 200, 0.005, 1028
@@ -37,13 +38,10 @@ class _Pairs(TriangleLab):
 
     def script(self, run: Run, options: Any) -> None:
         """Pair after pair, when routers may ask the home agent again."""
-        hosts = {one.letter: one.host for one in self.plan(options).sites}
         waiting.registered(run, [f"mr{letter}" for letter in LETTERS])
-        for one, other in itertools.combinations(LETTERS, 2):
+        for one, other in itertools.combinations(self.plan(options).sites, 2):
             waiting.rested(run)
-            ends = (one, hosts[one], other, hosts[other])
-            pings(run, f"{one}-{other}", *ends, count=FIRST, interval=APART, via="mixed")
-            waiting.direct(run, [(f"mr{one}", f"mr{other}"), (f"mr{other}", f"mr{one}")])
+            until_direct(run, f"{one.letter}-{other.letter}", one, other, interval=APART)
 
 
 def optimising(delay: float, progress: Callable[[str], None]) -> dict[str, Figure]:
@@ -88,15 +86,14 @@ class _Sites(TriangleLab):
 
     def script(self, run: Run, options: Any) -> None:
         """Register, optimise if so, talk."""
-        hosts = {one.letter: one.host for one in self.plan(options).sites}
+        a, _b, c = self.plan(options).sites
         waiting.registered(run, ["mra", "mrb", "mrc"])
         if self._optimised:
             waiting.rested(run)
-            pings(run, "first", "a", hosts["a"], "c", hosts["c"], via="mixed")
-            waiting.direct(run, [("mra", "mrc"), ("mrc", "mra")])
+            until_direct(run, "first", a, c, interval=APART)
         run.step(TALK)
         path = "direct" if self._optimised else "ha"
-        ends = ("talk", "a", hosts["a"], "c", hosts["c"])
+        ends = ("talk", "a", a.host, "c", c.host)
         pings(run, *ends, size=SIZE, count=PINGS, interval=INTERVAL, via=path)
         run.step(LEAVE)
         for name in ("mra", "mrb", "mrc"):

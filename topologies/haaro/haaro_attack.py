@@ -11,13 +11,14 @@ from dataclasses import replace
 from ipaddress import IPv4Address
 from typing import Any
 
-from topologies.aero.traffic import pings
 from topologies.haaro import waiting
 from topologies.haaro.hostile_messages import Account, Attack, network, on_home_agent, on_router
 from topologies.haaro.intruding import Intruder
 from topologies.haaro.lab import HaaroLab
 from topologies.haaro.plan import HOME_AGENT, HaaroPlan, site
+from topologies.haaro.streams import until_direct
 from topologies.lab import AgentSpec
+from topologies.pings import pings
 from topologies.runner import Run
 
 KEY = bytes(range(16))
@@ -70,8 +71,7 @@ class AttackLab(HaaroLab):
         run.step(steps[0])
         waiting.registered(run, ["mra", "mrc"])
         waiting.rested(run)
-        pings(run, "a-c", "a", a.host, "c", c.host, count=50, interval=0.01, via="mixed")
-        waiting.direct(run, [("mra", "mrc"), ("mrc", "mra")])
+        until_direct(run, "a-c", a, c)
         run.step(steps[1])
         agent, router = IPv4Address(HOME_AGENT), IPv4Address(a.home_address)
         ends = (IPv4Address(d.home_address), agent, IPv4Address(d.lines[0].address))

@@ -11,14 +11,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from topologies.aero.traffic import pings
 from topologies.haaro import waiting
 from topologies.haaro.lab import HaaroLab, HaaroOptions
 from topologies.haaro.plan import HaaroPlan, Line, site
-from topologies.haaro.streams import Stream
+from topologies.haaro.streams import until_direct
 from topologies.lab import option
+from topologies.pings import Series, pings
 from topologies.runner import Run
-from topologies.states import State, when
 
 WAYS = {"home": (1,), "line": (1, 2)}
 """Option `way` -> C's lines."""
@@ -27,7 +26,7 @@ PATIENT = {"hold_down": 2.0}
 """Seconds before the path is tried again, so that the lab need not wait for 30."""
 OUTAGE_MS = 5000.0
 """Until both ends have seen that nothing comes (spec S18)."""
-COUNT, INTERVAL = 240, 0.05
+INTERVAL = 0.05
 TABLE = "ip roamlab_hole"
 
 
@@ -68,10 +67,9 @@ class DetourLab(HaaroLab):
         waiting.registered(run, ["mra", "mrc"])
         waiting.rested(run)
         run.step(steps[1])
-        pings(run, "a-c", "a", one.host, "c", other.host, count=50, interval=0.01, via="mixed")
-        waiting.direct(run, [("mra", "mrc"), ("mrc", "mra")])
+        until_direct(run, "a-c", one, other)
         run.step(steps[2])
-        stream = Stream(run, "fails", "a", one.host, "c", other.host, count=COUNT, interval=INTERVAL)
+        stream = Series(run, "fails", "a", one.host, "c", other.host, interval=INTERVAL)
         _dig(run, one.lines[0], other.lines[0])
         if options.way == "home":
             waiting.star(run, [("mra", "mrc"), ("mrc", "mra")])
@@ -80,10 +78,10 @@ class DetourLab(HaaroLab):
             _fill(run, one.lines[0], other.lines[0])
         else:
             run.step(steps[3])
-            for node in ("mra", "mrc"):
-                when(run, node, "to use the other line", lambda now: _uses(now, other.lines[1].address))
-        stream.end(via="")
+            waiting.direct(run, [("mra", "mrc"), ("mrc", "mra")], by=other.lines[1].address)
         waiting.direct(run, [("mra", "mrc"), ("mrc", "mra")])
+        stream.go_on()
+        stream.end(via="")
         pings(run, "a-c-after", "a", one.host, "c", other.host, via="direct")
         pings(run, "c-a-after", "c", other.host, "a", one.host, via="direct")
         run.step("all leave")
@@ -104,11 +102,6 @@ class DetourLab(HaaroLab):
             {"check": "haaro-leaving", "routers": ["mra", "mrc"]},
             {"check": "haaro-paths", "max_lost": {"fails": lost}},
         ]
-
-
-def _uses(now: State, careof: str) -> bool:
-    """The tunnel to the only correspondent has this end, and works."""
-    return any(careof in (one["tunnel"] or "") and str(one["tunnel"]).endswith(" up") for one in now["correspondents"])
 
 
 def _dig(run: Run, one: Line, other: Line) -> None:

@@ -10,11 +10,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
-from topologies.aero.traffic import pings
 from topologies.haaro import waiting
 from topologies.haaro.lab import HaaroLab, HaaroOptions
 from topologies.haaro.plan import CORRESPONDENT, HaaroPlan, site
+from topologies.haaro.streams import until_direct
 from topologies.lab import option
+from topologies.pings import pings
 from topologies.runner import Run
 
 ROUTERS = ["mra", "mrb", "mrc"]
@@ -55,7 +56,8 @@ class GatewayLab(HaaroLab):
 
     def script(self, run: Run, options: Any) -> None:
         """Scenario S26 of the sheet."""
-        a, b, c = (one.host for one in self.plan(options).sites)
+        sites = self.plan(options).sites
+        b, c = (one.host for one in sites[1:])
         steps = self.steps(options)
         run.step(steps[0])
         waiting.registered(run, ROUTERS)
@@ -65,15 +67,13 @@ class GatewayLab(HaaroLab):
         pings(run, "cn-b", "cn", CORRESPONDENT, "b", b, via="ha")
         pings(run, "c-cn", "c", c, "cn", CORRESPONDENT, via="" if options.policy == "gateway" else "ha")
         run.step(steps[2])
-        pings(run, "c-b", "c", c, "b", b, count=50, interval=0.01, via="")
-        waiting.direct(run, [("mrb", "mrc"), ("mrc", "mrb")])
+        until_direct(run, "c-b", sites[2], sites[1], via="")
         pings(run, "b-c-direct", "b", b, "c", c, via="direct")
         run.step(steps[3])
         pings(run, "c-cn-after", "c", c, "cn", CORRESPONDENT, via="gateway" if options.policy == "gateway" else "ha")
         pings(run, "cn-c", "cn", CORRESPONDENT, "c", c, via="")
         pings(run, "b-cn-after", "b", b, "cn", CORRESPONDENT, via="ha")
-        pings(run, "a-c", "a", a, "c", c, count=50, interval=0.01, via="mixed")
-        waiting.direct(run, [("mra", "mrc"), ("mrc", "mra")])
+        until_direct(run, "a-c", sites[0], sites[2])
         run.step(steps[4])
         for name in ROUTERS:
             run.agents[name].stop()

@@ -10,11 +10,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
-from topologies.aero.traffic import pings
 from topologies.haaro import waiting
 from topologies.haaro.lab import HaaroLab, HaaroOptions
 from topologies.haaro.plan import HaaroPlan, site
+from topologies.haaro.streams import until_direct
 from topologies.lab import option
+from topologies.pings import pings
 from topologies.runner import Run
 
 CASES = {"router": "SC-S20", "agent": "SC-S20", "declined": "SC-S21"}
@@ -51,7 +52,8 @@ class LegacyLab(HaaroLab):
 
     def script(self, run: Run, options: Any) -> None:
         """Scenarios S20 and S21 of the sheet."""
-        a, b, c = (one.host for one in self.plan(options).sites)
+        sites = self.plan(options).sites
+        a, b, c = (one.host for one in sites)
         run.step("A, B, C register")
         waiting.registered(run, ROUTERS)
         run.step("a and b, c and b ping each other")
@@ -66,8 +68,7 @@ class LegacyLab(HaaroLab):
         if options.legacy == "agent":
             pings(run, "a-c", "a", a, "c", c, count=10, interval=0.05, via="ha")
         else:
-            pings(run, "a-c", "a", a, "c", c, count=50, interval=0.01, via="mixed")
-            waiting.direct(run, [("mra", "mrc"), ("mrc", "mra")])
+            until_direct(run, "a-c", sites[0], sites[2])
             pings(run, "c-a", "c", c, "a", a, via="direct")
         run.step("all leave")
         for name in ROUTERS:

@@ -11,13 +11,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from topologies.aero.traffic import pings
 from topologies.haaro import waiting
 from topologies.haaro.faults import cut, silence
 from topologies.haaro.lab import HaaroLab, HaaroOptions
 from topologies.haaro.plan import HaaroPlan, site
-from topologies.haaro.streams import Stream
+from topologies.haaro.streams import until_direct
 from topologies.lab import option
+from topologies.pings import Series, pings
 from topologies.runner import Run
 
 SCENARIOS = {"make-before-break": "SC-S9", "break-before-make": "SC-S10, SC-S19", "silence": "SC-S18, SC-S19"}
@@ -32,7 +32,7 @@ OUTAGE_MS = 3 * KEEPALIVE * 1000 + 200
 """Line failure to traffic on the other line."""
 SMOOTH_MS = 500.0
 """Silence that says no more than that the machine had something else to do; nothing may be lost then."""
-COUNT, INTERVAL = 100, 0.05
+INTERVAL = 0.05
 FROM, TO = "isp1", "isp2"
 
 
@@ -62,16 +62,16 @@ class MultihomeLab(HaaroLab):
 
     def script(self, run: Run, options: Any) -> None:
         """Scenarios S9, S10 and S19 of the sheet."""
-        a, c = (one.host for one in self.plan(options).sites)
-        careof = self.plan(options).sites[1].lines[1].address
+        sites = self.plan(options).sites
+        a, c = (one.host for one in sites)
+        careof = sites[1].lines[1].address
         run.step("A and C register")
         waiting.registered(run, ["mra", "mrc"])
         waiting.rested(run)
         run.step("a and c come to talk directly")
-        pings(run, "a-c", "a", a, "c", c, count=50, interval=0.01, via="mixed")
-        waiting.direct(run, [("mra", "mrc"), ("mrc", "mra")])
+        until_direct(run, "a-c", *sites)
         run.step(self.steps(options)[2])
-        stream = Stream(run, "change", "a", a, "c", c, count=COUNT, interval=INTERVAL)
+        stream = Series(run, "change", "a", a, "c", c, interval=INTERVAL)
         match options.change:
             case "make-before-break":
                 run.agents["mrc"].request({"request": "move", "interface": TO})
@@ -80,7 +80,8 @@ class MultihomeLab(HaaroLab):
             case _:
                 silence(run, "mrc", FROM)
         waiting.moved(run, "mrc", careof)
-        waiting.direct(run, [("mra", "mrc"), ("mrc", "mra")])
+        waiting.direct(run, [("mra", "mrc"), ("mrc", "mra")], by=careof)
+        stream.go_on()
         stream.end(via="")
         run.step("a and c talk on")
         pings(run, "a-c-after", "a", a, "c", c, via="direct")

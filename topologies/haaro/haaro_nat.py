@@ -12,11 +12,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from topologies.aero.traffic import pings
 from topologies.haaro import waiting
 from topologies.haaro.lab import HaaroLab, HaaroOptions
 from topologies.haaro.plan import HaaroPlan, Site, site
+from topologies.haaro.streams import until_direct
 from topologies.lab import option
+from topologies.pings import pings
 from topologies.runner import Run
 
 CASES = {
@@ -69,7 +70,8 @@ class NatLab(HaaroLab):
 
     def script(self, run: Run, options: Any) -> None:
         """Scenarios S12 to S16 of the sheet."""
-        a, c = (one.host for one in self.plan(options).sites)
+        sites = self.plan(options).sites
+        a, c = (one.host for one in sites)
         run.step("A and C register")
         waiting.registered(run, ["mra", "mrc"])
         if options.nat == "both":
@@ -79,8 +81,7 @@ class NatLab(HaaroLab):
             pings(run, "c-a", "c", c, "a", a, count=20, interval=0.05, via="ha")
         else:
             run.step("a and c ping each other")
-            pings(run, "a-c", "a", a, "c", c, count=50, interval=0.01, via="")
-            waiting.direct(run, [("mra", "mrc"), ("mrc", "mra")])
+            until_direct(run, "a-c", *sites, via="")
             run.step("a and c talk directly")
             pings(run, "a-c-direct", "a", a, "c", c, via="direct")
             pings(run, "c-a-direct", "c", c, "a", a, via="direct")

@@ -10,10 +10,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from topologies.aero.traffic import pings
 from topologies.haaro import waiting
 from topologies.haaro.lab import HaaroLab
 from topologies.haaro.plan import HaaroPlan, site
+from topologies.haaro.streams import until_direct
+from topologies.pings import pings
 from topologies.runner import Run
 
 REALMS = {"a": "one.example", "b": "one.example", "c": "two.example", "d": "two.example"}
@@ -51,14 +52,14 @@ class RealmsLab(HaaroLab):
 
     def script(self, run: Run, options: Any) -> None:
         """Scenario S23 of the sheet, as far as it is about two realms."""
-        hosts = {one.letter: one.host for one in self.plan(options).sites}
+        sites = {one.letter: one for one in self.plan(options).sites}
+        hosts = {letter: one.host for letter, one in sites.items()}
         run.step(self.steps(options)[0])
         waiting.registered(run, ROUTERS)
         waiting.rested(run)
         run.step(self.steps(options)[1])
         for one, other in ALLIES:
-            pings(run, f"{one}-{other}", one, hosts[one], other, hosts[other], count=50, interval=0.01, via="mixed")
-            waiting.direct(run, [(f"mr{one}", f"mr{other}"), (f"mr{other}", f"mr{one}")])
+            until_direct(run, f"{one}-{other}", sites[one], sites[other])
         run.step(self.steps(options)[2])
         for one, other in ALLIES:
             pings(run, f"{one}-{other}-direct", one, hosts[one], other, hosts[other], via="direct")

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from testbed.mininet_api import Topo
+from topologies.haaro import waiting
 from topologies.haaro.plan import HaaroPlan
 from topologies.lab import AgentSpec, Lab, option
+
+if TYPE_CHECKING:
+    from topologies.runner import Run
 
 TUNNELS = ("auto", "ipip", "tun")
 """The kernel's driver or the program; auto: the kernel where it can."""
@@ -39,6 +43,10 @@ class HaaroLab(Lab):
         """The home agent, then the routers."""
         chosen = {"tunnel": options.tunnel}
         return [replace(each, config={**chosen, **each.config}) for each in self.plan(options).agents()]
+
+    def started(self, run: Run, nodes: list[str]) -> None:
+        """A router registers before the next one starts: who comes later is told of who came before (spec S1)."""
+        waiting.registered(run, (node for node in nodes if run.agents[node].config["role"] == "mr"))
 
     def captures(self, options: Any) -> list[tuple[str, str]]:
         """Both sides of what encapsulates or translates, and the end nodes."""

@@ -238,9 +238,10 @@ class HaaroPlan:
         return HaaroTopo(sites=self.sites, delay=self.delay)
 
     def agents(self) -> list[AgentSpec]:
-        """The home agent first."""
+        """The home agent first, then the routers in their order (spec §11: who registers later knows the others)."""
         keys = {one.letter: secrets.token_hex(KEY_OCTETS) for one in self.sites}
-        return [self._home_agent(keys), *(self._router(one, keys[one.letter]) for one in self.sites)]
+        routers = [self._router(one, keys[one.letter], number) for number, one in enumerate(self.sites)]
+        return [self._home_agent(keys), *routers]
 
     def _home_agent(self, keys: dict[str, str]) -> AgentSpec:
         config = {
@@ -261,7 +262,7 @@ class HaaroPlan:
         return {"name": one.router, "home_address": one.home_address, "spi": SPI, "prefixes": prefixes} | one.served
 
     @staticmethod
-    def _router(one: Site, key: str) -> AgentSpec:
+    def _router(one: Site, key: str, turn: int) -> AgentSpec:
         config = {
             "role": "mr",
             "name": one.router,
@@ -281,7 +282,7 @@ class HaaroPlan:
             "prefixes": [one.network],
             **one.agent,
         }
-        return AgentSpec(one.router, "haarod", "agents.haaro", config, secrets={"key": key})
+        return AgentSpec(one.router, "haarod", "agents.haaro", config, secrets={"key": key}, turn=turn)
 
     def captures(self) -> list[tuple[str, str]]:
         """Both sides of everything that encapsulates or translates, and the end nodes."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,8 @@ from topologies.traffic import PATIENCE
 if TYPE_CHECKING:
     from topologies.runner import Run
 
+LOOK = 0.1
+"""Seconds between two looks at a router that is just about to do what is measured."""
 PACE = 1.0
 """Seconds between two requests of a router to the home agent at least (spec MR-21)."""
 
@@ -25,9 +28,13 @@ def registered(run: Run, routers: Iterable[str]) -> None:
 
 def rested(run: Run) -> None:
     """Wait until every router may ask the home agent again: solicitations are registrations, too (spec CR-7)."""
+    routers = {node for node, agent in run.agents.items() if agent.config["role"] == "mr"}
 
     def free() -> bool:
-        last = max(event["t"] for event in run.events.events() if event["event"] == "registered")
+        said = {event["node"]: event["t"] for event in run.events.events() if event["event"] == "registered"}
+        if not routers <= said.keys():  # the log comes later than a state dump
+            raise NotYet(f"only {', '.join(sorted(said))} said that they are registered")
+        last = max(said.values())
         if time.time() < last + PACE:
             raise NotYet("the last registration is too fresh")
         return True
@@ -40,15 +47,25 @@ def moved(run: Run, router: str, careof: str) -> None:
     when(run, router, f"to be at {careof}", lambda now: now["careof"] == careof and bool(now["registered"]))
 
 
-def direct(run: Run, pairs: Iterable[tuple[str, str]]) -> None:
-    """Wait until the first router of each pair sends to the other's networks directly."""
+def direct(run: Run, pairs: Iterable[tuple[str, str]], by: str = "") -> None:
+    """Wait until the first router of each pair sends to the other's networks directly; `by`: over this address."""
     for one, other in pairs:
         home = run.agents[other].config["home_address"]
 
         def routed(now: State, home: str = home) -> bool:
-            return any(item.startswith(f"route {home}/32") for item in now["items"])
+            return _routes(now, home) and (not by or _tunnel_has(now, home, by))
 
-        when(run, one, f"to have a direct route to {other}", routed)
+        when(run, one, f"to have a direct route to {other}{f' over {by}' if by else ''}", routed, interval=LOOK)
+
+
+def _routes(now: State, home: str) -> bool:
+    return any(item.startswith(f"route {home}/32") for item in now["items"])
+
+
+def _tunnel_has(now: State, home: str, careof: str) -> bool:
+    """The tunnel in use to a correspondent works, and has this address at one of its ends."""
+    tunnels = (str(one["tunnel"]) for one in now["correspondents"] if one["home"] == home)
+    return any(re.search(rf"(^| ){re.escape(careof)}( |:)", tunnel) and tunnel.endswith(" up") for tunnel in tunnels)
 
 
 def star(run: Run, pairs: Iterable[tuple[str, str]]) -> None:
@@ -57,7 +74,7 @@ def star(run: Run, pairs: Iterable[tuple[str, str]]) -> None:
         home = run.agents[other].config["home_address"]
 
         def gone(now: State, home: str = home) -> bool:
-            return not any(item.startswith(f"route {home}/32") for item in now["items"])
+            return not _routes(now, home)
 
         when(run, one, f"to have no direct route to {other}", gone)
 
@@ -66,16 +83,16 @@ def _said(run: Run, node: str, event: str) -> list[dict[str, Any]]:
     return [one for one in run.events.events() if one["event"] == event and one.get("node") == node]
 
 
-def expired(run: Run, router: str, count: int) -> None:
-    """Wait until a router has been told so many times that its tokens are worth nothing any more."""
+def told(run: Run, router: str, event: str, count: int = 1) -> None:
+    """Wait until a router has said so many times that something has happened."""
 
-    def told() -> bool:
-        found = len(_said(run, router, "nonces-expired"))
+    def said() -> bool:
+        found = len(_said(run, router, event))
         if found < count:
             raise NotYet(f"{found} of {count} times")
         return True
 
-    wait_until(f"{router}: to be told of expired nonces", told, timeout=PATIENCE)
+    wait_until(f"{router}: to say {event}", said, timeout=PATIENCE)
 
 
 def older(run: Run, router: str, age: float) -> None:

@@ -345,10 +345,13 @@ class HomeRegistration:
     def _left(self, how: str) -> None:
         base = self._base
         self._request = None
+        if base.home.registered and base.home.careof:  # what is under way comes out of the tunnel yet (spec A-39)
+            until = self._request_sent + base.timing.grace
+            base.home.former.append((base.home.careof, base.home.udp, until))
+            base.timers.set(("home-former", self._agent), min(each[2] for each in base.home.former))
         base.home.expires = None
-        for what in ("home", "home-expiry", "home-refresh", "home-former"):
+        for what in ("home", "home-expiry", "home-refresh"):
             base.timers.cancel((what, self._agent))
-        base.home.former = []
         base.outbox.say("left", how=how)
         base.reconcile()
         self.when_left()

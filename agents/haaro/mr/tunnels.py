@@ -6,7 +6,7 @@ One tunnel for each pair of routers.  Its successor is probed while it works, an
 from __future__ import annotations
 
 from collections.abc import Callable
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv4Network
 
 from agents.haaro.config import Encapsulation
 from agents.haaro.mr.base import MrBase
@@ -17,6 +17,8 @@ from agents.haaro.plane import KEEPALIVE
 
 DOUBT = 2
 """Keepalives without an answer, the one that leaves included, that cast a doubt on the line."""
+PRIVATE = tuple(map(IPv4Network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10")))
+"""What a NAT has inside (RFC 1918, RFC 6598); Python's `is_private` is true of much more."""
 
 Pair = tuple[IPv4Address, IPv4Address]
 
@@ -67,7 +69,7 @@ class Tunnels:
             return []
         remotes = peer.addresses()
         if self._base.config.probe_same_nat and self._closed(local) and peer.outbound_only:
-            remotes.sort(key=lambda address: not address.is_private)
+            remotes.sort(key=lambda address: not any(address in network for network in PRIVATE))
         return [(local, remote) for remote in remotes if (local, remote) not in peer.unreachable]
 
     def _closed(self, local: IPv4Address) -> bool:

@@ -10,7 +10,7 @@ from itertools import pairwise
 from captures.aero.link import Ping
 from captures.checks.base import Result, Tally, check, milliseconds, plural
 from captures.checks.haaro.tunnels import between_homes
-from captures.haaro.operator import Operator
+from captures.haaro.operator import MobileRouter, Operator
 from captures.haaro.records import Frame
 from captures.haaro.series import directly, of
 from captures.run import Run
@@ -42,9 +42,10 @@ def _noticed(operator: Operator, ends: list[str] | None, cut: float) -> Result:
         "haaro-detour.keepalives",
         "TUN-9, TUN-11, SC-S18",
         "Either end notices by itself that nothing comes any more",
-        f"from each end {MISSED} or more keepalives on the path after it failed, none of them answered",
+        f"from each end {MISSED} or more keepalives on the path after it failed, none of them answered; fewer only "
+        "from an end that the other one's request reaches before its last",
     )
-    texts = []
+    texts, alone_enough = [], 0
     for router in operator.routers.values() if ends else ():
         here = [one for one in operator.at_router(router) if one.echo and one.time > cut and _on(one, ends or [])]
         probes = [one for one in here if one.echo and one.echo[0] == "request" and between_homes(one, router)]
@@ -54,9 +55,19 @@ def _noticed(operator: Operator, ends: list[str] | None, cut: float) -> Result:
         tally.see(*probes)
         alone = [one for one in probes if not any(_answers(each, one) for each in back)]
         text = f"{router.name}: {plural(len(alone), 'keepalive')} unanswered"
-        tally.demand(len(alone) >= MISSED, text, *probes[:1])
-        texts.append(text)
+        enough = len(alone) >= MISSED
+        alone_enough += enough
+        told = _told(operator, router, cut)
+        tally.demand(enough or bool(told and alone and alone[0].time < told.time), text, *probes[:1])
+        texts.append(text if enough or told is None else f"{text}, then told by the other end")
+    tally.demand(alone_enough > 0 or not texts, f"neither end sent {MISSED} in vain")
     return tally.result("; ".join(texts), "no path failed")
+
+
+def _told(operator: Operator, router: MobileRouter, cut: float) -> Frame | None:
+    """The first request to a router after the path failed: the other end is elsewhere, or takes its leave."""
+    requests = (one for one in operator.received(router) if one.kind == "RRQ" and one.time > cut)
+    return next((one for one in requests if one.inner.destination == router.home_address), None)
 
 
 def _answers(reply: Frame, probe: Frame) -> bool:

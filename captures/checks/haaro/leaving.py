@@ -8,11 +8,10 @@ from __future__ import annotations
 from captures.checks.base import Result, Tally, check, milliseconds, plural
 from captures.haaro.exchanges import Registration, registrations
 from captures.haaro.operator import MobileRouter, Operator
+from captures.haaro.series import UNDER_WAY
 from captures.run import Run
 
 EXPIRED_HOME_NONCE = 201
-UNDER_WAY = 0.005
-"""Seconds for which packets sent before may still be seen."""
 
 
 @check("haaro-leaving")

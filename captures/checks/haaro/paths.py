@@ -9,7 +9,8 @@ from captures.aero.link import Ping
 from captures.checks.base import Result, Tally, check, milliseconds, plural
 from captures.haaro.figures import round_trip
 from captures.haaro.operator import Operator
-from captures.haaro.series import directly, first_direct, of
+from captures.haaro.records import Frame
+from captures.haaro.series import directly, first_direct, of, under_way, unprobed
 from captures.run import Run
 
 WAYS = ("direct", "ha", "mixed", "gateway")
@@ -30,25 +31,35 @@ def haaro_paths(
     max_lost: dict[str, int] | None = None,
     switch_ms: dict[str, float] | None = None,
     scenarios: dict[str, str] | None = None,
+    leaving: dict[str, str] | None = None,
+    unprobed_ms: dict[str, float] | None = None,
 ) -> list[Result]:
     """Judge every series by its `via`: "direct", "ha", "gateway", or "mixed": through the home agent first.
 
     `max_lost`: name -> how many may be missing; `switch_ms`: name of a mixed one -> how much longer than SWITCH_TRIPS
     round trips its first packet may be ahead of the first direct one, both ways; `scenarios`: name -> what of the sheet
-    it shows.
+    it shows; `leaving`: name -> router that leaves meanwhile, whose tunnel ends at the home agent before it hears so;
+    `unprobed_ms`: name -> how long the end of who asked may take that is told of acceptance after it was used.
     """
     operator = run.haaro
     assert operator
     shown = scenarios or {}
-    results = [
-        _series(operator, ping, (max_lost or {}).get(ping.name, 0), shown.get(ping.name)) for ping in operator.pings
-    ]
+    results = []
+    for ping in operator.pings:
+        lost, router = (max_lost or {}).get(ping.name, 0), (leaving or {}).get(ping.name)
+        excused: dict[str, set[int]] = {}
+        if router:
+            leave = under_way(operator, ping, operator.routers[router], run.slowness)
+            excused["under way while the router left the home agent"] = leave
+        if late := (unprobed_ms or {}).get(ping.name):
+            excused["sent directly to who had not heard that it was accepted"] = unprobed(operator, ping, late / 1000)
+        results.append(_series(operator, ping, lost, shown.get(ping.name), excused))
     for name, bound in (switch_ms or {}).items():
         results.append(_switch(operator, name, bound))
     return [*results, _volume(operator)]
 
 
-def _series(operator: Operator, ping: Ping, lost: int, scenario: str | None) -> Result:
+def _series(operator: Operator, ping: Ping, lost: int, scenario: str | None, excused: dict[str, set[int]]) -> Result:
     wanted = {
         "direct": "between the routers' care-of addresses, none through the home agent",
         "ha": "all through the home agent",
@@ -57,11 +68,12 @@ def _series(operator: Operator, ping: Ping, lost: int, scenario: str | None) -> 
     }.get(ping.via, "any way")
     if ping.expect == "none":
         wanted = "no reply comes back"
+    but = "".join(f", but those {why}" for why in excused)
     tally = Tally(
         f"haaro-paths.{ping.name}",
         ", ".join([*REQUIREMENTS.get(ping.via, ("HA-16",)), *([scenario] if scenario else [])]),
         f"{ping.node} pings {ping.peer} ({ping.destination}): {ping.via or 'any way'}",
-        f"{ping.count} requests and replies{f', all but {lost}' if lost else ''}; {wanted}",
+        f"{ping.count} requests and replies{f', all but {lost}' if lost else ''}{but}; {wanted}",
     )
     sent = of(operator.frames(ping.node, "eth0"), ping, "request")
     back = of(operator.frames(ping.node, "eth0"), ping, "reply")
@@ -71,10 +83,21 @@ def _series(operator: Operator, ping: Ping, lost: int, scenario: str | None) -> 
     if ping.expect == "none":
         tally.demand(not back, f"{plural(len(back), 'reply')} came back", *back)
         return tally.result("no reply")
-    missing = ping.count - len({one.echo[2] for one in back if one.echo})
+    answered = {one.echo[2] for one in back if one.echo}
+    lost_then = ({one.echo[2] for one in sent if one.echo} - answered).intersection(set().union(*excused.values()))
+    missing = ping.count - len(answered) - len(lost_then)
     tally.demand(missing <= lost, f"{missing} of {ping.count} are missing")
     at_home = [one for one in of(operator.at_home, ping) if one.outer.destination == operator.home_agent]
     straight = directly(operator, ping)
+    _by_way(tally, operator, ping, at_home, straight)
+    octets = sum(one.outer.size for one in at_home)
+    besides = f", {len(lost_then)} lost as may be" if excused else ""
+    ways = f"{plural(len(at_home), 'packet')} ({octets} octets) through the home agent, {len(straight)} directly"
+    return tally.result(f"{len(answered)} of {ping.count} answered{besides}; {ways}")
+
+
+def _by_way(tally: Tally, operator: Operator, ping: Ping, at_home: list[Frame], straight: list[Frame]) -> None:
+    """Whether a series went as it should: `at_home` to the home agent, `straight` between routers."""
     if ping.via == "direct":
         tally.demand(not at_home, f"{plural(len(at_home), 'packet')} through the home agent", *at_home[:1])
         tally.demand(bool(straight), "none went directly")
@@ -94,11 +117,6 @@ def _series(operator: Operator, ping: Ping, lost: int, scenario: str | None) -> 
         tally.demand(len(here) > len(asked), "no reply came by the home agent")
         out = [one for one in straight if one.echo and one.echo[0] == "request"]
         tally.demand(bool(out), "no request went to a peer")
-    octets = sum(one.outer.size for one in at_home)
-    return tally.result(
-        f"{ping.count - missing} of {ping.count} answered; {plural(len(at_home), 'packet')} ({octets} octets) through "
-        f"the home agent, {len(straight)} directly"
-    )
 
 
 def _switch(operator: Operator, name: str, fixed: float) -> Result:

@@ -54,8 +54,8 @@ def direct(operator: Operator) -> dict[Pair, list[tuple[MobileRouter, Frame]]]:
     found: dict[Pair, list[tuple[MobileRouter, Frame]]] = defaultdict(list)
     for router in operator.routers.values():
         for frame in operator.sent(router):
-            peer = operator.owner(frame.outer.destination)
-            if peer and peer is not router:
+            peer = operator.peer_at(frame.outer.destination, router)
+            if peer:
                 one, two = sorted((router.name, peer.name))
                 found[one, two].append((router, frame))
     for frames in found.values():
@@ -113,8 +113,8 @@ def _opened(operator: Operator, found: dict[Pair, list[tuple[MobileRouter, Frame
         "haaro-tunnels.keepalive",
         "TUN-7, TUN-8, TUN-9",
         "A tunnel carries traffic only after it was probed",
-        "first an echo request between the home addresses, by who registered first or is behind a NAT; between two "
-        "lines data of each end after the first reply to it; both ends probe",
+        "first an echo request between the home addresses, by who registered first or is behind a NAT (of two who "
+        "are, by either); between two lines data of each end after the first reply to it; both ends probe",
     )
     texts = []
     askers: dict[Pair, Registration] = {}
@@ -133,7 +133,8 @@ def _opened(operator: Operator, found: dict[Pair, list[tuple[MobileRouter, Frame
         router, probe = probes[0]
         tally.see(probe)
         tally.demand(probe.echo is not None and probe.echo[0] == "request", f"{name} begins otherwise", probe)
-        wanted = first.get(name) or (askers[pair].router.name if pair in askers else None)
+        either = all(operator.routers[each].inside for each in pair)
+        wanted = first.get(name) or (askers[pair].router.name if pair in askers and not either else None)
         tally.demand(wanted in (None, router.name), f"{name}: {router.name} probes before {wanted}", probe)
         for between in _by_lines(operator, frames).values():
             _probed_before(tally, operator, name, between)
@@ -148,7 +149,7 @@ def _by_lines(operator: Operator, frames: list[tuple[MobileRouter, Frame]]) -> d
     """Frames by the two lines they travel between: each pair of care-of addresses is a tunnel of its own."""
     found: dict[Lines, list[Sent]] = defaultdict(list)
     for router, frame in frames:
-        peer = operator.owner(frame.outer.destination)
+        peer = operator.peer_at(frame.outer.destination, router)
         assert peer
         far = next(one for one in peer.lines if frame.outer.destination in (one.address, one.public))
         found[frozenset({(router.name, frame.interface), (peer.name, far.interface)})].append((router, frame))
@@ -180,14 +181,16 @@ def _ports(operator: Operator, found: dict[Pair, list[Sent]], translated: list[s
     )
     texts = []
     for router, frame in (each for frames in found.values() for each in frames):
-        peer = operator.owner(frame.outer.destination)
+        peer = operator.peer_at(frame.outer.destination, router)
         if frame.tunnel_ports is None or peer is None:
             continue
         tally.see(frame)
         source, destination = frame.tunnel_ports
         tally.demand(source == PORT, f"{router.name} sends from port {source}", frame)
-        inside = frame.outer.destination not in peer.careof
-        seen = _seen_ports(operator, router, frame) if inside else {PORT}
+        translated_to = frame.outer.destination not in peer.careof
+        seen = _seen_ports(operator, router, frame) if translated_to else {PORT}
+        if not seen and router.inside:  # nothing came, but who is inside goes first all the same (spec TUN-7)
+            seen = {PORT}
         tally.demand(destination in seen, f"{router.name} sends to port {destination}, not to {sorted(seen)}", frame)
     for name in translated:
         signalling, data = _mappings(operator, operator.routers[name])

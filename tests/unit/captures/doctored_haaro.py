@@ -127,7 +127,59 @@ def declining():
     return story
 
 
+def behind_one_nat(*, asker="c", port=434, inside="ac"):
+    """Who is asked knocks at the NAT's outside first, in vain, since it knows no other address of the asker yet."""
+    asked = "a" if asker == "c" else "c"
+    story = Story()
+    for letter in "ac":
+        story.sites[letter] = site(letter, nat="restricted" if letter in inside else "", shared=inside == "ac")
+        story.register(letter)
+    story.optimise(asker, asked)
+    ends = story.sites[asked].home_address, story.sites[asker].home_address
+    story.straight(asked, asker, echo(*ends, 1, 1, 28), (434, port), to=story.line(asker).public)
+    story.keepalive(asker, asked)
+    story.keepalive(asked, asker)
+    return story
+
+
+def leaving(last, until=0.0):
+    """C leaves while a pings it: the second ping is seen in no other place than a's own after that, or `last` at c."""
+    story = triangle()
+    story.announce("a", "c", 2, "", identifier=77, name="leave")
+    story.ping("a", "c", 1, direct=True, identifier=77)
+    ends = story.sites["a"].host, story.sites["c"].host
+    if last != "late":
+        story.put(("a", "eth0"), echo(*ends, 77, 2, 28))
+    story.leave("c", "a")
+    story.events.append({"event": "left", "node": "mrc", "t": story.time})
+    story.time += until
+    if last == "late":
+        story.put(("a", "eth0"), echo(*ends, 77, 2, 28))
+    if last == "c":
+        story.put(("c", "eth0"), echo(*ends[::-1], 77, 2, 28, reply=True))
+    return story
+
+
+def unprobed(sender="a", pause=0.0):
+    """A has accepted C and sends to it directly at once, which comes to nothing before C has heard of it."""
+    story = registered()
+    story.announce(sender, "c" if sender == "a" else "a", 1, "", identifier=88, name="early")
+    ends = [story.sites[letter].host for letter in ("ac" if sender == "a" else "ca")]
+    story.events.append(
+        {"event": "correspondent-registered", "node": "mrc", "peer": story.sites["a"].home_address, "t": story.time}
+    )
+    story.time += pause
+    story.put((sender, "eth0"), echo(*ends, 88, 1, 28))
+    story.straight(sender, "c" if sender == "a" else "a", echo(*ends, 88, 1, 28, ttl=63))
+    return story
+
+
 RIGHT = [
+    (unprobed, {"check": "haaro-paths", "unprobed_ms": {"early": 20.0}}),
+    (partial(leaving, "c"), {"check": "haaro-paths", "leaving": {"leave": "mrc"}}),
+    (partial(leaving, "late", 0.004), {"check": "haaro-paths", "leaving": {"leave": "mrc"}}),
+    (behind_one_nat, TUNNELS),
+    (partial(behind_one_nat, asker="a"), TUNNELS),
     *((triangle, entry) for entry in (REGISTRATION, ADVERTISING, ROUTABILITY, TUNNELS, PATHS, PEERS)),
     (left, LEAVING),
     (changing, CHANGE),
@@ -401,6 +453,9 @@ PORTS("mra sends to port 435", then(lambda story: story.straight("a", "c", HELLO
 PORTS("mrc: {434} and {434}", triangle, translated=["mrc"])
 KEEPALIVE("mra probes before mrc", then(lambda story: story.keepalive("a", "c"), registered))
 KEEPALIVE("mra-mrc begins otherwise", then(replied_first, registered))
+KEEPALIVE("mra probes before mrc", partial(behind_one_nat, inside="c"))
+PORTS("mra sends to port 435, not to [434]", partial(behind_one_nat, port=435))
+PORTS("mra sends to port 434, not to []", partial(behind_one_nat, inside="c"))
 wrong(TUNNELS, "signalling", "HoTI in a direct tunnel", then(signals))
 wrong(TUNNELS, "pace", "too many", then(lambda story: [story.keepalive("c", "a") for _ in range(6)]))
 
@@ -436,6 +491,12 @@ SERIES("x-y", "1 of 2 are missing", pinged("ha", False, unanswered=1))
 SERIES("x-y", "1 reply came back", pinged("", False, expect="none"))
 SERIES("volume", "x-y: 4 packets", pinged("direct", False, True))
 wrong(PATHS, "switch-x-y", "requests after", triangle, switch_ms={"x-y": 0.1})
+wrong(PATHS, "early", "1 of 1 are missing", partial(unprobed, pause=0.05), unprobed_ms={"early": 20.0})
+wrong(PATHS, "early", "1 of 1 are missing", partial(unprobed, "c"), unprobed_ms={"early": 20.0})
+wrong(PATHS, "early", "1 of 1 are missing", unprobed)
+wrong(PATHS, "leave", "1 of 2 are missing", partial(leaving, "a"), leaving={"leave": "mrc"})
+wrong(PATHS, "leave", "1 of 2 are missing", partial(leaving, "late", 1.0), leaving={"leave": "mrc"})
+wrong(PATHS, "leave", "1 of 2 are missing", partial(leaving, "c"), leaving={"leave": "mra"})
 wrong(PATHS, "switch-x-y", "no request went directly", pinged("ha", False))
 wrong(PATHS, "switch-other", "no such series", triangle, outcome=None, switch_ms={"other": 1.0})
 

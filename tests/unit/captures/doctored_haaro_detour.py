@@ -15,8 +15,12 @@ LINE = {**HOLE, "way": "line"}
 ENTRIES = (HOLE,)
 
 
-def failing(*, probes="ac", answered="", way="home", star="ac", again=True, pause=0.0, cut=True):
-    """a pings c while the path between their lines fails: at first nothing comes, then by another way."""
+def failing(*, a=3, c=3, told="", answered="", way="home", star="ac", again=True, pause=0.0, cut=True):
+    """a pings c while the path between their lines fails: at first nothing comes, then by another way.
+
+    `a`, `c`: how many keepalives each sends; `told`: whom the other then tells what it does instead.
+    """
+    probes = {"a": a, "c": c}
     story = Story()
     story.sites["c"] = site("c", isps=(1, 2))
     story.announce("a", "c", 4, "", name="fails")
@@ -26,11 +30,12 @@ def failing(*, probes="ac", answered="", way="home", star="ac", again=True, paus
         story.events.append({"event": "path-cut", "node": "core", "ends": ends, "t": story.time})
     for number, (one, other) in enumerate((("a", "c"), ("c", "a"))):
         homes = story.sites[one].home_address, story.sites[other].home_address
-        for sequence in range(3):
-            if one in probes:
-                story.straight(one, other, echo(*homes, 7 + number, sequence, 28))
+        for sequence in range(probes[one]):
+            story.straight(one, other, echo(*homes, 7 + number, sequence, 28))
             if one in answered:
                 story.straight(other, one, echo(*homes[::-1], 7 + number, sequence, 28, reply=True))
+    for letter in told:
+        story.optimise("c" if letter == "a" else "a", letter, solicit=False)
     story.time += pause
     if way == "home":
         for one, other in (("a", "c"), ("c", "a")):
@@ -51,9 +56,17 @@ def failing(*, probes="ac", answered="", way="home", star="ac", again=True, paus
     return story
 
 
-RIGHT = [(failing, HOLE), (partial(failing, way="line"), LINE)]
+RIGHT = [
+    (failing, HOLE),
+    (partial(failing, way="line"), LINE),
+    (partial(failing, a=2, told="a"), HOLE),
+    (partial(failing, c=1, told="c"), HOLE),
+]
 NOTICED, ROUND = partial(wrong, HOLE, "keepalives"), partial(wrong, HOLE, "round")
-NOTICED("mrc: 0 keepalives unanswered", partial(failing, probes="a"))
+NOTICED("mrc: 0 keepalives unanswered", partial(failing, c=0))
+NOTICED("mrc: 0 keepalives unanswered", partial(failing, c=0, told="c"))
+NOTICED("mra: 2 keepalives unanswered", partial(failing, a=2, told="c"))
+NOTICED("neither end sent 3 in vain", partial(failing, a=2, c=2, told="ac"))
 NOTICED("mra: 0 keepalives unanswered", partial(failing, answered="a"))
 NOTICED("no path failed", partial(failing, cut=False), outcome=None)
 ROUND("no reply came by the home agent", partial(failing, star="a"))

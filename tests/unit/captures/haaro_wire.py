@@ -265,9 +265,9 @@ class Story:
         self.straight(x, y, echo(one, other, 1, 1, 28))
         self.straight(y, x, echo(other, one, 1, 1, 28, reply=True))
 
-    def straight(self, x, y, inner, ports=(434, 434)):
-        """In the direct tunnel."""
-        ends = self.line(x).address, self.line(y).address
+    def straight(self, x, y, inner, ports=(434, 434), to=None):
+        """In the direct tunnel, or to another address of the other end."""
+        ends = self.line(x).address, to or self.line(y).address
         packet = ip(*ends, UDP, udp(*ports, TUNNEL_IP + inner))
         self.put(self.at(x), packet)
         self.put(self.at(y), packet)

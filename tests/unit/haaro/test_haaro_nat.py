@@ -123,6 +123,21 @@ def test_s15_one_nat_for_both():
 
 
 @pytest.mark.requirement("NAT-6")
+@pytest.mark.parametrize("asker", ["a", "c"])
+def test_who_is_asked_by_a_neighbour_tries_the_inside_first(asker):
+    """The NAT's outside (here an address for documentation) is nobody's own, and knocking there is in vain."""
+    nat = NatBox(OUTSIDE_A)
+    changes = {letter: {"probe_same_nat": True, "outbound_only": "yes"} for letter in "ac"}
+    domain = Domain("ac" if asker == "c" else "ca", nats={"a": nat, "c": nat}, changes=changes)
+    domain.start()
+    assert domain.ping(asker, "a" if asker == "c" else "c")
+    domain.run(10.0)
+    tried = {str(event.fields["remote"]) for event in domain.events("tunnel-tried")}
+    assert tried == {"192.168.1.2", "192.168.3.2"}
+    assert not domain.events("tunnel-adopted")
+
+
+@pytest.mark.requirement("NAT-6")
 def test_different_nats_are_found_out_by_probing():
     changes = {letter: {"probe_same_nat": True} for letter in "ac"}
     domain = Domain("ac", nats={"a": NatBox(OUTSIDE_A), "c": NatBox(OUTSIDE_C)}, changes=changes)
