@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -74,7 +75,7 @@ def test_inspect_shows_where_a_node_is_and_what_its_gateway_knows(place: Path) -
         gateway = json.loads(roamlab("inspect", "-n", "dgw1", cwd=place).stdout)
         return "mn1@" in json.dumps(gateway["agents"]["dgw"])
 
-    wait_until("dgw1 to know mn1", binding)
+    wait_until("dgw1 to know mn1", binding, timeout=60)
 
 
 def test_a_command_in_the_node_uses_the_network_that_moved(place: Path) -> None:
@@ -83,7 +84,7 @@ def test_a_command_in_the_node_uses_the_network_that_moved(place: Path) -> None:
     for gateway in ("dgw1", "dgw2"):
         roamlab("move", "mn1", gateway, cwd=place)
         reached = lambda: roamlab("exec", "mn1", "ping", "-c1", "-W1", address, cwd=place).returncode == 0  # noqa: E731
-        assert wait_until(f"mn1 to reach cn1 through {gateway}", reached)
+        assert wait_until(f"mn1 to reach cn1 through {gateway}", reached, timeout=60)
 
 
 def test_the_run_directory_is_readable_meanwhile(place: Path) -> None:
@@ -141,8 +142,9 @@ def test_a_run_directory_in_use_is_not_overwritten(tmp_path: Path) -> None:
 def children(pid: int) -> set[int]:
     found = [pid]
     for each in found:
-        for path in Path(f"/proc/{each}/task").glob("*/children"):
-            found += [int(child) for child in path.read_text().split()]
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it ended meanwhile
+            for path in Path(f"/proc/{each}/task").glob("*/children"):
+                found += [int(child) for child in path.read_text().split()]
     return set(found) - {pid}
 
 

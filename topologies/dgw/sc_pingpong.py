@@ -23,7 +23,9 @@ from typing import Any
 from testbed.waiting import NotYet, wait_until
 from topologies.dgw import dumps, replays
 from topologies.dgw.lab import ALL_MODES, DgwLab
-from topologies.dgw.plan import CMD_ADDRESS, DgwOptions, DgwPlan, Gateway
+from topologies.dgw.plan import CMD_ADDRESS, DgwOptions, DgwPlan, Gateway, Mobile
+from topologies.dgw.probing import Prober
+from topologies.dgw.settling import wait_until_settled
 from topologies.dgw.walking import Walk
 from topologies.lab import option
 from topologies.runner import Run
@@ -68,6 +70,8 @@ class PingPongLab(DgwLab):
         for number, label in ((1, "first stay at dgw1"), (2, "first stay at dgw2"), (1, "back at dgw1")):
             walk.visit("mn1", number)
             dumps.settled(run, label)
+        Prober(run).introduce(Mobile(1), "dgw1")
+        wait_until_settled(run)
         self._replay(run, options.mode)
         walk.visit("mn1", 2)
         dumps.settled(run, "back at dgw2")

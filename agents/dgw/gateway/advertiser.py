@@ -54,6 +54,11 @@ class Advertiser:
         self._awaited: dict[str, _Awaited] = {}
         self._due: float | None = None
 
+    @property
+    def awaited(self) -> list[str]:
+        """DLIFs of which an RA was ordered and has not been seen leaving."""
+        return sorted(self._awaited)
+
     def advertises(self, dlif: str) -> bool:
         """Whether this DLIF's RAs were ordered: its node may know it."""
         return any(advertisement.dlif == dlif for advertisement in self._ordered)
