@@ -1,7 +1,7 @@
 """Waiting until all agents of a domain have come to rest: traffic may flow before the last of them has.
 
-A session goes on as soon as its own prefix is turned to the new gateway. Then other prefixes may still be asked for, the
-CMD may still have to tell an anchor, and the RA that deprecates an address may still be on its way. Whoever compares
+A session goes on as soon as its own prefix is turned to the new gateway. Then other prefixes may still be asked for,
+the CMD may still have to tell an anchor, and the RA that deprecates an address may still be on its way. Who compares
 states, or takes them for what a move has led to, waits for this first.
 """
 
