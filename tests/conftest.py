@@ -20,6 +20,16 @@ from testbed.mininet_api import Topo
 from testbed.network import Network
 
 NEEDING = ("netns", "demo")
+ONE_OF_A_KIND = {
+    "tests/demos/test_command_line.py",
+    "tests/netns/test_captures_record.py",
+    "tests/netns/test_supervisor.py",
+    "tests/netns/test_supervisor_deaf.py",
+    "tests/netns/test_supervisor_end.py",
+    "tests/netns/test_testbed_network.py",
+}
+"""Modules about what a sandbox has one of, and all processes in it share: the names of labs that run in the
+background, and the links of its own namespace."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -62,7 +72,10 @@ def _enter(config: pytest.Config) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
-    """With `-n`, a module of unit tests stays in one process: what its tests share is made once."""
+    """With `-n`, a module of unit tests stays in one process: what its tests share is made once.
+
+    So do all tests of what they would take from each other.
+    """
     if config.getvalue("dist") != "load":
         return None
     from xdist.scheduler import LoadScopeScheduling
@@ -70,6 +83,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
     class ByModule(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
             module = nodeid.partition("::")[0]
+            if module in ONE_OF_A_KIND:
+                return "one of a kind"
             return module if module.startswith("tests/unit/") else nodeid
 
     return ByModule(config, log)
