@@ -15,7 +15,6 @@ the CMD.
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -70,24 +69,28 @@ class PingPongLab(DgwLab):
         for number, label in ((1, "first stay at dgw1"), (2, "first stay at dgw2"), (1, "back at dgw1")):
             walk.visit("mn1", number)
             dumps.settled(run, label)
-        Prober(run).introduce(Mobile(1), "dgw1")
-        wait_until_settled(run)
         self._replay(run, options.mode)
         walk.visit("mn1", 2)
         dumps.settled(run, "back at dgw2")
 
     def _replay(self, run: Run, mode: str) -> None:
         receiver, target = ("dgw1", Gateway(1).address) if mode == "direct" else ("cmd", CMD_ADDRESS)
-        old = replays.recorded_update(run, "dgw2", target)
+        old, prober = replays.recorded_update(run, "dgw2", target), Prober(run)
+        prober.introduce(Mobile(1), "dgw1")
+        wait_until_settled(run)
         run.step("dgw2's PBU once again")
         messages = (
-            ("stale", "dgw2's PBU once again", old, 157),
-            ("deregistration", "De-registration by the gateway the node left", None, None),
+            ("stale", "dgw2's PBU once again", lambda _now: old, 157),
+            (
+                "deregistration",
+                "De-registration by the gateway the node left",
+                partial(replays.deregistration, old),
+                None,
+            ),
         )
-        for label, title, message, status in messages:
+        for label, title, made, status in messages:
             counted = _counted(run, receiver)
-            update = message or replays.deregistration(old, time.time())
-            replays.send(run, "dgw2", target, update, label=label, title=title, status=status)
+            replays.send(run, prober.sender("dgw2"), target, made, label=label, title=title, status=status)
             wait_until(f"{receiver} to count it", partial(_counts_more, run, receiver, counted), timeout=PATIENCE)
             dumps.agents(run, label)
 
