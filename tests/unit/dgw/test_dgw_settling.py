@@ -1,8 +1,10 @@
 """What agents say of what they have not come to an end with, and what labs wait for by it."""
 
 import pytest
-from dgw_domain import CMD, Domain, address
+from dgw_domain import CMD, Domain, address, mac
 
+from agents.dgw.actions import RouterAdvertised, RouterSolicited
+from agents.dgw.forwarding import Dlif
 from topologies.dgw.settling import unfinished
 from topologies.tools.udp_flow import following
 
@@ -59,6 +61,28 @@ def test_an_ra_that_does_not_leave_is_waited_for():
     domain.radio_loses_ras = False
     domain.run(2)
     assert pending(domain) == []
+
+
+@pytest.mark.requirement("HO-1")
+def test_an_ra_that_was_given_up_is_said_when_it_leaves_after_all():
+    """radvd was kept from its work for longer than RAs are ordered again"""
+    domain = Domain("relay")
+    domain.radio_loses_ras = True
+    domain.attach(1, 1)
+    domain.run(5)
+    assert domain.events("advertisement-missing", address(1))
+    orders = len(domain.orders)
+    domain.run(5)
+    assert len(domain.orders) == orders, "no more orders"
+    assert pending(domain)
+    domain.radio_loses_ras = False
+    (dlif,) = domain.items(1, Dlif)
+    domain.feed(address(1), RouterAdvertised(dlif.link_local, mac(1)))
+    assert len(domain.events("advertised", address(1))) == 1
+    assert pending(domain) == []
+    domain.feed(address(1), RouterSolicited(mac(1), None))
+    domain.run(1)
+    assert len(domain.events("advertised", address(1))) == 2
 
 
 def test_a_look_up_without_an_answer_is_waited_for():
