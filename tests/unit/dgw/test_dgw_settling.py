@@ -96,8 +96,9 @@ def test_a_look_up_without_an_answer_is_waited_for():
 
 
 def test_who_was_kept_from_sending_sends_no_burst():
-    """Datagrams keep their pace while each leaves in time, and their distance after one that did not."""
+    """Datagrams keep their pace while each leaves in time or nearly so, and their distance after one that did not"""
     assert following(10.0, 10.001, 0.02) == 10.02
+    assert following(10.0, 10.003, 0.001) == 10.001, "a little late: the next makes up for it"
     late = following(10.0, 10.3, 0.02)
     assert late == pytest.approx(10.32)
     assert following(late, late + 0.001, 0.02) == pytest.approx(10.34)
