@@ -49,8 +49,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     result = roamlab("deploy", "basic", "--run-dir", "run", cwd=place)
     assert result.returncode == 0, result.stderr
     yield place
-    if "basic" in running():
-        roamlab("destroy", "basic", cwd=place)
+    for lab in running():
+        roamlab("destroy", lab, cwd=place)
 
 
 def test_a_second_deploy_is_one_line_and_harms_nothing(place: Path) -> None:
@@ -109,8 +109,9 @@ def test_labs_validate_and_graph_start_nothing(place: Path) -> None:
 def test_another_lab_does_not_disturb_it(place: Path) -> None:
     before = roamlab("inspect", "basic", "-f", "json", cwd=place).stdout
     assert roamlab("deploy", "ietf83", "--run-dir", "other", cwd=place).returncode == 0
-    assert "several labs are running" in one_line(roamlab("inspect", "-n", "mn1", cwd=place))
+    several = roamlab("inspect", "-n", "mn1", cwd=place)
     assert roamlab("destroy", "ietf83", cwd=place).returncode == 0
+    assert "several labs are running" in one_line(several)
     after = roamlab("inspect", "basic", "-f", "json", cwd=place).stdout
     assert json.loads(before)["nodes"].keys() == json.loads(after)["nodes"].keys()
     assert running() == {"basic"}
