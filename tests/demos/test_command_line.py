@@ -90,6 +90,7 @@ def test_a_command_in_the_node_uses_the_network_that_moved(place: Path) -> None:
 def test_the_run_directory_is_readable_meanwhile(place: Path) -> None:
     captures = json.loads(roamlab("capture", "-f", "json", cwd=place).stdout)
     assert all(row["running"] and Path(row["file"]).is_file() for row in captures)
+    roamlab("move", "mn1", "dgw1", cwd=place)
     events = roamlab("events", "--format", "json", cwd=place).stdout.splitlines()
     assert "attached" in {json.loads(line)["event"] for line in events}
 
