@@ -10,7 +10,6 @@ from ipaddress import IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IP
 import pytest
 from kernel_namespaces import Namespace, wait_until, wire
 
-from agents.aero.dataplane.icmp import Problem, error
 from agents.aero.downstream import render
 from agents.aero.interface import MARK, Kernel
 from agents.aero.items import (
@@ -25,6 +24,7 @@ from agents.aero.items import (
 )
 from agents.kernel.netlink import KernelError
 from agents.kernel.tun import Tun
+from agents.wire.icmp_errors import Problem, error
 
 pytestmark = [pytest.mark.netns, pytest.mark.stock]
 
@@ -218,7 +218,12 @@ def test_an_error_from_an_own_address_reaches_the_application(node, family, far,
         about = read(node)
         answer = error(Problem.TOO_BIG, about, ip_address(own), 1400)
         assert node.tun.write(answer)
-        wait_until("the path's MTU", lambda: plain.getsockopt(level, option) == 1400)
+
+        def mtu():
+            plain.connect((far, 9))  # it looks at the route: one in use just when the error came keeps the old one
+            return plain.getsockopt(level, option)
+
+        wait_until("the path's MTU", lambda: mtu() == 1400)
 
 
 @pytest.mark.requirement("CLI-14")
