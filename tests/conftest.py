@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -76,14 +77,12 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 @pytest.fixture
 def network() -> Iterator[Callable[..., Network]]:
     """Start networks from topologies; all are stopped after the test."""
-    networks: list[Network] = []
+    with ExitStack() as networks:
 
-    def start(topo: Topo) -> Network:
-        made = Network(topo)
-        networks.append(made)
-        made.start()
-        return made
+        def start(topo: Topo) -> Network:
+            made = Network(topo)
+            networks.callback(made.stop)
+            made.start()
+            return made
 
-    yield start
-    for made in networks:
-        made.stop()
+        yield start

@@ -11,7 +11,10 @@ from typing import Any
 from agents.core import Outbox
 from agents.dgw.actions import Send
 from agents.dgw.config import Timing
-from agents.dgw.freshness import Stamper
+from agents.dgw.freshness import Stamper, ticks
+from agents.wire.mobility import BindingAck
+from agents.wire.mobility_codes import Status
+from agents.wire.mobility_options import Timestamp
 
 REMEMBERED = 32
 """Sequence numbers kept per exchange: those of the last quarter of an hour at the longest interval."""
@@ -45,6 +48,8 @@ class Exchange:
     """The peer orders updates by their numbers and told its last one: the sender's own follow (spec RETX-8)."""
     refused: set[IPv6Network] = field(default_factory=set)
     """Prefixes that a corrective answer took back: a late copy of the first answer must not bring them again."""
+    overdue: bool = False
+    """The peer once found a transmission too old though the clocks agree, and it was repeated at once."""
     unanswered: Callable[[int, float], None] | None = None
     """Told before each repetition how many transmissions stayed without an answer, and the time."""
     gave_up: Callable[[float], None] | None = None
@@ -147,6 +152,28 @@ class Exchanges:
     def renumber(self, exchange: Exchange, stamper: Stamper, last: int, now: float) -> None:
         """Status 135: take over the number that the peer accepted last, and say it again at once (spec RETX-8)."""
         stamper.sequence, exchange.renumbered, exchange.due = last, True, now
+        self.handle_timer(now)
+
+    def clocks_agree(self, exchange: Exchange, ack: BindingAck, now: float) -> bool:
+        """Status 156: whether the peer's time, which its answer carries (spec RETX-7), is between our sending and now.
+
+        Then nobody has a clock to set: the update was long under way, or its receiver was kept from reading it.
+        """
+        told, window = ack.first(Timestamp), self._timing.timestamp_window
+        return told is not None and ticks(exchange.sent_at(ack.sequence) - window) <= told.raw <= ticks(now + window)
+
+    def restamp(self, exchange: Exchange, ack: BindingAck, now: float) -> None:
+        """Status 157: say it again at once with a new stamp; 156: when the clocks may agree again (spec RETX-10).
+
+        If they do, it is at once as well, but for the first time only, and then as if no answer had come: the way may
+        be longer than the window.
+        """
+        if ack.status != Status.TIMESTAMP_MISMATCH:
+            exchange.due = now
+        elif not self.clocks_agree(exchange, ack, now):
+            exchange.due = now + self._timing.max_timeout
+        elif not exchange.overdue:
+            exchange.overdue, exchange.due = True, now
         self.handle_timer(now)
 
     def find(self, peer: IPv6Address, mn_id: str) -> Exchange | None:

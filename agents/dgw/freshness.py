@@ -8,6 +8,8 @@ from agents.wire.mobility_codes import Status
 
 TICKS = 65536
 """Timestamp units per second (option 27)."""
+CLOCKS = (Status.TIMESTAMP_LOWER_THAN_PREV_ACCEPTED, Status.TIMESTAMP_MISMATCH)
+"""Rejections for the Timestamp's sake; they carry the time of who rejects (spec RETX-7)."""
 
 
 def ticks(now: float) -> int:

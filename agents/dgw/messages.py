@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
 from ipaddress import IPv6Address, IPv6Network
 
+from agents.dgw.freshness import CLOCKS
 from agents.dgw.identity import Identity, complete_identity, mac_octets
 from agents.dgw.records import AnchorRecord
 from agents.wire.mobility import RECOMMENDED_OCTETS, BindingAck, BindingUpdate, encoded_length
@@ -145,7 +146,7 @@ def compose_rejection(
         options = [MobileNodeIdentifier(b""), *(o for o in options if not isinstance(o, MobileNodeIdentifier))]
     prefixes = update.every(HomeNetworkPrefix) or (HomeNetworkPrefix.all_zero(),)
     sequence, timestamp = update.sequence, update.first(Timestamp)
-    if status in (Status.TIMESTAMP_MISMATCH, Status.TIMESTAMP_LOWER_THAN_PREV_ACCEPTED):
+    if status in CLOCKS:
         timestamp = Timestamp(now_ticks)
     if status == Status.SEQUENCE_NUMBER_OUT_OF_WINDOW and last_sequence is not None:
         sequence, timestamp = last_sequence, None
@@ -197,7 +198,7 @@ def is_late(ack: BindingAck, update: BindingUpdate, stamps: Collection[int]) -> 
     if told and serving and told.address != serving.address:
         return True
     stamp = ack.first(Timestamp)
-    own_clock = ack.status in (Status.TIMESTAMP_MISMATCH, Status.TIMESTAMP_LOWER_THAN_PREV_ACCEPTED)
+    own_clock = ack.status in CLOCKS
     return stamp is not None and not own_clock and stamp.raw not in stamps
 
 

@@ -84,6 +84,11 @@ class RepositoryClient:
         """Whether a request of one kind about one node is still without an answer."""
         return any((query.mn_id, query.operation) == (mn_id, operation) for query in self._queries.values())
 
+    @property
+    def under_way(self) -> list[dict[str, Any]]:
+        """The requests without an answer, as JSON-able data."""
+        return [{"operation": q.operation, "mn_id": q.mn_id, "sent": q.sends} for q in self._queries.values()]
+
     def next_timer(self) -> float | None:
         """When the next transmission is due."""
         return min((query.due for query in self._queries.values()), default=None)

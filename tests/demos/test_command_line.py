@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -48,8 +49,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     result = roamlab("deploy", "basic", "--run-dir", "run", cwd=place)
     assert result.returncode == 0, result.stderr
     yield place
-    if "basic" in running():
-        roamlab("destroy", "basic", cwd=place)
+    for lab in running():
+        roamlab("destroy", lab, cwd=place)
 
 
 def test_a_second_deploy_is_one_line_and_harms_nothing(place: Path) -> None:
@@ -74,7 +75,7 @@ def test_inspect_shows_where_a_node_is_and_what_its_gateway_knows(place: Path) -
         gateway = json.loads(roamlab("inspect", "-n", "dgw1", cwd=place).stdout)
         return "mn1@" in json.dumps(gateway["agents"]["dgw"])
 
-    wait_until("dgw1 to know mn1", binding)
+    wait_until("dgw1 to know mn1", binding, timeout=60)
 
 
 def test_a_command_in_the_node_uses_the_network_that_moved(place: Path) -> None:
@@ -83,12 +84,13 @@ def test_a_command_in_the_node_uses_the_network_that_moved(place: Path) -> None:
     for gateway in ("dgw1", "dgw2"):
         roamlab("move", "mn1", gateway, cwd=place)
         reached = lambda: roamlab("exec", "mn1", "ping", "-c1", "-W1", address, cwd=place).returncode == 0  # noqa: E731
-        assert wait_until(f"mn1 to reach cn1 through {gateway}", reached)
+        assert wait_until(f"mn1 to reach cn1 through {gateway}", reached, timeout=60)
 
 
 def test_the_run_directory_is_readable_meanwhile(place: Path) -> None:
     captures = json.loads(roamlab("capture", "-f", "json", cwd=place).stdout)
     assert all(row["running"] and Path(row["file"]).is_file() for row in captures)
+    roamlab("move", "mn1", "dgw1", cwd=place)
     events = roamlab("events", "--format", "json", cwd=place).stdout.splitlines()
     assert "attached" in {json.loads(line)["event"] for line in events}
 
@@ -108,8 +110,9 @@ def test_labs_validate_and_graph_start_nothing(place: Path) -> None:
 def test_another_lab_does_not_disturb_it(place: Path) -> None:
     before = roamlab("inspect", "basic", "-f", "json", cwd=place).stdout
     assert roamlab("deploy", "ietf83", "--run-dir", "other", cwd=place).returncode == 0
-    assert "several labs are running" in one_line(roamlab("inspect", "-n", "mn1", cwd=place))
+    several = roamlab("inspect", "-n", "mn1", cwd=place)
     assert roamlab("destroy", "ietf83", cwd=place).returncode == 0
+    assert "several labs are running" in one_line(several)
     after = roamlab("inspect", "basic", "-f", "json", cwd=place).stdout
     assert json.loads(before)["nodes"].keys() == json.loads(after)["nodes"].keys()
     assert running() == {"basic"}
@@ -141,8 +144,9 @@ def test_a_run_directory_in_use_is_not_overwritten(tmp_path: Path) -> None:
 def children(pid: int) -> set[int]:
     found = [pid]
     for each in found:
-        for path in Path(f"/proc/{each}/task").glob("*/children"):
-            found += [int(child) for child in path.read_text().split()]
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it ended meanwhile
+            for path in Path(f"/proc/{each}/task").glob("*/children"):
+                found += [int(child) for child in path.read_text().split()]
     return set(found) - {pid}
 
 

@@ -10,6 +10,7 @@ import pytest
 from testbed.waiting import NotYet, wait_until
 from topologies import traffic
 from topologies.dgw.plan import CMD_ADDRESS, Gateway
+from topologies.dgw.settling import wait_until_settled
 
 pytestmark = pytest.mark.demo
 
@@ -21,7 +22,7 @@ def anchors(run, gateway, number=1):
 
 
 def visit(run, index, expected, number=1):
-    """Move a node and wait until its gateway has these anchors: {gateway number: address}."""
+    """Move a node and wait until its gateway has these anchors, {gateway number: address}, and all have settled."""
     run.net.move(f"mn{number}", Gateway(index).cell)
     wanted = {Gateway(anchor).pool.removesuffix("::/48"): address for anchor, address in expected.items()}
 
@@ -32,6 +33,7 @@ def visit(run, index, expected, number=1):
         return True
 
     wait_until(f"mn{number}'s anchors at dgw{index}", there)
+    wait_until_settled(run)
 
 
 def lma_kernel(run):

@@ -40,6 +40,18 @@ def interfaces(run, node):
     return {name for name in run.inspect(node)["interfaces"] if name.startswith("mn")}
 
 
+def wait_until_deleted(run, node):
+    """A gateway without nodes: its retired DLIFs are deleted a moment after they fell silent"""
+
+    def gone():
+        left = interfaces(run, node)
+        if left:
+            raise NotYet(f"{', '.join(sorted(left))} still there")
+        return True
+
+    wait_until(f"{node} without DLIFs", gone)
+
+
 def kernel_view(run, node):
     """Rules, routes and DLIFs that the gateway holds, as text that two moments can be compared by."""
     argvs = (["ip", "-6", "rule"], ["ip", "-6", "route", "show", "table", "all"])
@@ -56,8 +68,7 @@ def test_killed_agent_forwards_on_and_recovers(deploy, mode):
     run.net.move("mn1", "cell2")
     event(run, "anchor-active", "dgw2")
     traffic.wait_for_progress([flow], 10)
-    # dgw1's retired DLIF is deleted a moment after it fell silent.
-    wait_until("dgw1 without DLIFs", lambda: not interfaces(run, "dgw1"))
+    wait_until_deleted(run, "dgw1")
     for node in ("dgw1", "dgw2"):
         before = kernel_view(run, node)
         state = own_state(run, node)["own"]
@@ -124,6 +135,7 @@ def test_everything_is_as_before_after_a_round_trip(deploy):
         run.net.move("mn1", cell)
         event(run, "anchor-active", gateway, mark)
         traffic.wait_for_progress([flow], 25)
+    wait_until_deleted(run, "dgw1")
     first = kernel_view(run, "dgw1"), kernel_view(run, "dgw2")
     for cell, gateway in (("cell1", "dgw1"), ("cell2", "dgw2")):
         mark = run.events.mark()

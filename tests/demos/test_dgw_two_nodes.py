@@ -12,6 +12,7 @@ from test_dgw_interoperator_kernel import visit
 from topologies import traffic
 from topologies.dgw.basic import BasicLab
 from topologies.dgw.plan import CMD_ADDRESS, Gateway
+from topologies.dgw.settling import wait_until_settled
 
 pytestmark = pytest.mark.demo
 NODES = ("mn1", "mn2")
@@ -67,6 +68,7 @@ def test_both_served_where_neither_prefix_is_anchored(deploy, mode):
                 what=f"{node}'s anchor",
                 timeout=20,
             )
+    wait_until_settled(run)  # proxy: what an anchor was promised for, it need not have done
     assert {len(found) for found in addresses.values()} == {1 if mode == "classic" else 2}
     before = load(run, "dgw2")
     left = talk(run, addresses)

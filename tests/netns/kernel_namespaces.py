@@ -103,8 +103,9 @@ class Capture:
     def until(self, what: str, wanted: Callable[[bytes], bool], timeout: float = 10.0) -> bytes:
         deadline = time.monotonic() + timeout
         while True:
-            left = deadline - time.monotonic()
-            ready = left > 0 and select.select([self], [], [], left)[0]
+            # At the deadline too: what has come in meanwhile counts, however late we look.
+            left = max(0.0, deadline - time.monotonic())
+            ready = select.select([self], [], [], left)[0]
             assert ready, f"no {what} among {len(self.frames)} frames"
             try:
                 frame = self._socket.recv(65535)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import ctypes
 import select
 import shutil
+import socket
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -134,8 +135,10 @@ class Daemon:
         return "".join(path.read_text()[-2000:] for path in self.directory.glob("[lo][ou][gt]*"))
 
     def ready(self) -> bool:
+        """Whether somebody listens: the socket is there a moment earlier."""
         assert self.process.poll() is None, self.log()
-        return (self.directory / "vici").exists()
+        with socket.socket(socket.AF_UNIX) as door:
+            return door.connect_ex(str(self.directory / "vici")) == 0
 
     def stop(self) -> None:
         self.process.terminate()
@@ -162,9 +165,9 @@ def daemons(tmp_path: Path) -> Iterator[tuple[Daemon, Daemon]]:
 
 
 def heard(channel: Channel) -> MobilityDatagram:
-    [socket] = channel.sockets()
-    assert select.select([socket], [], [], PATIENCE)[0], "nothing arrived"
-    [datagram] = channel.read(socket)
+    [endpoint] = channel.sockets()
+    assert select.select([endpoint], [], [], PATIENCE)[0], "nothing arrived"
+    [datagram] = channel.read(endpoint)
     assert isinstance(datagram, MobilityDatagram)
     return datagram
 
@@ -217,5 +220,5 @@ def test_what_comes_in_the_clear_is_dropped_by_the_daemons_policies(
             return sum(counters.statistics().values())
 
     wait_until("the packet to be dropped", dropped)
-    [socket] = channel.sockets()
-    assert not list(channel.read(socket))
+    [endpoint] = channel.sockets()
+    assert not list(channel.read(endpoint))

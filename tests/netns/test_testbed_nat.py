@@ -115,14 +115,14 @@ def test_symmetric_gives_each_destination_another_port_and_lets_nobody_else_in(n
 
 
 def test_mappings_end_when_idle(network, sockets):
-    net = network(Behind(kind="cone", idle={"udp": 1}))
+    net = network(Behind(kind="cone", idle={"udp": 3}))
     inside = sockets(net["in1"], INSIDE_PORT)
     outside = sockets(net["out1"], 7)
     inside.sendto(b"out", (OUT1, 7))
     source = outside.recvfrom(100)[1]
     assert "dport=5000" in net["nat"].mappings()
-    wait_until("mapping gone", lambda: "dport=5000" not in net["nat"].mappings(), timeout=5)
-    wait_until("cone entry gone", lambda: str(INSIDE_PORT) not in cone(net["nat"]), timeout=5)
+    wait_until("mapping gone", lambda: "dport=5000" not in net["nat"].mappings(), timeout=10)
+    wait_until("cone entry gone", lambda: str(INSIDE_PORT) not in cone(net["nat"]), timeout=10)
     outside.sendto(b"late", source)
     assert nothing(inside)
 

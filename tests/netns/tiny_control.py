@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -48,8 +49,9 @@ def family(pid: int) -> list[int]:
     """A process and everything below it."""
     found = [pid]
     for member in found:
-        for children in Path(f"/proc/{member}/task").glob("*/children"):
-            found += [int(child) for child in children.read_text().split()]
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it ended meanwhile
+            for children in Path(f"/proc/{member}/task").glob("*/children"):
+                found += [int(child) for child in children.read_text().split()]
     return found
 
 

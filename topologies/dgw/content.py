@@ -31,6 +31,7 @@ from topologies.dgw.checks import classic_checks, walk_checks
 from topologies.dgw.classic import HOME_POOL, LMA_ADDRESS, ClassicPlan
 from topologies.dgw.lab import DgwLab
 from topologies.dgw.plan import CMD_ADDRESS, CORE_MTU, DgwOptions, DgwPlan, Gateway, Mobile
+from topologies.dgw.settling import wait_until_settled
 from topologies.lab import RUNTIME, WebServerSpec, option
 from topologies.runner import Run
 
@@ -291,6 +292,7 @@ class ContentLab(DgwLab):
         run.step("mn1 moves to dgw2, the download goes on")
         run.net.move("mn1", second.cell)
         traffic.wait_for_progress([film], SIZES[FILM] // 50)
+        wait_until_settled(run)  # the new request's source is the host's choice: by what it was told of the old one
         again = self._visit(run, plan, second)
         run.step("both downloads end")
         for flow in (again, film):

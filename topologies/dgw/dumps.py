@@ -10,6 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from testbed.waiting import NotYet, wait_until
+from topologies.dgw.settling import wait_until_settled
 
 if TYPE_CHECKING:
     from topologies.runner import Run
@@ -22,7 +23,8 @@ PATIENCE = 60.0
 
 
 def settled(run: Run, label: str) -> None:
-    """Dump every gateway and every mobile node, as they are now that all nodes have settled."""
+    """Dump every gateway and every mobile node, as they are when all agents have come to rest."""
+    wait_until_settled(run)
     gateways(run, label)
     for mobile in run.mobiles():
         _mobile(run, mobile, label)

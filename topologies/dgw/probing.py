@@ -24,13 +24,15 @@ from agents.wire.mobility_codes import DFlagProfile
 from testbed.validation import LabError
 from testbed.waiting import wait_until
 from topologies.dgw.bad_messages import Ground, Row
+from topologies.dgw.plan import Mobile
+from topologies.dgw.settling import UNDER_WAY
 from topologies.runner import Run
 
 MOBILITY, ICMPV6, IN_IPV6, ECHO_REQUEST = 135, 58, 41, 128
 CHECKSUM_AT = 4
 ERROR_SPACING = 1.5 / Timing().errors.source.average
 """Seconds between two rows that an error answers, so that none is one too many."""
-VOLATILE = ("counters", "exchanges")
+VOLATILE = ("counters", *UNDER_WAY)
 """What of a dump may move: counters by design, transmissions under way with time."""
 
 
@@ -167,18 +169,36 @@ class Prober:
 
     def solicit(self, node: str, interface: str, mac: str, target: str) -> None:
         """A Router Solicitation from a station that nobody knows, in the cell of a node."""
-        source, routers = link_local_of(mac), IPv6Address("ff02::2")
-        own = b"\x01\x01" + bytes.fromhex(mac.replace(":", ""))
-        body = _summed(source, routers, struct.pack("!BBHI", 133, 0, 0, 0) + own)
-        frame = bytes.fromhex("333300000002" + mac.replace(":", "") + "86dd")
-        frame += _ipv6(source, routers, ICMPV6, body, hops=255)
         seen = len(self._not_served(mac))
-        self.sender(node).send(frame=frame.hex(), interface=interface)
+        self.sender(node).send(frame=_solicitation(mac).hex(), interface=interface)
         wait_until(f"{target} to see the stranger", lambda: len(self._not_served(mac)) > seen)
         self._run.log("solicitation-probe", node=node, mac=mac, target=target)
 
+    def introduce(self, mobile: Mobile, gateway: str) -> None:
+        """The node solicits, as hosts do whose link comes up, so that its gateway knows its link-local address.
+
+        Without it the gateway hears of that when the node's own neighbour detection asks, some seconds after it began
+        to talk: between two dumps, for all one knows.
+        """
+        self.sender(mobile.name).send(frame=_solicitation(mobile.mac).hex(), interface="eth0")
+
+        def known() -> bool:
+            nodes = self._run.agents[gateway].request({"request": "inspect"})["state"]["nodes"]
+            return bool(nodes[mobile.mn_id]["link_local"])
+
+        wait_until(f"{gateway} to know {mobile.name}'s link-local address", known)
+
     def _not_served(self, mac: str) -> list[Any]:
         return [e for e in self._run.events.events() if e["event"] == "not-served" and e.get("mac") == mac]
+
+
+def _solicitation(mac: str) -> bytes:
+    """The frame of a Router Solicitation, with the station's address in it (RFC 4861 §4.1)."""
+    source, routers = link_local_of(mac), IPv6Address("ff02::2")
+    own = b"\x01\x01" + bytes.fromhex(mac.replace(":", ""))
+    body = _summed(source, routers, struct.pack("!BBHI", 133, 0, 0, 0) + own)
+    frame = bytes.fromhex("333300000002" + mac.replace(":", "") + "86dd")
+    return frame + _ipv6(source, routers, ICMPV6, body, hops=255)
 
 
 def _ipv6(source: IPv6Address, destination: IPv6Address, protocol: int, body: bytes, hops: int = 64) -> bytes:

@@ -5,7 +5,8 @@ They leave a node by a raw socket of their own, next to the gateway's agent, whi
 
 from __future__ import annotations
 
-import sys
+import time
+from collections.abc import Callable
 from dataclasses import replace
 from ipaddress import IPv6Address
 from typing import TYPE_CHECKING
@@ -17,6 +18,7 @@ from captures.pcapng import Frames
 from testbed.validation import LabError
 from testbed.waiting import NotYet, wait_until
 from topologies.dgw import dumps
+from topologies.dgw.probing import CHECKSUM_AT, MOBILITY, Sender
 from topologies.traffic import PATIENCE
 
 if TYPE_CHECKING:
@@ -66,18 +68,26 @@ def deregistration(update: BindingUpdate, now: float) -> BindingUpdate:
 
 
 def send(
-    run: Run, node: str, destination: str, update: BindingUpdate, *, label: str, title: str, status: int | None
+    run: Run,
+    sender: Sender,
+    destination: str,
+    made: Callable[[float], BindingUpdate],
+    *,
+    label: str,
+    title: str,
+    status: int | None,
 ) -> None:
-    """Send a PBU from a gateway's own address, between two dumps of all agents' state.
+    """Send a PBU from a gateway's own address, after a dump of all agents' state.
 
-    `status`: what it must be rejected with, None when it must be ignored.
+    `made`: the update, given the time at which it leaves: its receiver looks how old its Timestamp is. `status`: what
+    it must be rejected with, None when it must be ignored.
     """
-    source = run.address(node)
-    octets = push_mobility(update, IPv6Address(source), IPv6Address(destination))
+    source = run.address(sender.node)
     dumps.agents(run, label)
+    update = made(time.time())
     run.log(
         "impostor",
-        node=node,
+        node=sender.node,
         label=label,
         title=title,
         source=source,
@@ -87,5 +97,5 @@ def send(
         status=status,
         requirement=REQUIREMENTS[status],
     )
-    argv = [sys.executable, "-m", "topologies.tools.mobility_sender", source, destination]
-    run.net[node].run(argv, input=octets.hex() + "\n", check=True)
+    octets = push_mobility(update, IPv6Address(source), IPv6Address(destination))
+    sender.send(destination=destination, protocol=MOBILITY, octets=octets.hex(), checksum=CHECKSUM_AT)

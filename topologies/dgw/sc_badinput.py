@@ -26,6 +26,7 @@ from topologies.dgw.classic import LMA_ADDRESS, ClassicPlan
 from topologies.dgw.lab import DgwLab
 from topologies.dgw.plan import CMD_ADDRESS, CORRESPONDENTS, DOMAIN_NAME, DgwOptions, DgwPlan, Gateway, Mobile
 from topologies.dgw.probing import Prober, network
+from topologies.dgw.settling import wait_until_settled
 from topologies.lab import option
 from topologies.runner import Run
 
@@ -125,6 +126,8 @@ class BadInputLab(DgwLab):
         flow = traffic.echo(run, "session-1", "mn1", address, "cn1")
         traffic.wait_for_progress([flow], 10)
         prober.solicit("mn1", "eth0", STRANGER, first.name)
+        prober.introduce(Mobile(1), first.name)
+        wait_until_settled(run)
         if options.mode == "classic":
             self._probe_lma(run, prober, address, flow)
         else:
@@ -155,6 +158,7 @@ class BadInputLab(DgwLab):
         run.net.move("mn1", second.cell)
         new = traffic.echo(run, "session-2", "mn1", traffic.address_in(run, "mn1", second.pool), "cn1")
         traffic.wait_for_progress([flow, new], 10)
+        wait_until_settled(run)
         run.step("bad messages to the anchor")
         there = self._ground("anchor", first.address, address)
         rows = [*rows_for("anchor"), *rows_for("anchor", TOLERATED)]

@@ -20,6 +20,7 @@ from topologies import traffic
 from topologies.dgw import faults
 from topologies.dgw.lab import ALL_MODES, DgwLab
 from topologies.dgw.plan import DgwOptions, DgwPlan, Gateway
+from topologies.dgw.settling import wait_until_settled
 from topologies.lab import option
 from topologies.runner import Run
 
@@ -117,6 +118,7 @@ class DeregLab(DgwLab):
             source = traffic.address_in(run, "mn1", gateway.pool)
             flows.append(traffic.echo(run, f"session-{gateway.index}", "mn1", source, "cn1"))
             traffic.wait_for_progress(flows, 15)
+        wait_until_settled(run)
         faults.dump_agents(run, "before")
         {"vanish": _vanish, "reappear": _reappear, "anchor-timers": _ask, "idle": _release}[options.variant](run, flows)
         faults.dump_agents(run, "after")

@@ -19,6 +19,7 @@ from topologies import traffic
 from topologies.dgw import faults
 from topologies.dgw.lab import ALL_MODES, DgwLab
 from topologies.dgw.plan import DgwOptions, DgwPlan, Gateway
+from topologies.dgw.settling import wait_until_settled
 from topologies.lab import option
 from topologies.runner import Run
 
@@ -130,6 +131,7 @@ def _lose_answers(run: Run, count: int, flows: list[traffic.Flow]) -> None:
     faults.wait_event(run, "anchor-active", "dgw2", mark)
     flows.append(_session(run, 2))
     traffic.wait_for_progress(flows, ROUNDS)
+    wait_until_settled(run)
     faults.dump_agents(run, "stay 1")
 
 
@@ -156,7 +158,8 @@ def _leave_early(run: Run, flows: list[traffic.Flow]) -> None:
     with faults.fault(run, "no-answers", "dgw2"):
         loss = faults.Loss(run, "dgw2", "binding-acknowledgement")
         run.net.move("mn1", "cell2")
-        faults.wait_event(run, "retransmitted", "dgw2", mark, transmission=2)
+        # Not after the second: from the third to the fourth are four first timeouts, time enough to leave.
+        faults.wait_event(run, "retransmitted", "dgw2", mark, transmission=3)
         run.net.move("mn1", "cell3")
     traffic.wait_for_progress(flows, 4 * ROUNDS)
     loss.stop()

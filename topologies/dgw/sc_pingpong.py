@@ -15,7 +15,6 @@ the CMD.
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -23,7 +22,9 @@ from typing import Any
 from testbed.waiting import NotYet, wait_until
 from topologies.dgw import dumps, replays
 from topologies.dgw.lab import ALL_MODES, DgwLab
-from topologies.dgw.plan import CMD_ADDRESS, DgwOptions, DgwPlan, Gateway
+from topologies.dgw.plan import CMD_ADDRESS, DgwOptions, DgwPlan, Gateway, Mobile
+from topologies.dgw.probing import Prober
+from topologies.dgw.settling import wait_until_settled
 from topologies.dgw.walking import Walk
 from topologies.lab import option
 from topologies.runner import Run
@@ -74,16 +75,22 @@ class PingPongLab(DgwLab):
 
     def _replay(self, run: Run, mode: str) -> None:
         receiver, target = ("dgw1", Gateway(1).address) if mode == "direct" else ("cmd", CMD_ADDRESS)
-        old = replays.recorded_update(run, "dgw2", target)
+        old, prober = replays.recorded_update(run, "dgw2", target), Prober(run)
+        prober.introduce(Mobile(1), "dgw1")
+        wait_until_settled(run)
         run.step("dgw2's PBU once again")
         messages = (
-            ("stale", "dgw2's PBU once again", old, 157),
-            ("deregistration", "De-registration by the gateway the node left", None, None),
+            ("stale", "dgw2's PBU once again", lambda _now: old, 157),
+            (
+                "deregistration",
+                "De-registration by the gateway the node left",
+                partial(replays.deregistration, old),
+                None,
+            ),
         )
-        for label, title, message, status in messages:
+        for label, title, made, status in messages:
             counted = _counted(run, receiver)
-            update = message or replays.deregistration(old, time.time())
-            replays.send(run, "dgw2", target, update, label=label, title=title, status=status)
+            replays.send(run, prober.sender("dgw2"), target, made, label=label, title=title, status=status)
             wait_until(f"{receiver} to count it", partial(_counts_more, run, receiver, counted), timeout=PATIENCE)
             dumps.agents(run, label)
 

@@ -28,6 +28,7 @@ from topologies import traffic
 from topologies.dgw.checks import walk_checks
 from topologies.dgw.lab import DgwLab
 from topologies.dgw.plan import CMD_ADDRESS, PROTECTION_HELP, PROTECTIONS, DgwOptions, DgwPlan, DgwTopo, Gateway
+from topologies.dgw.settling import wait_until_settled
 from topologies.lab import option
 from topologies.runner import Run
 
@@ -117,6 +118,8 @@ class SecLab(DgwLab):
         run.step("mn1 moves to dgw2")
         run.net.move("mn1", "cell2")
         flows = [old, self._open(run, Gateway(2))]
+        traffic.wait_for_progress(flows, 5)
+        wait_until_settled(run)
         intruder.wait_until_heard(targets)
         for kind in WITHOUT if options.protection == "off" else WITH_ESP:
             run.step(f"the intruder sends messages: {kind}")

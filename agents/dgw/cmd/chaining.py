@@ -13,7 +13,7 @@ from ipaddress import IPv6Address, IPv6Network
 from agents.dgw.cmd.base import CmdBase
 from agents.dgw.cmd.state import Chain
 from agents.dgw.exchanges import Exchange
-from agents.dgw.freshness import Freshness
+from agents.dgw.freshness import CLOCKS, Freshness
 from agents.dgw.messages import (
     compose_ack,
     compose_update,
@@ -221,10 +221,8 @@ class Chaining:
         if ack.status == Status.SEQUENCE_NUMBER_OUT_OF_WINDOW:
             base.exchanges.renumber(exchange, base.stamper, ack.sequence, now)
             return
-        if ack.status in (Status.TIMESTAMP_LOWER_THAN_PREV_ACCEPTED, Status.TIMESTAMP_MISMATCH):
-            wait = base.config.timing.max_timeout if ack.status == Status.TIMESTAMP_MISMATCH else 0.0
-            exchange.due = now + wait
-            base.exchanges.handle_timer(now)
+        if ack.status in CLOCKS:
+            base.exchanges.restamp(exchange, ack, now)
             return
         self._stop_asking(prefix)
         if exchange.purpose == "unchain":

@@ -10,6 +10,7 @@ from agents.dgw.cmd.base import CmdBase
 from agents.dgw.cmd.state import Pending, Session
 from agents.dgw.cmd.transactions import Transaction
 from agents.dgw.exchanges import Exchange
+from agents.dgw.freshness import CLOCKS
 from agents.dgw.messages import compose_update, handoff_of, is_late, learned, same_request
 from agents.dgw.records import AnchorRecord
 from agents.plain import PlainError
@@ -24,9 +25,6 @@ from agents.wire.mobility_options import (
     ServingMaar,
     Timestamp,
 )
-
-CLOCKS = (Status.TIMESTAMP_LOWER_THAN_PREV_ACCEPTED, Status.TIMESTAMP_MISMATCH)
-"""Rejections of a stamp, not of what the update says (spec RETX-7)."""
 
 
 class Informing:
@@ -203,19 +201,14 @@ class Informing:
             base.exchanges.renumber(exchange, base.stamper, ack.sequence, now)
             return
         if exchange.purpose == "delete" and ack.status in CLOCKS:
-            self._delete_later(exchange, ack.status, now)
+            # Not a word about the binding, which nobody else would end (spec DEREG-4): again with a new stamp.
+            base.exchanges.restamp(exchange, ack, now)
             return
         base.exchanges.finish(exchange)
         if exchange.purpose == "delete":
             self._deleted(session, source)
         else:
             self._collect(session, exchange, ack, now)
-
-    def _delete_later(self, exchange: Exchange, status: int, now: float) -> None:
-        """Not a word about the binding, which nobody else would end (spec DEREG-4): again with a new stamp."""
-        wait = self._base.config.timing.max_timeout if status == Status.TIMESTAMP_MISMATCH else 0.0
-        exchange.due = now + wait
-        self._base.exchanges.handle_timer(now)
 
     def _collect(self, session: Session, exchange: Exchange, ack: BindingAck, now: float) -> None:
         base, source = self._base, exchange.peer
@@ -233,10 +226,8 @@ class Informing:
             known = self._learn(session, record, ack)
             self._base.reconcile(partial(self._answering.agreed, session, transaction, known))
         elif ack.status in CLOCKS:
-            # Our own clock may do where the gateway's stamp grew old under way; if it was ours, wait.
-            ours = exchange.purpose == "relay-again" and ack.status == Status.TIMESTAMP_MISMATCH
-            due = now + self._base.config.timing.max_timeout if ours else now
             transaction.waiting.add(source)
+            due = now + self._pause(exchange, ack, now)
             self._relay(session, transaction, record, now, again=True, due=due)
         elif ack.accepted:  # by a plain LMA, which makes no tunnels for us, or for no time at all (spec §10)
             if not ack.distributed and source not in base.state.legacy_peers:
@@ -247,6 +238,13 @@ class Informing:
             self._refused(session, transaction, record, ack.status)
         if not transaction.waiting:
             base.timers.cancel(("aggregate", session.mn_id))
+
+    def _pause(self, exchange: Exchange, ack: BindingAck, now: float) -> float:
+        """Seconds to the next PBU after one whose stamp was refused: our own may do where the gateway's grew old."""
+        timing = self._base.config.timing
+        if exchange.purpose != "relay-again" or ack.status != Status.TIMESTAMP_MISMATCH:
+            return 0.0
+        return timing.initial_timeout if self._base.exchanges.clocks_agree(exchange, ack, now) else timing.max_timeout
 
     def _refused(self, session: Session, transaction: Transaction, record: AnchorRecord, status: int) -> None:
         self._base.outbox.say("anchor-refused", mn_id=session.mn_id, anchor=record.address, status=status)

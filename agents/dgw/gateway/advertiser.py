@@ -35,6 +35,8 @@ class _Awaited:
     """The last order was seen; the next one is due because there are more to come."""
     repeated: int = 0
     """Orders repeated because nothing was seen."""
+    missing: bool = False
+    """No more orders, but radvd may have been kept from its work: whenever the RA leaves, it is said."""
 
 
 class Advertiser:
@@ -54,6 +56,11 @@ class Advertiser:
         self._awaited: dict[str, _Awaited] = {}
         self._due: float | None = None
 
+    @property
+    def awaited(self) -> list[str]:
+        """DLIFs of which an RA was ordered and has not been seen leaving."""
+        return sorted(self._awaited)
+
     def advertises(self, dlif: str) -> bool:
         """Whether this DLIF's RAs were ordered: its node may know it."""
         return any(advertisement.dlif == dlif for advertisement in self._ordered)
@@ -71,7 +78,8 @@ class Advertiser:
         for one in ordered:
             pending, routes = self._awaited.get(one.dlif), withdrawn[one.dlif]
             final = routes or one.dlif in self._parting
-            if one == before.get(one.dlif) or (pending and final and routes == self._withdrawn.get(one.dlif, ())):
+            ending = final and routes == self._withdrawn.get(one.dlif, ())
+            if one == before.get(one.dlif) or (pending and not pending.missing and ending):
                 awaited.update({one.dlif: pending} if pending else {})
             else:
                 awaited[one.dlif] = _Awaited(FINAL if final else 1)
@@ -81,9 +89,10 @@ class Advertiser:
     def repeat(self, node: MobileNode, now: float) -> None:
         """Send the node's RAs again, e.g. to answer its solicitation (spec ATT-15)."""
         for dlif in serving_dlifs(node, self._config):
-            if self.advertises(dlif.name):
-                self._awaited.setdefault(dlif.name, _Awaited(1))
-        if self._awaited:
+            awaited = self._awaited.get(dlif.name)
+            if self.advertises(dlif.name) and (awaited is None or awaited.missing):
+                self._awaited[dlif.name] = _Awaited(1)
+        if self._waiting():
             self._order(now)
 
     def seen(self, mn_id: str, dlif: Dlif, now: float) -> None:
@@ -109,7 +118,7 @@ class Advertiser:
                 self._order(now)
             if gone or dlif in self._parting:
                 ended.append(dlif)
-        if not self._awaited:
+        if not self._waiting():
             self._due = None
         for dlif in ended:
             self._over(dlif, now)
@@ -124,7 +133,7 @@ class Advertiser:
             return
         self._due = None
         missing = []
-        for dlif, awaited in self._awaited.items():
+        for dlif, awaited in self._waiting().items():
             if awaited.seen:
                 awaited.seen = False
             elif awaited.repeated == MAX_RETRIES:
@@ -133,13 +142,20 @@ class Advertiser:
             else:
                 awaited.repeated += 1
                 self._outbox.say("advertisement-repeated", dlif=dlif, order=awaited.repeated + 1)
-        if len(missing) < len(self._awaited):
+        for dlif in missing:
+            self._awaited[dlif].missing = True
+        if self._waiting():
             self._order(now)
-        self._done(missing, now)
+        # What is withdrawn ends now, seen or not: it is advertised no longer than agreed.
+        self._done([dlif for dlif in missing if dlif in self._parting or self._withdrawn.get(dlif)], now)
+
+    def _waiting(self) -> dict[str, _Awaited]:
+        """Of which DLIFs RAs are still ordered again."""
+        return {dlif: awaited for dlif, awaited in self._awaited.items() if not awaited.missing}
 
     def _order(self, now: float) -> None:
         self._outbox.do(Advertise(self._ordered))
-        if self._awaited:
+        if self._waiting():
             self._due = now + self._config.advertisements.retry
 
 

@@ -162,7 +162,7 @@ class GatewayCore:
         return self._base.outbox.events()
 
     def inspect(self) -> dict[str, Any]:
-        """Bindings, pool, forwarding items and counters."""
+        """Bindings, pool, forwarding items, what is under way, and counters."""
         base = self._base
         return {
             "role": "gateway",
@@ -174,6 +174,8 @@ class GatewayCore:
             "exchanges": [
                 {"peer": str(e.peer), "mn_id": e.mn_id, "purpose": e.purpose, "sent": e.sends} for e in base.exchanges
             ],
+            "queries": self._repository.under_way,
+            "advertising": base.advertiser.awaited,
             "halted": base.exchanges.halted,
             "legacy_peers": sorted(map(str, base.state.legacy_peers)),
             "counters": dict(base.reception.counters),

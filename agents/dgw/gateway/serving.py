@@ -5,7 +5,7 @@ from __future__ import annotations
 from ipaddress import IPv6Address
 
 from agents.dgw.exchanges import Exchange
-from agents.dgw.freshness import ticks
+from agents.dgw.freshness import CLOCKS, ticks
 from agents.dgw.gateway.anchoring import Anchoring
 from agents.dgw.gateway.anchors import anchors_at, avoid_link_local, drop_anchor
 from agents.dgw.gateway.base import GatewayBase
@@ -286,10 +286,8 @@ class Serving:
             base.reception.drop("rejection of an update that was accepted", exchange.peer)
         elif ack.status == Status.SEQUENCE_NUMBER_OUT_OF_WINDOW:
             base.exchanges.renumber(exchange, base.stamper, ack.sequence, now)
-        elif ack.status == Status.TIMESTAMP_LOWER_THAN_PREV_ACCEPTED:
-            exchange.due = now  # the node is still here: say so again, with a new timestamp (spec RETX-10)
-        elif ack.status == Status.TIMESTAMP_MISMATCH:
-            exchange.due = now + base.config.timing.max_timeout  # until the clocks agree again
+        elif ack.status in CLOCKS:
+            base.exchanges.restamp(exchange, ack, now)  # the node is still here
         else:
             base.exchanges.finish(exchange)
             if ack.status == Status.PROXY_REG_NOT_ENABLED:

@@ -96,10 +96,14 @@ def test_a_late_answer_with_the_same_sequence_number_updates_nothing(echoes):
 @pytest.mark.requirement("DEREG-7", "RETX-7", "RETX-10")
 @pytest.mark.parametrize("mode", CENTRAL)
 @pytest.mark.parametrize(
-    ("status", "pause"),
-    [(Status.TIMESTAMP_LOWER_THAN_PREV_ACCEPTED, (0.3, 1)), (Status.TIMESTAMP_MISMATCH, (32, 33))],
+    ("status", "ahead", "pause"),
+    [
+        (Status.TIMESTAMP_LOWER_THAN_PREV_ACCEPTED, 10, (0.3, 1)),
+        (Status.TIMESTAMP_MISMATCH, 10, (32, 33)),
+        (Status.TIMESTAMP_MISMATCH, 0, (0.3, 1)),
+    ],
 )
-def test_an_end_whose_stamp_was_refused_is_told_again(mode, status, pause):
+def test_an_end_whose_stamp_was_refused_is_told_again(mode, status, ahead, pause):
     """Nothing else would end the anchor's binding: its timer stands still (DEREG-4)"""
     domain = walk(Domain(mode), 1, 2)
     answered = []
@@ -112,7 +116,7 @@ def test_an_end_whose_stamp_was_refused_is_told_again(mode, status, pause):
             return None
         answered.append(now)
         if len(answered) == 1:
-            ack = compose_rejection(asked, status, now_ticks=ticks(now))
+            ack = compose_rejection(asked, status, now_ticks=ticks(now + ahead))
             octets = push_mobility(ack, D1, CMD)
             domain._deliver(D1, CMD, octets, MobilityDatagram(octets, D1, CMD))
             return []

@@ -80,6 +80,25 @@ def test_an_advertisement_that_never_leaves_does_not_keep_the_dlif_for_ever(doma
     assert names(domain) == {"mn1dgw2"}
 
 
+@pytest.mark.requirement("RA-11")
+@pytest.mark.parametrize("networks", [{}, {1: (LOCALNET,)}], ids=["prefix", "prefix and routes"])
+def test_a_dlif_whose_ra_was_given_up_says_farewell_all_the_same(networks):
+    """radvd was kept from its work for a second, and does it again"""
+    domain = Domain("relay", networks=networks)
+    domain.attach(1, 1)
+    domain.run(1)
+    domain.radio_loses_ras = True
+    domain.move(1, 1, 2)
+    domain.run(2)
+    assert domain.events("advertisement-missing")
+    domain.radio_loses_ras = False
+    start = domain.now
+    release(domain)
+    domain.run(1)
+    assert [ra.router_lifetime for _, ra in domain.heard("mn1dgw1", start)] == [0, 0]
+    assert names(domain) == {"mn1dgw2"}
+
+
 @pytest.mark.requirement("RA-10")
 def test_a_node_that_leaves_meanwhile_is_told_nothing_more(domain):
     release(domain)

@@ -10,12 +10,13 @@ from agents.dgw.actions import NeighborSeen, RouterSolicited, Stations
 from agents.dgw.cmd.core import CmdCore
 from agents.dgw.config import Timing
 from agents.dgw.forwarding import AnchorRoute, Dlif, Tunnel
+from agents.dgw.freshness import ticks
 from agents.dgw.gateway.core import GatewayCore
 from agents.dgw.gateway.state import BindingState
 from agents.timers import Timers
 from agents.wire.mobility import BindingAck, BindingUpdate, pull_mobility
 from agents.wire.mobility_codes import Handoff, Status
-from agents.wire.mobility_options import HandoffIndicator, HomeNetworkPrefix, ServingMaar
+from agents.wire.mobility_options import HandoffIndicator, HomeNetworkPrefix, ServingMaar, Timestamp
 
 MODES = ["direct", "relay", "locator", "proxy"]
 CMD_MODES = MODES[1:]
@@ -373,8 +374,8 @@ def remember_handoff(domain, hints):
 # --- refusals
 
 
-def rejecting(domain, status, source):
-    """Turn the next PBA from `source` into a rejection, once."""
+def rejecting(domain, status, source, ahead=0.0):
+    """Turn the next PBA from `source` into a rejection, once; its clock is that many seconds ahead of everybody's."""
     from agents.wire.mobility import push_mobility
 
     left = [1]
@@ -384,7 +385,9 @@ def rejecting(domain, status, source):
         if not isinstance(message, BindingAck) or not left[0]:
             return None
         left[0] = 0
-        altered = push_mobility(replace(message, status=status, lifetime_units=0), s, d)
+        told = Timestamp(ticks(now + ahead))
+        options = tuple(told if isinstance(option, Timestamp) else option for option in message.options)
+        altered = push_mobility(replace(message, status=status, lifetime_units=0, options=options), s, d)
         from agents.dgw.actions import MobilityDatagram
 
         domain.feed(d, MobilityDatagram(altered, s, d))
@@ -423,18 +426,61 @@ def test_refused_service_stays_refused(mode):
 
 @pytest.mark.requirement("RETX-10")
 @pytest.mark.parametrize(
-    ("status", "pause"),
-    [(Status.TIMESTAMP_LOWER_THAN_PREV_ACCEPTED, (0, 0.5)), (Status.TIMESTAMP_MISMATCH, (32, 33))],
+    ("status", "ahead", "pause"),
+    [
+        (Status.TIMESTAMP_LOWER_THAN_PREV_ACCEPTED, 10, (0, 0.5)),
+        (Status.TIMESTAMP_MISMATCH, 10, (32, 33)),
+        (Status.TIMESTAMP_MISMATCH, -10, (32, 33)),
+        (Status.TIMESTAMP_MISMATCH, 0, (0, 0.5)),
+    ],
 )
-def test_clocks_that_disagree(mode, status, pause):
-    """157: register again at once; 156: wait for the clocks, never set one's own"""
+def test_clocks_that_disagree(mode, status, ahead, pause):
+    """157: register again at once; 156: wait for the clocks, if they disagree at all, and never set one's own"""
     domain = Domain(mode)
-    rejecting(domain, status, CMD)
+    rejecting(domain, status, CMD, ahead)
     domain.attach(1, 1)
     domain.run(40)
     first, second = (t for t, *_ in domain.sent(BindingUpdate, address(1)))
     assert pause[0] <= second - first <= pause[1]
     assert domain.node(1).own.state is BindingState.LOCAL
+
+
+def deaf(domain, node, seconds):
+    """Mobility Headers to a node lie unread for some seconds from now on, then it reads them one after the other."""
+    begin = domain.now
+
+    def rule(now, _source, destination, octets):
+        if destination != node or octets[:1] != b"\x3b" or now >= begin + seconds:
+            return None
+        return [begin + seconds - now]
+
+    domain.filters.append(rule)
+
+
+@pytest.mark.requirement("RETX-7", "RETX-10", "HO-9")
+@pytest.mark.parametrize("who", ["anchor", "centre"])
+@pytest.mark.parametrize("pause", [0.5, 1.5, 2.5])
+def test_whoever_could_not_read_for_a_while_is_told_again_at_once(mode, who, pause):
+    """Every update is too old by then (156), though no clock is off: nobody waits for clocks to be set"""
+    domain = walk(Domain(mode), 1)
+    deaf(domain, address(1) if who == "anchor" else CMD, pause)
+    domain.move(1, 1, 2)
+    domain.run(pause + 2.1)
+    assert domain.events("binding-rejected")
+    assert set(domain.ras(2)) == {"mn1dgw1", "mn1dgw2"}
+    assert domain.items(1, AnchorRoute) == [AnchorRoute(PREF[1], address(2))]
+
+
+@pytest.mark.requirement("RETX-2", "RETX-10")
+def test_a_way_that_is_longer_than_the_window_is_tried_as_if_nobody_answered(mode):
+    """At once for the first time; then clocks that agree are no reason to try any faster"""
+    domain = walk(Domain(mode), 1)
+    domain.filters.append(lambda _now, _s, _d, octets: [0.4] if octets[:1] == b"\x3b" else None)
+    begin = domain.now
+    domain.move(1, 1, 2)
+    domain.run(70)
+    sent = [t for t, *_ in domain.sent(BindingUpdate, address(2)) if t >= begin]
+    assert 2 < len(sent) <= 9
 
 
 # --- a CMD that is not there
