@@ -6,7 +6,7 @@ from ipaddress import IPv6Network
 import pytest
 from dgw_domain import CMD, POOLS, Domain, address, cmd_config, gateway_config, mac
 
-from agents.dgw.actions import NeighborSeen, RouterSolicited, Stations
+from agents.dgw.actions import MobilityDatagram, NeighborSeen, RouterSolicited, Stations
 from agents.dgw.cmd.core import CmdCore
 from agents.dgw.config import Timing
 from agents.dgw.forwarding import AnchorRoute, Dlif, Tunnel
@@ -107,6 +107,35 @@ def test_idle_anchor_is_released_while_the_node_stays(domain):
     domain.run(1000)
     assert {d.name for d in domain.items(3, Dlif)} == {"mn1dgw3", "mn1dgw2"}, "no refresh brings it back"
     assert domain.items(2, AnchorRoute), "the busy one stays"
+
+
+@pytest.mark.requirement("DEREG-11")
+def test_the_repositorys_older_answer_does_not_bring_a_released_anchor_back():
+    """A look-up is under way, for whatever reason, when the anchor is released"""
+    domain = walk(Domain("direct", timing=Timing(idle=200)), 1, 2, 3)
+    domain.idle[PREF[1]] = 7
+    domain.run(100)
+    domain.filters.append(lambda now, s, d, o: [120] if (s, d) == (CMD, address(3)) else None)
+    while not domain.events("anchor-released", address(3)):
+        domain.run(1)
+    domain.wire.clear()
+    domain.run(200)
+    assert [a.prefix for a in domain.node(3).anchors] == [PREF[2]]
+    assert not [m for *_, m in domain.sent(BindingUpdate, address(3), address(1)) if m.lifetime_units]
+
+
+@pytest.mark.requirement("DEREG-11", "RETX-6")
+def test_a_copy_of_a_release_is_stale(mode):
+    domain = walk(Domain(mode), 1, 2)
+    domain.idle[PREF[1]] = 0
+    copies = []
+    domain.filters.append(lambda now, s, d, o: copies.append(o) if (s, d) == (address(2), CMD) else None)
+    while not domain.events("anchor-released", address(2)):
+        domain.run(1)
+    domain.run(0.1)
+    assert domain.sent(BindingAck, CMD, address(2))[-1][3].status == 0
+    domain.feed(CMD, MobilityDatagram(copies[-1], address(2), CMD))
+    assert domain.sent(BindingAck, CMD, address(2))[-1][3].status == Status.TIMESTAMP_LOWER_THAN_PREV_ACCEPTED
 
 
 @pytest.mark.requirement("DEREG-11")
