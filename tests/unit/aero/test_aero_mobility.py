@@ -15,6 +15,7 @@ from agents.aero.dataplane.sink import Control
 from agents.aero.lladdr import Encapsulation, LinkLayerAddress
 from agents.aero.notices import ChangeServer, Controlled
 from agents.aero.optimisation.messages import UNSPECIFIED, header_between, push_mediation
+from agents.aero.server.departures import Departures
 from agents.wire.dhcpv6 import MessageType
 from agents.wire.nd import NdType, Redirect
 from agents.wire.redirects import Framing
@@ -407,6 +408,22 @@ def test_packets_for_a_departed_client_go_to_the_relay_for_ten_seconds():
     link.run(released - START + 10)
     assert policy.from_neighbor(relay, source, destination).counter == "no_client"
     assert one.core.cache.get(second.core.address)
+
+
+@pytest.mark.requirement("MOB-9")
+def test_who_came_back_has_not_departed():
+    """Each prefix for itself, and ten seconds from its last departure"""
+    departures = Departures()
+    departures.left(FIRST, 0.0)
+    departures.left(SECOND, 1.0)
+    departures.returned(FIRST)
+    assert not departures.covers(FIRST[1])
+    assert departures.covers(SECOND[1])
+    assert departures.next_timer() == 11.0
+    departures.left(SECOND, 5.0)
+    assert not departures.handle_timer(11.0)
+    assert departures.handle_timer(15.0)
+    assert not departures.covers(SECOND[1])
 
 
 @pytest.mark.requirement("MOB-10", "MOB-6")
