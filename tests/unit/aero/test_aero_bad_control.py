@@ -189,6 +189,16 @@ def test_what_is_cut_short_behind_its_type_is_the_dhcp_servers_to_judge():
     assert asked.endswith(payload)
 
 
+@pytest.mark.requirement("LDRA-4")
+def test_what_names_no_client_is_the_dhcp_servers_to_judge():
+    server, _client = attached()
+    before = server.state()
+    for kind in (1, 8, 11):
+        server.arrive(request(kind, IaPd(1)), STRANGER)
+    assert len(server.asked) == 3
+    assert (server.counted(), server.state()) == ({}, before)
+
+
 @pytest.mark.requirement("LDRA-11")
 def test_a_message_too_long_for_the_dhcp_server_is_dropped():
     server, _client = attached()
