@@ -262,7 +262,7 @@ def test_a_network_of_another_realm_is_never_routed_directly():
     assert str(shared) not in domain.routes("a")
 
 
-@pytest.mark.requirement("NAT-6", "CR-12")
+@pytest.mark.requirement("NAT-6", "CR-12", "MR-3")
 def test_private_addresses_are_listed_last():
     lines = (("isp1", "10.0.0.2"), ("isp2", "198.51.100.31"))
     domain = Domain("c", lines={"c": lines})
@@ -272,6 +272,9 @@ def test_private_addresses_are_listed_last():
     assert base.lines.careofs(peer) == (IPv4Address("10.0.0.2"), IPv4Address("198.51.100.31"))
     base.lines.translated["isp1"] = True
     assert base.lines.careofs(peer) == (IPv4Address("198.51.100.31"), IPv4Address("10.0.0.2"))
+    assert not base.lines.outbound_only, "one line can be reached (MR-3)"
+    base.lines.translated["isp2"] = True
+    assert base.lines.outbound_only
 
 
 # --- tunnels
