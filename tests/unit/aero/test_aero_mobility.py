@@ -118,6 +118,22 @@ def test_a_lost_announcement_is_repeated():
     assert home.forwarded == through
 
 
+@pytest.mark.requirement("MOB-4", "MOB-14")
+@pytest.mark.parametrize("mover", ["source", "target"])
+def test_an_announcement_heard_again_moves_nothing_again(mover):
+    """Its confirmation was lost: what was learned of the new path meanwhile stays"""
+    link, _home, first, second = flowing(both=False)
+    moving, peer = (first, second) if mover == "source" else (second, first)
+    died = link.now
+    link.lose = lambda a, b, packet: a is peer and b is moving and bool(icmp_type(packet))
+    link.move(moving, "198.51.100.77")
+    link.flow(first, forth, seconds=2.8)
+    assert sum(is_announcement(action.packet) for action in moving.sent) == 3
+    assert [name for t, name, event, _fields in link.events if event == "correspondent-moved" and t > died] == [
+        "c2" if mover == "source" else "c1"
+    ]
+
+
 @pytest.mark.requirement("MOB-14", "RO-16", "RO-2")
 @pytest.mark.parametrize("mover", ["source", "target"])
 def test_without_announcements_the_server_helps_within_eight_seconds(mover):
