@@ -23,8 +23,12 @@ class Timed(Protocol):
 
 def earliest(*parts: Timed) -> float | None:
     """When the first of several parts has something to do."""
-    due = (part.next_timer() for part in parts)
-    return min((each for each in due if each is not None), default=None)
+    first: float | None = None
+    for part in parts:
+        due = part.next_timer()
+        if due is not None and (first is None or due < first):
+            first = due
+    return first
 
 
 class Timers(Generic[K]):
@@ -33,18 +37,22 @@ class Timers(Generic[K]):
     def __init__(self) -> None:
         self._due: dict[K, tuple[float, int]] = {}
         self._heap: list[tuple[float, int, K]] = []
+        self._set: set[int] = set()
+        """Numbers of the times that hold: a shell asks for the next one all the time, and keys are slow to look up."""
         self._order = count()
 
     def set(self, key: K, due: float) -> None:
         """Arrange for `key` at Unix time `due`."""
+        self._unset(key)
         entry = (due, next(self._order))
         self._due[key] = entry
+        self._set.add(entry[1])
         heapq.heappush(self._heap, (*entry, key))
         self._tidy()
 
     def cancel(self, key: K) -> None:
         """Forget `key`; nothing happens when it was not set."""
-        if self._due.pop(key, None):
+        if self._unset(key):
             self._tidy()
 
     def due(self, key: K) -> float | None:
@@ -52,10 +60,12 @@ class Timers(Generic[K]):
         entry = self._due.get(key)
         return entry[0] if entry else None
 
-    def next(self) -> float | None:
+    def next_timer(self) -> float | None:
         """The earliest time set."""
-        self._drop_stale()
-        return self._heap[0][0] if self._heap else None
+        heap = self._heap
+        if heap and heap[0][1] not in self._set:
+            self._drop_stale()
+        return heap[0][0] if heap else None
 
     def take(self, now: float) -> Iterator[K]:
         """Every key due at `now`, earliest first; each is unset before it is handed out."""
@@ -64,9 +74,16 @@ class Timers(Generic[K]):
             if not self._heap or self._heap[0][0] > now:
                 return
             key = heapq.heappop(self._heap)[2]
-            del self._due[key]
+            self._unset(key)
             self._tidy()
             yield key
+
+    def _unset(self, key: K) -> bool:
+        entry = self._due.pop(key, None)
+        if entry is None:
+            return False
+        self._set.discard(entry[1])
+        return True
 
     def _tidy(self) -> None:
         """Keys set again, or cancelled, leave their old times behind: not too many of them."""
@@ -75,5 +92,5 @@ class Timers(Generic[K]):
             heapq.heapify(self._heap)
 
     def _drop_stale(self) -> None:
-        while self._heap and self._due.get(self._heap[0][2]) != self._heap[0][:2]:
+        while self._heap and self._heap[0][1] not in self._set:
             heapq.heappop(self._heap)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from captures.pcapng import CaptureError
+from captures.reading import read_lab, read_object
 
 Value = float | int | None
 Metrics = dict[str, Any]
@@ -50,10 +50,10 @@ class Comparison:
 
 def compare(*directories: Path) -> Comparison:
     """Compare judged runs; CaptureError when one has no verdict."""
-    labs = [_read(directory / "lab.json", directory) for directory in directories]
-    verdicts = [_read(directory / "verdict.json", directory) for directory in directories]
+    labs = [read_lab(directory) for directory in directories]
+    verdicts = [_verdict(directory) for directory in directories]
     sides = tuple(
-        Side(str(directory), lab["lab"], lab["title"], (lab.get("domain") or {}).get("mode"), verdict["passed"])
+        Side(str(directory), lab["lab"], lab.get("title", ""), (lab.get("domain") or {}).get("mode"), verdict["passed"])
         for directory, lab, verdict in zip(directories, labs, verdicts, strict=True)
     )
     found = [verdict["metrics"] for verdict in verdicts]
@@ -61,14 +61,11 @@ def compare(*directories: Path) -> Comparison:
     return Comparison(sides, tuple(row for row in rows if any(value is not None for value in row.values)))
 
 
-def _read(path: Path, run: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(path.read_text())
-    except FileNotFoundError as error:
-        raise CaptureError(f"{run} has no {path.name}: `roamlab check {run}` judges a run") from error
-    except (OSError, json.JSONDecodeError) as error:
-        raise CaptureError(f"cannot read {path}: {error}") from error
-    return dict(found)
+def _verdict(run: Path) -> dict[str, Any]:
+    path = run / "verdict.json"
+    if not path.exists():
+        raise CaptureError(f"{run} has no {path.name}: `roamlab check {run}` judges a run")
+    return read_object(path)
 
 
 def _content(found: list[Metrics]) -> Iterable[Row]:

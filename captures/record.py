@@ -13,6 +13,7 @@ import contextlib
 import os
 import secrets
 import selectors
+import shutil
 import signal
 import subprocess
 import sys
@@ -127,11 +128,11 @@ class Recorder:
                 raise CaptureError(f"capture of {self.interface} ended early: {self._last_line()}")
             if self._quiet_until is not None and time.monotonic() > self._quiet_until:
                 break
-            if time.monotonic() > deadline:
-                self._end(signal.SIGTERM)
-                raise CaptureError(
-                    f"capture of {self.interface}: end marker not in {self.path} after {self._timeout:g} s"
-                )
+            full = not shutil.disk_usage(self.path).free
+            if full or time.monotonic() > deadline:
+                self._end(signal.SIGKILL if full else signal.SIGTERM)  # it would wait for room
+                why = "its disk is full" if full else f"after {self._timeout:g} s"
+                raise CaptureError(f"capture of {self.interface}: end marker not in {self.path}: {why}")
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(POLL)
         process.terminate()

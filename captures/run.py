@@ -15,8 +15,7 @@ from captures.decode import decode_all, inside
 from captures.domain import Domain, Object
 from captures.haaro.operator import FAMILY as HAARO
 from captures.haaro.operator import Operator
-from captures.pcapng import CaptureError
-from captures.reading import read_lines, read_object
+from captures.reading import read_lab, read_lines, read_object
 from captures.records import Capture, Logged, MobilityMessage, Router, RouterAdvertisement
 from captures.walk import Attachment, Flow
 
@@ -29,10 +28,7 @@ class Run(Domain):
     def __init__(self, directory: Path | str, captures: Iterable[Capture] | None = None) -> None:
         """`captures`: already decoded ones, else the files named in lab.json are decoded when needed."""
         self.directory = Path(directory)
-        lab = read_object(self.directory / "lab.json")
-        if lab.get("format") != 1:
-            raise CaptureError(f"{self.directory}/lab.json: format {lab.get('format')!r}, only 1 is known")
-        super().__init__(lab)
+        super().__init__(read_lab(self.directory))
         self._log = read_lines(self.directory / EVENTS)
         self.events = sorted((event for _, event in self._log), key=lambda event: event["t"])
         self._owners: dict[IPv6Address, str | None] = {}

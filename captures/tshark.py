@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
@@ -67,12 +68,20 @@ READ_NULL_ESP = (
 """Preferences with which it reads what is inside ESP with the NULL cipher; no key is needed for that."""
 
 
+def find() -> str:
+    """Where tshark is; CaptureError if nowhere."""
+    found = shutil.which("tshark")
+    if found is None:
+        raise CaptureError("tshark is not installed (Debian package tshark)")
+    return found
+
+
 def rows(paths: Sequence[Path]) -> Iterator[Row]:
     """Decode captures one after the other; yield one {field: text} per frame. CaptureError when tshark cannot.
 
     A pcapng file is a row of sections, so several in a row are one: tshark takes a third of a second to start.
     """
-    argv = ["tshark", "-n", "-r", "-"]
+    argv = [find(), "-n", "-r", "-"]
     argv += ["-o", "tcp.desegment_tcp_streams:FALSE", "-o", "tcp.analyze_sequence_numbers:FALSE"]
     argv += ["-o", "tcp.relative_sequence_numbers:FALSE"]
     argv += ["-T", "fields", "-E", "separator=/t", "-E", "occurrence=a", "-E", "aggregator=|"]
@@ -86,8 +95,6 @@ def rows(paths: Sequence[Path]) -> Iterator[Row]:
             process = subprocess.Popen(
                 argv, stdin=cat.stdout, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
             )
-        except FileNotFoundError as error:
-            raise CaptureError("tshark is not installed (Debian package tshark)") from error
         finally:
             _pipe(cat).close()
         ending.enter_context(process)

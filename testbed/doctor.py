@@ -96,7 +96,7 @@ def _sandbox() -> Finding:
         return Finding("sandbox", True, "inside a sandbox", "")
     try:
         done = subprocess.run(sandbox.command(["true"]), capture_output=True, text=True, check=False, timeout=20)
-        said = done.stderr.strip()
+        said = done.stderr.strip().removeprefix("roamlab: no sandbox: ").partition(";")[0]
     except subprocess.TimeoutExpired:
         return Finding("sandbox", False, "making one takes more than 20 s", "see whether the machine is overloaded")
     who = "root" if uid == 0 else f"uid {uid}, in a user namespace"

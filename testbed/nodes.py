@@ -235,7 +235,9 @@ class Host(Node):
             try:
                 return subprocess.Popen(cmd, **params)
             except OSError as error:
-                raise CommandError(self.name, cmd, error.strerror or str(error)) from error
+                absent = isinstance(error, FileNotFoundError) and error.filename == cmd[0]
+                reason = "not installed: `roamlab doctor` says what is missing" if absent else error.strerror
+                raise CommandError(self.name, cmd, reason or str(error)) from error
 
 
 class Router(Host):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import shutil
@@ -23,9 +24,10 @@ MINIMUM_FREE = 64 * 2**20
 class RunDirectory:
     """One run's directory: lab.json, events.jsonl, agents/, pcap/; readers get theirs from here."""
 
-    def __init__(self, path: Path, log: EventLog) -> None:
+    def __init__(self, path: Path) -> None:
         self.path = path
-        self.log = log
+        self._lock: int | None = _locked(path)
+        self.log = EventLog(path / "events.jsonl")
         self.agents = path / "agents"
         self.pcap = path / "pcap"
 
@@ -33,9 +35,12 @@ class RunDirectory:
     def create(cls, path: Path | str, *, minimum_free: int = MINIMUM_FREE) -> RunDirectory:
         """Make the directory and see that it can be written and has room.
 
-        LabError in one line when it cannot be made or written, holds a run already, or its disk is (nearly) full.
+        LabError in one line when it cannot be made or written, holds a run already or is another run's at this moment,
+        or its disk is (nearly) full.
         """
         path = Path(path).absolute()
+        if path.is_file():
+            raise LabError(f"run directory {path} is a file: choose another with --run-dir")
         if (path / "lab.json").exists():
             raise LabError(f"run directory {path} holds a run already: name another one, or remove it")
         try:
@@ -53,7 +58,7 @@ class RunDirectory:
                 f"run directory {path}: {free / 2**20:.0f} MB free, a run needs {minimum_free / 2**20:.0f} MB: "
                 "make room or choose another with --run-dir"
             )
-        return cls(path, EventLog(path / "events.jsonl"))
+        return cls(path)
 
     def write_lab(self, lab: Mapping[str, Any]) -> None:
         """Write lab.json, in one step; `format` is added. LabError when it cannot be written."""
@@ -86,8 +91,24 @@ class RunDirectory:
         return self.pcap / f"{node}-{interface}.pcapng"
 
     def close(self) -> None:
-        """Close the event log."""
+        """Close the event log; the directory may be another's."""
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
         self.log.close()
+
+
+def _locked(path: Path) -> int:
+    """A descriptor that nobody else has while it is open, whatever becomes of us; LabError if somebody has."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        raise LabError(f"another lab is writing to the run directory {path}: choose another with --run-dir") from None
+    except OSError:
+        pass  # a file system without locks
+    return descriptor
 
 
 def default_path(lab: str, base: Path | None = None) -> Path:

@@ -15,6 +15,7 @@ This file is run by path with `-I -S`: it imports the standard library only.
 from __future__ import annotations
 
 import ctypes
+import errno
 import fcntl
 import os
 import signal
@@ -56,6 +57,10 @@ def reexec(argv: Sequence[str]) -> NoReturn:
     os.execv(wrapped[0], wrapped)
 
 
+NOT_MADE = 125
+"""Exit code when the kernel refuses a sandbox."""
+
+
 def enter_setup() -> None:
     """Prepare a fresh sandbox: private tmpfs on /run, lo up, the mark set. Does nothing when prepared.
 
@@ -94,13 +99,13 @@ def main(argv: Sequence[str]) -> int:
         os.write(go_write, b"g")
         return _watch(pid)
     except OSError as error:
-        print(f"sandbox: {error}", file=sys.stderr)
-        return 125
+        _say_refused(error)
+        return NOT_MADE
 
 
 def _init(argv: Sequence[str], mask: set[int | signal.Signals], go: int) -> NoReturn:
     """Be PID 1: die with the outer process, prepare the sandbox, start argv, reap, exit with argv's code."""
-    code = 125
+    code = NOT_MADE
     try:
         _check(_libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0), "prctl(PDEATHSIG)")
         if not os.read(go, 1):  # the outer process died before the death signal was armed
@@ -115,7 +120,7 @@ def _init(argv: Sequence[str], mask: set[int | signal.Signals], go: int) -> NoRe
             _exec(argv)
         code = _watch(pid)
     except OSError as error:
-        print(f"sandbox: {error}", file=sys.stderr, flush=True)
+        _say_refused(error)
     os._exit(code)
 
 
@@ -153,7 +158,7 @@ def _unshare() -> None:
     if uid == 0:
         _check(_libc.unshare(flags), "unshare(net, mount, pid)")
         return
-    _check(_libc.unshare(flags | CLONE_NEWUSER), "unshare(user namespace); see `roamlab doctor`")
+    _check(_libc.unshare(flags | CLONE_NEWUSER), "unshare(user namespace)")
     Path("/proc/self/setgroups").write_text("deny")
     Path("/proc/self/uid_map").write_text(f"0 {uid} 1")
     Path("/proc/self/gid_map").write_text(f"0 {gid} 1")
@@ -168,7 +173,13 @@ def _mount(source: str, target: str, kind: str | None, flags: int, data: str | N
 def _check(result: int, what: str) -> None:
     if result != 0:
         number = ctypes.get_errno()
-        raise OSError(number, f"{what}: {os.strerror(number)}")
+        # what the kernel says of a limit on namespaces reads as if the disk was full
+        reason = "no more namespaces are allowed" if number in (errno.ENOSPC, errno.EUSERS) else os.strerror(number)
+        raise OSError(number, f"{what}: {reason}")
+
+
+def _say_refused(error: OSError) -> None:
+    print(f"roamlab: no sandbox: {error.strerror}; `roamlab doctor` says what to do", file=sys.stderr, flush=True)
 
 
 def _pid_namespace() -> str:

@@ -10,6 +10,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+import spreading
 from conformance import plugin
 from conformance.plugin import (  # noqa: F401  (hooks)
     pytest_runtest_makereport,
@@ -24,6 +25,7 @@ NEEDING = ("netns", "demo")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     plugin.pytest_addoption(parser)
+    spreading.pytest_addoption(parser)
     parser.addoption("--thorough", action="store_true", help="Every variant of every lab, long fuzzing.")
 
 
@@ -36,9 +38,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    distributed = getattr(config.option, "numprocesses", None) or getattr(config.option, "dist", "no") != "no"
-    if distributed and not hasattr(config, "workerinput"):
-        _enter(config)  # workers inherit the sandbox; the controller itself collects nothing
     if sandbox.inside():
         signals.afresh()  # tests start what a lab's own process would
     plugin.configure(config)
@@ -61,18 +60,13 @@ def _enter(config: pytest.Config) -> None:
 
 
 @pytest.hookimpl(optionalhook=True)
+def pytest_xdist_setupnodes(specs: list[object]) -> None:
+    spreading.sandboxes(specs)
+
+
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
-    """With `-n`, a module of unit tests stays in one process: what its tests share is made once."""
-    if config.getvalue("dist") != "load":
-        return None
-    from xdist.scheduler import LoadScopeScheduling
-
-    class ByModule(LoadScopeScheduling):
-        def _split_scope(self, nodeid: str) -> str:
-            module = nodeid.partition("::")[0]
-            return module if module.startswith("tests/unit/") else nodeid
-
-    return ByModule(config, log)
+    return spreading.scheduler(config, log)
 
 
 @pytest.fixture

@@ -24,9 +24,9 @@ RUNTIME = "{runtime}"
 """Stands in agents' configurations for a private folder of the run: sockets, pid files, saved state."""
 
 
-def option(default: Any, help: str, choices: tuple[Any, ...] = ()) -> Any:
-    """A field of a lab's options: its default, a line of help, and the values allowed if they are few."""
-    return field(default=default, metadata={"help": help, "choices": choices})
+def option(default: Any, help: str, choices: tuple[Any, ...] = (), *, within: tuple[float, float] | None = None) -> Any:
+    """A field of a lab's options: its default, a line of help, and the values allowed if they are few, or numbers."""
+    return field(default=default, metadata={"help": help, "choices": choices, "within": within})
 
 
 @dataclass(frozen=True)
@@ -174,6 +174,9 @@ class Lab(ABC):
             if choices and value not in choices:
                 allowed = ", ".join(str(choice) for choice in choices)
                 raise LabError(f"{self.file}: option {key}: {value!r} is not one of {allowed}")
+            within = fields[key].metadata.get("within")
+            if within and not within[0] <= value <= within[1]:
+                raise LabError(f"{self.file}: option {key}: {value} is not in {within[0]}..{within[1]}")
         return self.options(**values)
 
     def validate(self, options: Any) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import IPv4Address
 
 from agents.wire.buffer import internet_checksum
@@ -37,14 +38,20 @@ class UdpDatagram:
     data: bytes
 
 
+@lru_cache(maxsize=4096)
+def _address(octets: bytes) -> IPv4Address:
+    """Packets are of few addresses, and one takes as long to make as everything else that is read of a packet."""
+    return IPv4Address(octets)
+
+
 def source_of(packet: Octets) -> IPv4Address:
     """Source address of an IPv4 packet."""
-    return IPv4Address(bytes(packet[12:16]))
+    return _address(bytes(packet[12:16]))
 
 
 def destination_of(packet: Octets) -> IPv4Address:
     """Destination address of an IPv4 packet."""
-    return IPv4Address(bytes(packet[16:20]))
+    return _address(bytes(packet[16:20]))
 
 
 def is_ipv4(packet: Octets) -> bool:

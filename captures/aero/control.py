@@ -157,7 +157,6 @@ def _read_dhcp(octets: bytes) -> Dhcp:
         prefixes=tuple(one for code, data in options if code == IA_PD for one in _delegated(data)),
         iaids=tuple(int.from_bytes(data[:4], "big") for code, data in options if code == IA_PD),
         lladdr=_lladdr(echo),
-        lladdr_octets=echo,
         hop_count=octets[1] if relayed else 0,
         link_address=IPv6Address(octets[2:18]) if relayed else None,
         peer_address=IPv6Address(octets[18:34]) if relayed else None,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Iterator
 from typing import Any
 
 from captures.aero.control import read_advertisement, read_dhcp, read_discovery, read_mediation
@@ -143,8 +142,3 @@ def _icmp(ip: Ip, content: bytes) -> dict[str, Any]:
             return {"mediation": read_mediation(content, "nd", good)}
         return {"discovery": read_discovery(content, good)}
     return {}
-
-
-def carrying(frames: Iterable[Frame]) -> Iterator[Frame]:
-    """Those that carry an inner packet."""
-    return (frame for frame in frames if frame.code)

@@ -10,8 +10,6 @@ from captures.ip import Address, Ip
 ICMP, IPIP, TCP, UDP, IPV6, FRAGMENT, ICMPV6 = 1, 4, 6, 17, 41, 44, 58
 AERO_PORT, GUE_PORT, DHCP_CLIENT, DHCP_SERVER = 8060, 6080, 546, 547
 ROUTER_ADVERTISEMENT, SOLICITATION, ADVERTISEMENT, REDIRECT = 134, 135, 136, 137
-SERVER_ADDRESSES = 1 << 32
-"""Interface identifiers below this are Servers' and Relays' (spec §4)."""
 DHCP_TYPES = {
     1: "Solicit",
     2: "Advertise",
@@ -165,7 +163,6 @@ class Dhcp:
     iaids: tuple[int, ...] = ()
     lladdr: tuple[Address, int] | None = None
     """Option 79: link-layer address and port."""
-    lladdr_octets: bytes = b""
     hop_count: int = 0
     link_address: IPv6Address | None = None
     peer_address: IPv6Address | None = None

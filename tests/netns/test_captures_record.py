@@ -1,6 +1,8 @@
 """Recorder on a real veth pair: nothing is lost between `start()` and `stop()`."""
 
+import contextlib
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -120,6 +122,29 @@ def test_unknown_interface_is_a_clear_error(tmp_path):
 def test_unwritable_file_is_a_clear_error(tmp_path):
     with pytest.raises(CaptureError, match=r"cannot write capture .*: No such file"):
         Recorder(subprocess.Popen, "lo", tmp_path / "no" / "x.pcapng").start()
+
+
+def test_a_full_disk_ends_it_at_once(veth, tmp_path):
+    """The marker never comes, and dumpcap waits for room: seven captures would take seven times the time limit."""
+    full = tmp_path / "full"
+    full.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16k", "tmpfs", full], capture_output=True)
+    if mounted.returncode:
+        pytest.skip(f"no tmpfs here: {mounted.stderr.decode().strip()}")
+    try:
+        recorder = Recorder(subprocess.Popen, veth[0], full / "x.pcapng")
+        recorder.start()
+        with (full / "fill").open("wb", buffering=0) as filler, contextlib.suppress(OSError):
+            while filler.write(bytes(4096)):
+                pass
+        assert not shutil.disk_usage(full).free
+        send(veth[1], 100, b"full")
+        began = time.monotonic()
+        with pytest.raises(CaptureError, match=r"x\.pcapng: its disk is full"):
+            recorder.stop()
+        assert time.monotonic() - began < 20.0
+    finally:
+        subprocess.run(["umount", full], check=True)
 
 
 def test_a_silent_dumpcap_ends_at_the_time_limit(tmp_path):

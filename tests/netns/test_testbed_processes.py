@@ -154,7 +154,9 @@ def test_daemon_that_never_starts_is_ended(node, tmp_path):
 
 
 def test_missing_program_is_one_line(node):
-    with pytest.raises(CommandError, match=r"^dgw1: nonesuch-program --flag: No such file or directory$"):
+    with pytest.raises(
+        CommandError, match=r"^dgw1: nonesuch-program --flag: not installed: `roamlab doctor` says what is missing$"
+    ):
         node.run(["nonesuch-program", "--flag"])
 
 

@@ -66,6 +66,15 @@ def test_exit_codes_and_signals_come_out():
     assert "nonesuch-program: No such file" in refused.stderr
 
 
+def test_a_refusal_says_why_and_what_to_do():
+    """A limit on namespaces, which the kernel reports as if the disk was full."""
+    script = 'echo 0 > /proc/sys/user/max_net_namespaces; exec "$@"'
+    argv = ["unshare", "--user", "--map-root-user", "sh", "-c", script, "sh", *sandbox.command(["true"])]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=60, cwd=ROOT)
+    said = "unshare(net, mount, pid): no more namespaces are allowed; `roamlab doctor` says what to do"
+    assert (done.returncode, done.stderr) == (sandbox.NOT_MADE, f"roamlab: no sandbox: {said}\n")
+
+
 def test_run_is_private_and_lo_is_up():
     marker = Path("/run/roamlab-test-marker")
     done = run("sh", "-c", f"ls -A /run; touch {marker}; cat /sys/class/net/lo/flags; ip -br link")

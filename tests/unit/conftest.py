@@ -6,8 +6,9 @@ from __future__ import annotations
 
 import pytest
 from hypothesis import settings
+from lanes import USUAL
 
-EXAMPLES = {"usual": 50, "thorough": 400}
+EXAMPLES = {"usual": USUAL, "thorough": 400}
 
 
 def pytest_configure(config: pytest.Config) -> None:

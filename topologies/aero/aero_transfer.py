@@ -32,8 +32,8 @@ CHANGED = "c1 goes to another Server"
 class TransferOptions(AeroOptions):
     """Options of the lab of the file transfer."""
 
-    megabytes: int = option(200, "size of the file")
-    seconds: int = option(40, "how long it takes at least")
+    megabytes: int = option(200, "size of the file", within=(1, 10000))
+    seconds: int = option(40, "how long it takes at least", within=(1, 3600))
 
 
 @dataclass(frozen=True)

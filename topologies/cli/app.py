@@ -21,7 +21,7 @@ from topologies.cli import (
     processes,
     quality,
 )
-from topologies.cli.errors import Mistake, guarded
+from topologies.cli.errors import USAGE, Mistake, guarded, printable
 
 _ORDER = [
     *("doctor", "labs", "demo"),
@@ -46,15 +46,23 @@ class Verbs(click.Group):
         return super().resolve_command(ctx, args)
 
 
-@click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    cls=Verbs,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
 @click.option("-d", "--debug", is_flag=True, help="Show tracebacks instead of one-line errors.")
 @click.pass_context
-def roamlab(ctx: click.Context, debug: bool) -> None:
+def roamlab(ctx: click.Context, debug: bool) -> int:
     """IP-mobility labs on real Linux network stacks, with proof on the wire.
 
     Start with: sudo ./roamlab demo ietf83
     """
     ctx.obj = {"debug": debug}
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help(), err=True)
+        return USAGE
+    return 0
 
 
 @click.command()
@@ -73,6 +81,7 @@ for _command in (doctor.doctor, console.console, completion.completion, setup):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command line; its exit code: 0, 1 failed, 2 usage, 130 interrupted."""
     signals.interruptible()
+    printable()
     words = list(sys.argv[1:] if arguments is None else arguments)
     words, debug = _take_debug(words)
 

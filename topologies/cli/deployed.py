@@ -165,7 +165,8 @@ def _follow(pipe: int, steps: Steps) -> dict[str, Any]:
 
 def _last_line(log: Path) -> str:
     lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-    return f"the lab did not start: {lines[-1] if lines else 'its supervisor said nothing'} (see {log})"
+    last = lines[-1].removeprefix("roamlab: ") if lines else "its supervisor said nothing"
+    return f"the lab did not start: {last} (see {log})"
 
 
 def _wait_gone(name: LabName) -> None:

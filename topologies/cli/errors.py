@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import click
 
@@ -34,18 +36,34 @@ def guarded(work: Callable[[], int | None], debug: bool = False, report: Callabl
     """
     say = report or _say
     try:
-        return work() or 0
+        with reader_may_leave():
+            return work() or 0
+        return 0
     except (click.exceptions.Abort, KeyboardInterrupt):
         say("interrupted")
         return INTERRUPTED
-    except BrokenPipeError:  # the reader of our output has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
     except (click.ClickException, LabError, OSError) as error:
         if debug:
             raise
         say(_line(error))
         return error.exit_code if isinstance(error, click.ClickException) else FAILED
+
+
+@contextmanager
+def reader_may_leave() -> Iterator[None]:
+    """End the body when the reader of our output has seen enough (`| head`), and print to nobody from then on."""
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def printable() -> None:
+    """Let a character that the terminal's encoding lacks become a question mark, not the end of the program."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
 
 
 def _line(error: Exception) -> str:

@@ -9,6 +9,7 @@ from types import FrameType
 from typing import Any
 
 from testbed import sandbox, signals
+from topologies.cli.errors import FAILED
 from topologies.cli.inside import command
 
 
@@ -23,4 +24,5 @@ def do(job: Mapping[str, Any]) -> int:
         process.send_signal(number)
 
     with signals.handled([signal.SIGINT, signal.SIGTERM, signal.SIGHUP], forward):
-        return process.wait()
+        code = process.wait()
+    return FAILED if code == sandbox.NOT_MADE else code

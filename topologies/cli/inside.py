@@ -27,8 +27,11 @@ def command(job: Mapping[str, Any]) -> list[str]:
 
 def demo(job: Job) -> int:
     """Deploy, play, stop, judge, report."""
-    from topologies.cli.play import judged
+    from captures import tshark
+    from topologies.cli.play import captures_readable, judged
 
+    with captures_readable():
+        tshark.find()  # better now than when there is a run to judge
     steps = Steps(job["name"])
     run = _deployed(job, steps)
     try:

@@ -77,10 +77,14 @@ def _directory(chosen: str | None) -> Path:
 
 
 def _recorded(path: Path) -> Iterator[dict[str, Any]]:
-    with path.open(encoding="utf-8") as lines:
-        for line in lines:
-            if line.endswith("\n"):  # the last one may still be on its way
+    with path.open(encoding="utf-8", errors="replace") as lines:
+        for number, line in enumerate(lines, 1):
+            if not line.endswith("\n"):
+                return  # it may still be on its way
+            try:
                 yield json.loads(line)
+            except json.JSONDecodeError as error:
+                raise Failure(f"{path} line {number} is not JSON: {error}") from error
 
 
 def _one_line(event: dict[str, Any], began: float) -> str:

@@ -22,6 +22,13 @@ if TYPE_CHECKING:
 
 _PIPE_WIDTH = 160  # columns of a table that goes to a file or a program
 
+
+class _Screen(Console):
+    def on_broken_pipe(self) -> None:
+        """Leave what it means to who prints; rich itself would end the program with exit code 1."""
+        raise BrokenPipeError
+
+
 Verb = TypeVar("Verb", bound=Callable[..., Any])
 
 lab_flag = click.option("-t", "--topology", "topology", metavar="LAB", help="Lab name, or a lab file.")
@@ -131,7 +138,7 @@ def print_json(value: Any) -> None:
 def screen(*, to_stderr: bool = False) -> Console:
     """Where tables and progress go."""
     stream = sys.stderr if to_stderr else sys.stdout
-    return Console(stderr=to_stderr, highlight=False, width=None if stream.isatty() else _PIPE_WIDTH)
+    return _Screen(stderr=to_stderr, highlight=False, width=None if stream.isatty() else _PIPE_WIDTH)
 
 
 def _convert(key: str, text: str, kind: Any) -> Any:

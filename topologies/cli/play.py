@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from topologies.cli import foreground, rundirs, stock
-from topologies.cli.errors import FAILED, INTERRUPTED, Failure, Mistake
+from topologies.cli.errors import FAILED, INTERRUPTED, Failure, Mistake, reader_may_leave
 from topologies.cli.options import (
     configure,
     dry_run_flag,
@@ -129,10 +129,11 @@ def judged(directory: Path, form: str, *, with_report: bool = False) -> int:
         verdict = judge(run)
         if with_report:
             reports.write(run)
-    if form == "json":
-        click.echo((directory / "verdict.json").read_text(encoding="utf-8").strip())
-    else:
-        terminal.show(verdict, screen())
+    with reader_may_leave():
+        if form == "json":
+            click.echo((directory / "verdict.json").read_text(encoding="utf-8").strip())
+        else:
+            terminal.show(verdict, screen())
     return 0 if verdict.passed else FAILED
 
 

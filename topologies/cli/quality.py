@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -15,12 +16,13 @@ from topologies.cli.options import format_flag, kernel_flags
 
 _ROOT = Path(__file__).resolve().parents[2]
 _TIERS = ("unit", "netns", "demos")
+_LONGEST_FIRST = tuple(reversed(_TIERS))
 
 
 @click.command(context_settings={"ignore_unknown_options": True})
 @click.option("--tier", "tiers", multiple=True, type=click.Choice(_TIERS), help="Only these tests; repeatable.")
 @click.option("-k", "expression", metavar="EXPRESSION", help="Only tests whose name matches, as in pytest.")
-@click.option("-n", "workers", metavar="N", help="In N processes, as in pytest-xdist; unit tests alone: one a CPU.")
+@click.option("-n", "workers", metavar="N", help="In N processes, as in pytest-xdist; else: CONTRIBUTING.md.")
 @click.option(
     "--kernel",
     type=click.Choice(["present", "stock"]),
@@ -43,18 +45,27 @@ def test(
     """Run the tests in a sandbox: unit (milliseconds), netns (real kernel), demos (whole labs)."""
     words = [sys.executable, "-m", "pytest", "--rootdir", str(_ROOT), "-c", str(_ROOT / "pyproject.toml")]
     words += ["-k", expression] if expression else []
-    if workers is None and set(tiers) == {"unit"} and not arguments:
-        workers = "auto"  # they wait for nothing, unlike labs
-    words += ["-n", workers] if workers else []
+    plain = kernel == "present" and not arguments
+    words += _spread(set(tiers or _TIERS), workers, few=not plain or expression is not None)
     kept = rundirs.kept_tests() if keep_run_dirs else None
     named = any((Path(argument.split("::")[0])).exists() for argument in arguments)
-    places = [] if named else [_ROOT / "tests" / tier for tier in tiers or _TIERS]
+    places = [] if named else [_ROOT / "tests" / tier for tier in _LONGEST_FIRST if tier in (tiers or _TIERS)]
     words += arguments
     if kernel == "stock":
         return stock.test(words, places, kept, conformance=conformance)
     words += ["--conformance", str(_ROOT / "docs" / "conformance" / "results.json")] if conformance else []
     words += ["--basetemp", str(kept)] if kept else []
     return sandbox.reexec([*words, *map(str, places)])
+
+
+def _spread(tiers: set[str], workers: str | None, *, few: bool) -> list[str]:
+    """Words for pytest about processes; `few`: some tests, or options that may need all of them in one process."""
+    if workers is not None or few:
+        return ["-n", workers] if workers is not None else []
+    if tiers == {"unit"}:
+        return ["-n", "auto"]  # they wait for nothing, unlike labs
+    processes = min(len(tiers), len(os.sched_getaffinity(0)))
+    return ["-n", str(processes), "--tiers-apart"] if processes > 1 else []
 
 
 @click.command()

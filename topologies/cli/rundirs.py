@@ -23,7 +23,9 @@ def resolve(argument: str | None) -> Path:
     """The run directory named, or the latest run of a lab of that name, or the latest of all; Failure if none."""
     if argument and (Path(argument) / "lab.json").is_file():
         return Path(argument).absolute()
-    runs = [path.parent for path in Path("runs").glob(f"{argument or ''}*/lab.json")]
+    if argument and "/" in argument:
+        raise Failure(f"{argument} is not a run directory: no lab.json is there")
+    runs = [path.parent for path in Path("runs").glob("*/lab.json") if path.parent.name.startswith(argument or "")]
     if argument:
         runs = [run for run in runs if load(run).get("lab") == argument]
     if not runs:
@@ -40,7 +42,9 @@ def load(run: Path) -> dict[str, Any]:
         lab = json.loads((run / "lab.json").read_text(encoding="utf-8"))
     except ValueError as error:
         raise Failure(f"{run / 'lab.json'} is damaged: {error}") from error
-    return dict(lab)
+    if not isinstance(lab, dict):
+        raise Failure(f"{run / 'lab.json'} is damaged: one JSON object expected")
+    return lab
 
 
 def kept_tests() -> Path:

@@ -31,7 +31,7 @@ ROUNDS = 20
 class OperatorOptions(DgwOptions):
     """Options of the labs."""
 
-    mobiles: int = option(1, "mobile nodes; the script walks mn1")
+    mobiles: int = option(1, "mobile nodes; the script walks mn1", within=(1, 200))
 
 
 @dataclass(frozen=True)

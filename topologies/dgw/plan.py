@@ -45,13 +45,13 @@ class DgwOptions:
         ("rfc8885", "draft03", "mixed"),
     )
     ra_profile: str = option("deprecate", "how anchored prefixes are advertised", ("deprecate", "lowpref"))
-    lifetime: int = option(300, "binding lifetime in seconds, a multiple of 4")
+    lifetime: int = option(300, "binding lifetime in seconds, a multiple of 4", within=(4, 4 * 0xFFFF))
     protection: str = option(
         "off",
         PROTECTION_HELP,
         PROTECTIONS,
     )
-    timestamp_window: float = option(0.3, "how far clocks may differ, seconds")
+    timestamp_window: float = option(0.3, "how far clocks may differ, seconds", within=(0, 3600))
     radio: str = option("bridge", "cells: bridges, or real 802.11 where the kernel has it", ("bridge", "wifi"))
     security: str = option("open", "802.11: open, WPA2, WPA2 with fast transitions", ("open", "wpa2", "wpa2-ft"))
     delay: float = option(0.0, "between the CMD and the core, ms one way, where the kernel can delay")

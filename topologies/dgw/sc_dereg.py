@@ -31,9 +31,9 @@ class DeregOptions(DgwOptions):
     variant: str = option(
         "vanish", "how the binding ends, or does not", ("vanish", "reappear", "anchor-timers", "idle")
     )
-    lifetime: int = option(8, "binding lifetime in seconds, a multiple of 4")
-    hold: float = option(2.0, "MinDelayBeforeBCEDelete, seconds")
-    idle: float = option(2.0, "T_idle of the variant idle, seconds")
+    lifetime: int = option(8, "binding lifetime in seconds, a multiple of 4", within=(4, 4 * 0xFFFF))
+    hold: float = option(2.0, "MinDelayBeforeBCEDelete, seconds", within=(0, 60))
+    idle: float = option(2.0, "T_idle of the variant idle, seconds", within=(0.1, 60))
 
 
 @dataclass(frozen=True)

@@ -39,8 +39,8 @@ class FailureOptions(DgwOptions):
     failure: str = option(
         "gateway-crash", "what fails", ("gateway-crash", "cmd-away", "cmd-crash", "link-down", "old-gateway-dead")
     )
-    timeout: float = option(0.25, "INITIAL_BINDACK_TIMEOUT, seconds (RFC 6275: 1)")
-    longest: float = option(1.0, "MAX_BINDACK_TIMEOUT, seconds (RFC 6275: 32)")
+    timeout: float = option(0.25, "INITIAL_BINDACK_TIMEOUT, seconds (RFC 6275: 1)", within=(0.01, 32))
+    longest: float = option(1.0, "MAX_BINDACK_TIMEOUT, seconds (RFC 6275: 32)", within=(0.01, 32))
     local_only_after: int = option(3, "serve locally after this many updates that the CMD left unanswered; 0: never")
 
 

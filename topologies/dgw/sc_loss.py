@@ -30,8 +30,8 @@ class LossOptions(DgwOptions):
     """Options of the lab."""
 
     protection: str = option("off", "off: what is to be lost is found by its Mobility Header, not inside ESP", ("off",))
-    lost: int = option(3, "acknowledgements lost in the first part")
-    timeout: float = option(0.25, "INITIAL_BINDACK_TIMEOUT, seconds (RFC 6275: 1)")
+    lost: int = option(3, "acknowledgements lost in the first part", within=(1, 10))
+    timeout: float = option(0.25, "INITIAL_BINDACK_TIMEOUT, seconds (RFC 6275: 1)", within=(0.01, 32))
     parts: str = option("all", "play all three parts, or the first alone", ("all", "loss"))
 
 

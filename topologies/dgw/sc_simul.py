@@ -40,8 +40,8 @@ ROUNDS = 20
 class SimulOptions(DgwOptions):
     """Options of the lab."""
 
-    mobiles: int = option(20, "mobile nodes")
-    rate: int = option(3, "PBUs a second to one node; 0 lifts the limit (RFC 8885 §3.6)")
+    mobiles: int = option(20, "mobile nodes", within=(1, 200))
+    rate: int = option(3, "PBUs a second to one node; 0 lifts the limit (RFC 8885 §3.6)", within=(0, 1000))
 
 
 def cell_number(mobile: int, moved: bool) -> int:

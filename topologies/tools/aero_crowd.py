@@ -85,7 +85,7 @@ class Crowd:
         for address in list(self._timers.take(now)):
             self._cores[address].handle_timer(now)
             self._turn(address, self._cores[address])
-        due = min(until, self._timers.next() or until)
+        due = min(until, self._timers.next_timer() or until)
         if select.select([self._socket], [], [], max(0.0, due - time.time()))[0]:
             for address, data in _received(self._socket):
                 core = self._cores.get(address)

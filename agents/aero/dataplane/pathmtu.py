@@ -51,17 +51,6 @@ class Probe:
     """Outer octets it is padded to; 0: not padded."""
 
 
-class Fate(enum.Enum):
-    """How an inner packet travels."""
-
-    WHOLE = "whole"
-    """Unproven: an IPv4 outer header may be cut under way."""
-    PROVEN = "proven"
-    """Whole and not to be cut."""
-    SPLIT = "split"
-    TOO_BIG = "too-big"
-
-
 @dataclass(slots=True)
 class _Try:
     """A size being probed."""
@@ -100,17 +89,6 @@ class PathMtu:
     def ceiling(self) -> int:
         """The largest size worth probing."""
         return min(self._wanted + self.overhead, self.egress_mtu)
-
-    def fate(self, inner: int) -> Fate:
-        """What happens to an inner packet of this size (spec §3.1)."""
-        size = inner + self.overhead
-        if size <= self.proven:
-            return Fate.PROVEN
-        if inner <= WHOLE:
-            return Fate.WHOLE if size <= self.mtu else Fate.SPLIT
-        if inner <= GUARANTEED:
-            return Fate.SPLIT
-        return Fate.PROVEN if size <= self.mtu else Fate.TOO_BIG
 
     @property
     def inner_mtu(self) -> int:

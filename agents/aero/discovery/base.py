@@ -176,7 +176,7 @@ class Solicitations:
 
     def next_timer(self) -> float | None:
         """When one is to be repeated or given up."""
-        return self._timers.next()
+        return self._timers.next_timer()
 
     def handle_timer(self, now: float) -> None:
         """Repeat what was not answered; tell of what was lost."""

@@ -20,7 +20,7 @@ from agents.aero.neighbors import Neighbor, NeighborCache, NeighborType, Path, R
 from agents.aero.notices import LinkChanged, Notice, PathWanted, SendControl, TooBig, Unreachable
 from agents.aero.underlay_links import UnderlayLinks
 from agents.core import Outbox
-from agents.timers import Timers
+from agents.timers import Timers, earliest
 from agents.wire.nd import NdMessage, NeighborAdvertisement, NeighborSolicitation
 from agents.wire.nd_options import LinkLayerOption, Nonce, Observed, Option
 
@@ -89,9 +89,7 @@ class Discovery:
 
     def next_timer(self) -> float | None:
         """When `handle_timer` has something to do."""
-        parts = (self.solicitations, self.sizes, self.encapsulations)
-        due = [*(part.next_timer() for part in parts), self._checks.next()]
-        return min((each for each in due if each is not None), default=None)
+        return earliest(self.solicitations, self.sizes, self.encapsulations, self._checks)
 
     def handle_timer(self, now: float) -> None:
         """Repeat, probe, watch."""

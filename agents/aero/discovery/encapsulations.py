@@ -28,7 +28,7 @@ class Encapsulations:
 
     def next_timer(self) -> float | None:
         """When a failed encapsulation is tried again."""
-        return self._again.next()
+        return self._again.next_timer()
 
     def handle_timer(self, now: float) -> None:
         """Try again."""

@@ -31,7 +31,7 @@ class Sizes:
 
     def next_timer(self) -> float | None:
         """When a machine has something to probe or to give up."""
-        return self._timers.next()
+        return self._timers.next_timer()
 
     def handle_timer(self, now: float) -> None:
         """Probe what is due."""

@@ -188,7 +188,7 @@ class Correspondents:
 
     def next_timer(self) -> float | None:
         """When the next pair ends."""
-        return self._timers.next()
+        return self._timers.next_timer()
 
     def handle_timer(self, now: float) -> None:
         """End pairs, without a word to anybody (spec RO-17)."""

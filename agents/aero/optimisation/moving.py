@@ -72,7 +72,7 @@ class Moving:
 
     def next_timer(self) -> float | None:
         """When an announcement is to be repeated."""
-        return self._timers.next()
+        return self._timers.next_timer()
 
     def handle_timer(self, now: float, *, router: bool) -> None:
         """Announce again; after the last time, the correspondent finds out by itself (spec MOB-14)."""

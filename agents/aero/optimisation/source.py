@@ -160,7 +160,7 @@ class Source:
 
     def next_timer(self) -> float | None:
         """When a direct path in use is to be asked for a sign of life."""
-        return self._keepalives.next()
+        return self._keepalives.next_timer()
 
     def handle_timer(self, now: float) -> None:
         """Ask where data goes (spec RO-16)."""

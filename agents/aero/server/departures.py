@@ -31,7 +31,7 @@ class Departures:
 
     def next_timer(self) -> float | None:
         """When the next one is over."""
-        return self._timers.next()
+        return self._timers.next_timer()
 
     def handle_timer(self, now: float) -> bool:
         """Forget those that are over; whether there were any."""

@@ -80,7 +80,7 @@ class Leases:
 
     def next_timer(self) -> float | None:
         """When the next lease ends."""
-        return self._timers.next()
+        return self._timers.next_timer()
 
     def handle_timer(self, now: float) -> None:
         """End leases that are over."""

@@ -110,7 +110,7 @@ class CmdCore:
 
     def next_timer(self) -> float | None:
         """When `handle_timer` has something to do."""
-        due = (self._base.exchanges.next_timer(), self._base.timers.next(), self._base.next_telling())
+        due = (self._base.exchanges.next_timer(), self._base.timers.next_timer(), self._base.next_telling())
         return min((t for t in due if t is not None), default=None)
 
     def actions(self) -> Iterator[Action]:

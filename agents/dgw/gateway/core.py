@@ -150,7 +150,7 @@ class GatewayCore:
             self._repository.next_timer(),
             self._base.advertiser.next_timer(),
             self._releasing.next_timer(),
-            self._base.timers.next(),
+            self._base.timers.next_timer(),
         )
         return min((t for t in due if t is not None), default=None)
 

@@ -43,7 +43,7 @@ class LmaCore:
 
     def next_timer(self) -> float | None:
         """When `handle_timer` has something to do."""
-        return self._registrar.timers.next()
+        return self._registrar.timers.next_timer()
 
     def actions(self) -> Iterator[Action]:
         """What to do now, in order."""

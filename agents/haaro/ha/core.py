@@ -83,7 +83,7 @@ class HaCore:
 
     def next_timer(self) -> float | None:
         """When the next binding ends."""
-        return self._timers.next()
+        return self._timers.next_timer()
 
     def actions(self) -> Iterator[Any]:
         """What to do now, in order."""

@@ -138,7 +138,7 @@ class MrCore:
 
     def next_timer(self) -> float | None:
         """When `handle_timer` has something to do."""
-        return self._base.timers.next()
+        return self._base.timers.next_timer()
 
     def actions(self) -> Iterator[Any]:
         """What to do now, in order."""

@@ -10,6 +10,7 @@ import heapq
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import cache
 from ipaddress import IPv6Address, IPv6Network, ip_address, ip_network
 
 from agents.aero.bgp.notices import ToBgp
@@ -57,6 +58,7 @@ from agents.wire.dhcpv6_options import (
 )
 
 AGGREGATES = (ip_network("2001:db8:1000::/40"), ip_network("192.0.2.0/24"))
+_ip = cache(ip_address)
 START = 1_700_000_000.0
 UDP = Encapsulation.UDP
 
@@ -143,7 +145,7 @@ class Nat:
         if known is None or (self.kind != "symmetric" and known != self.port):
             known = self.port + (len(self.ports) if self.kind == "symmetric" else 0)
         self.ports[destination] = known
-        return replace(lladdr, ip=ip_address(self.outside), port=known)
+        return LinkLayerAddress(lladdr.encapsulation, _ip(self.outside), known)
 
     def lets_in(self, port: int, source: LinkLayerAddress) -> bool:
         if self.kind == "cone":
@@ -247,6 +249,8 @@ class Link:
         self._routes: dict = {}
         self._queue: list = []
         self._order = itertools.count()
+        self._due: dict[Node, float] = {}
+        """What cores said of their next timers."""
 
     def host(self, network: str, number: int) -> str:
         """An underlay address: of a Server or Relay ("core"), a Client, or of a Client after a move."""
@@ -331,6 +335,7 @@ class Link:
         self._routes[address] = present
         for prefix in {prefix for prefix, _rank in known.items() ^ present.items()}:
             ranks = {each: routes[prefix] for each, routes in self._routes.items() if prefix in routes}
+            self._due.pop(self.relay, None)
             self.relay.core._routed([(prefix, sorted(ranks, key=ranks.__getitem__))], self.now)
 
     def _plug(self, node: Node, policy) -> Node:
@@ -374,9 +379,13 @@ class Link:
 
     def run(self, until: float) -> None:
         """Let virtual time pass, `until` seconds after START."""
+        self._due.clear()
+        self._run(until)
+
+    def _run(self, until: float) -> None:
+        """Every node whose timers were changed since the last time must have been forgotten in `_due`."""
         for _step in range(200_000):
-            due = [(t, node) for node in self.nodes if node.up and (t := node.core.next_timer()) is not None]
-            timer = min((t for t, _node in due), default=float("inf"))
+            timer, due = self._first()
             arrival = self._queue[0][0] if self._queue else float("inf")
             if min(timer, arrival) > START + until:
                 self.now = START + until
@@ -388,19 +397,31 @@ class Link:
                 if node.up and isinstance(notice, _Arrival):
                     source = push_sockaddr(notice.source.ip, notice.source.port)
                     node.plane.from_underlay(notice.through, source, memoryview(bytearray(notice.payload)), 0, self.now)
+                    self._due.pop(node, None)
                 elif node.up:
                     self.feed(node, notice)
             else:
                 self.now = max(self.now, timer)
-                node = min(due, key=lambda entry: entry[0])[1]
-                node.core.handle_timer(self.now)
-                self._turn(node)
+                due.core.handle_timer(self.now)
+                self._turn(due)
         raise AssertionError("the link does not come to rest")
+
+    def _first(self) -> tuple[float, Node]:
+        """Who has something to do before all others. Cores are asked anew only when something happened to them."""
+        timer, first = float("inf"), self.nodes[0]
+        for node in self.nodes:
+            if node not in self._due:
+                due = node.core.next_timer()
+                self._due[node] = float("inf") if due is None else due
+            if node.up and self._due[node] < timer:
+                timer, first = self._due[node], node
+        return timer, first
 
     def said(self, event: str) -> list[dict]:
         return [fields for _t, _name, name, fields in self.events if name == event]
 
     def _turn(self, node: Node) -> None:
+        self._due.pop(node, None)
         for action in node.core.actions():
             if isinstance(action, SendControl):
                 node.sent.append(action)
@@ -441,15 +462,15 @@ class Link:
 
     def _way(self, sender: Node, lladdr: LinkLayerAddress) -> tuple[Node, LinkLayerAddress] | None:
         """Who gets what is sent to a link-layer address, and from where it seems to come."""
-        source = LinkLayerAddress(lladdr.encapsulation, ip_address(sender.ip), lladdr.encapsulation.port)
+        source = LinkLayerAddress(lladdr.encapsulation, _ip(sender.ip), lladdr.encapsulation.port)
         if sender.nat:
             source = sender.nat.out(source, lladdr)
         for node in self.nodes:
-            here = node.ip == str(lladdr.ip)
+            here = _ip(node.ip) == lladdr.ip
             if node.nat:
                 hairpin = sender.nat and sender.nat.outside == node.nat.outside
                 known = node.nat.lets_in(lladdr.port, source) and not hairpin
-                here = node.nat.outside == str(lladdr.ip) and known
+                here = _ip(node.nat.outside) == lladdr.ip and known
             if here and self.passes(sender, node, lladdr):
                 return node, source
         return None
@@ -469,13 +490,15 @@ class Link:
     def send(self, node: Node, packet: bytes) -> None:
         """A packet from a node's kernel."""
         node.plane.from_kernel(memoryview(bytearray(packet)), self.now)
+        self._due.pop(node, None)
 
     def flow(self, node: Node, packet: Callable[[int], bytes], *, seconds: float, rate: float = 50.0) -> int:
         """Send from now on; how many packets that were."""
         count = int(seconds * rate)
         begin = self.now - START
+        self._due.clear()
         for number in range(count):
-            self.run(begin + number / rate)
+            self._run(begin + number / rate)
             self.send(node, packet(number))
         self.run(begin + count / rate)
         return count

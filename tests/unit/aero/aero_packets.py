@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from functools import cache
+from ipaddress import IPv6Address, ip_address, ip_network
 
 from agents.aero.addresses import aero_address
 from agents.aero.dataplane.encapsulation import Carrier
@@ -13,18 +14,23 @@ from agents.aero.neighbors import Neighbor, NeighborType, Path
 from agents.wire.buffer import internet_checksum
 
 
+@cache
+def _packed(address: str) -> bytes:
+    return ip_address(address).packed
+
+
 def ipv6(
     source: str, destination: str, size: int = 60, *, hops: int = 64, tclass: int = 0, proto: int = 17
 ) -> bytearray:
     """An IPv6 packet of `size` octets."""
     head = (6 << 28 | tclass << 20).to_bytes(4, "big") + (size - 40).to_bytes(2, "big") + bytes((proto, hops))
-    return bytearray(head + IPv6Address(source).packed + IPv6Address(destination).packed + bytes(size - 40))
+    return bytearray(head + _packed(source) + _packed(destination) + bytes(size - 40))
 
 
 def ipv4(source: str, destination: str, size: int = 40, *, ttl: int = 64, tos: int = 0, df: bool = True) -> bytearray:
     """An IPv4 packet of `size` octets."""
     head = bytearray(b"\x45" + bytes((tos,)) + size.to_bytes(2, "big") + bytes((0, 1, df << 6, 0, ttl, 17, 0, 0)))
-    head += IPv4Address(source).packed + IPv4Address(destination).packed
+    head += _packed(source) + _packed(destination)
     head[10:12] = internet_checksum(bytes(head)).to_bytes(2, "big")
     return head + bytes(size - 20)
 

@@ -10,12 +10,11 @@ from aero_domain import START
 from aero_routing import RoutedLink, asn, routed, update
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from lanes import lives
 
 from agents.aero.bgp.notices import BgpConnected
 from agents.aero.notices import ChangeServer
 
-SHARE = 2
-"""Half as many as of other examples: each is a few minutes of a link."""
 SERVERS, RELAYS = ("203.0.113.1", "203.0.113.2"), ("203.0.113.9", "203.0.113.10")
 GARBAGE = (
     b"{",
@@ -137,7 +136,7 @@ class Sessions:
 
 @pytest.mark.requirement("RLY-2", "RLY-8", "MOB-8", "MOB-10", "SRV-5", "SEC9-14")
 @settings(
-    max_examples=max(1, settings.default.max_examples // SHARE),
+    max_examples=lives(10, thorough=200),
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example],
 )
 @given(st.lists(steps, max_size=12), st.integers(0, 1 << 16))

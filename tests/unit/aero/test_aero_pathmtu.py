@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-import pytest
+import copy
+import enum
 
-from agents.aero.dataplane.pathmtu import Fate, PathMtu, Probe, Purpose, State
+import pytest
+from aero_packets import Recorder, ipv6, neighbor
+
+from agents.aero.dataplane.departure import Departure
+from agents.aero.dataplane.exits import exit_over
+from agents.aero.dataplane.pathmtu import PathMtu, Probe, Purpose, State
 
 pytestmark = pytest.mark.requirement("FRAG-3", "FRAG-13")
 H = 48
@@ -42,15 +48,42 @@ def machine(egress: int = 1600) -> PathMtu:
     return PathMtu(H, egress, floor=1280)
 
 
+class Fate(enum.Enum):
+    """How an inner packet travels."""
+
+    WHOLE = "whole, may be cut under way"
+    PROVEN = "whole, not to be cut"
+    SPLIT = "in parts"
+    TOO_BIG = "not at all"
+
+
+def fate(machine: PathMtu, inner: int) -> Fate:
+    """What becomes of an inner packet at this moment; the machine itself does not hear of it."""
+    peer = neighbor("2001:db8:1::/64", "2001:db8:f::1")
+    [path] = peer.paths
+    path.size = copy.deepcopy(machine)
+    sink, refused = Recorder(), []
+    departure = Departure(sink, lambda _packet, mtu: refused.append(mtu), dpd=False)
+    departure.send(exit_over(peer, path), memoryview(ipv6("2001:db8:2::1", "2001:db8:1::1", inner)), 0.0)
+    if refused:
+        assert not sink.sent
+        assert refused == [machine.inner_mtu]
+        return Fate.TOO_BIG
+    [first, *others] = sink.sent
+    if others:
+        return Fate.SPLIT
+    return Fate.PROVEN if first.df else Fate.WHOLE
+
+
 def test_a_sufficient_path_is_proven_at_once():
     found = machine()
-    assert found.fate(1500) is Fate.SPLIT
+    assert fate(found, 1500) is Fate.SPLIT
     found.used(1500, 0.0)
     path = Path(found, 1600)
     path.run(0.0, 0.1)
     assert [probe.size for probe in path.sent] == [1548]
     assert (found.state, found.proven) == (State.WHOLE, 1548)
-    assert found.fate(1500) is Fate.PROVEN
+    assert fate(found, 1500) is Fate.PROVEN
 
 
 def test_too_big_leads_straight_to_what_fits():
@@ -59,7 +92,7 @@ def test_too_big_leads_straight_to_what_fits():
     path = Path(found, 1500)
     path.run(0.0, 0.1)
     assert [probe.size for probe in path.sent] == [1548, 1500]
-    assert [found.fate(size) for size in (1452, 1453)] == [Fate.PROVEN, Fate.SPLIT]
+    assert [fate(found, size) for size in (1452, 1453)] == [Fate.PROVEN, Fate.SPLIT]
 
 
 def test_without_too_big_the_candidates_are_tried_three_times_each():
@@ -77,7 +110,7 @@ def test_nothing_gets_through_whole():
     path = Path(found, 1280, too_big=False)
     path.run(0.0, 30.0)
     assert found.state is State.FRAG
-    assert [found.fate(size) for size in (1232, 1233, 1280, 1500)] == [Fate.WHOLE, Fate.SPLIT, Fate.SPLIT, Fate.SPLIT]
+    assert [fate(found, size) for size in (1232, 1233, 1280, 1500)] == [Fate.WHOLE, Fate.SPLIT, Fate.SPLIT, Fate.SPLIT]
     path.sent.clear()
     path.mtu = 1600
     path.run(30.0, 700.0)
@@ -88,7 +121,7 @@ def test_a_narrow_path_of_1280_with_too_big():
     found = machine()
     found.used(1400, 0.0)
     Path(found, 1280).run(0.0, 0.1)
-    assert [found.fate(size) for size in (1232, 1233)] == [Fate.PROVEN, Fate.SPLIT]
+    assert [fate(found, size) for size in (1232, 1233)] == [Fate.PROVEN, Fate.SPLIT]
 
 
 def test_base_probe_at_attach():
@@ -98,7 +131,7 @@ def test_base_probe_at_attach():
     path.run(0.0, 30.0)
     assert Probe(Purpose.BASE, 1328) in path.sent
     assert found.mtu == 1280
-    assert found.fate(1280) is Fate.SPLIT
+    assert fate(found, 1280) is Fate.SPLIT
 
 
 def test_too_big_in_mid_flow_brings_fragments_back():
@@ -109,7 +142,7 @@ def test_too_big_in_mid_flow_brings_fragments_back():
     path.mtu = 1400
     found.too_big(1400, 5.0)
     assert (found.proven, found.state) == (0, State.PROBING)
-    assert found.fate(1352) is Fate.SPLIT
+    assert fate(found, 1352) is Fate.SPLIT
     path.run(5.0, 5.1)
     assert found.proven == 1400
 
@@ -124,7 +157,7 @@ def test_black_hole_is_found_by_confirmation():
     path.sent.clear()
     path.run(0.1, 64.0)
     assert path.sent[:2] == [Probe(Purpose.CONFIRM, 1548), Probe(Purpose.SMALL, 0)]
-    assert found.fate(1500) is Fate.SPLIT
+    assert fate(found, 1500) is Fate.SPLIT
     path.run(64.0, 75.0)
     assert found.proven == 1400
 
@@ -163,13 +196,13 @@ def test_more_is_looked_for_after_a_while():
 
 def test_large_packets_whole_or_too_big():
     found = machine(9000)
-    assert found.fate(8000) is Fate.PROVEN
+    assert fate(found, 8000) is Fate.PROVEN
     found.used(8000, 0.0)
     path = Path(found, 9000)
     path.run(0.0, 0.1)
     assert found.proven == 8048
     found.too_big(1500, 1.0)
-    assert found.fate(8000) is Fate.TOO_BIG
+    assert fate(found, 8000) is Fate.TOO_BIG
     assert found.inner_mtu == 1500
 
 
@@ -230,7 +263,7 @@ def test_a_narrower_link_is_believed_at_once():
     path.run(0.0, 0.1)
     found.egress(1400, 10.0)
     path.mtu = 1400
-    assert found.fate(1400) is Fate.SPLIT
+    assert fate(found, 1400) is Fate.SPLIT
     path.run(10.0, 10.1)
     assert (found.proven, found.ceiling) == (1400, 1400)
 
@@ -245,7 +278,7 @@ def test_an_egress_that_promises_more_than_the_path_holds():
     found.used(1500, 10.0)
     path.run(10.0, 30.0)
     assert (found.state, found.proven) == (State.WHOLE, 1500)
-    assert found.fate(1452) is Fate.PROVEN
+    assert fate(found, 1452) is Fate.PROVEN
 
 
 def test_a_black_hole_is_left_within_the_time_of_the_sheet():
@@ -258,7 +291,7 @@ def test_a_black_hole_is_left_within_the_time_of_the_sheet():
     for second in range(1, 64):
         found.used(1500, float(second))
         path.run(float(second), float(second))
-    assert found.fate(1500) is Fate.SPLIT
+    assert fate(found, 1500) is Fate.SPLIT
 
 
 def test_a_large_packet_that_came_while_another_size_was_probed_is_probed_next():
@@ -280,17 +313,17 @@ def test_large_packets_do_not_vanish_for_long_where_nobody_says_too_big():
     path = Path(found, 1600, too_big=False)
     size, vanished = 8000, 0
     for second in range(120):
-        if found.fate(size) is Fate.TOO_BIG:
+        if fate(found, size) is Fate.TOO_BIG:
             size = found.inner_mtu
-        vanished += found.fate(size) is Fate.PROVEN and size + H > 1600
+        vanished += fate(found, size) is Fate.PROVEN and size + H > 1600
         found.used(size, float(second))
         path.run(float(second), float(second))
     assert size == 1500
     assert vanished < 15
-    assert found.fate(1452) is Fate.PROVEN
+    assert fate(found, 1452) is Fate.PROVEN
     path.mtu = 9000
     path.run(120.0, 900.0)
-    assert found.fate(8000) is Fate.PROVEN
+    assert fate(found, 8000) is Fate.PROVEN
 
 
 def test_a_jumbo_packet_that_does_not_fit_takes_nothing_from_the_others():
@@ -300,4 +333,4 @@ def test_a_jumbo_packet_that_does_not_fit_takes_nothing_from_the_others():
     path = Path(found, 4000, too_big=False)
     path.run(0.0, 10.0)
     assert [probe.size for probe in path.sent] == [8048] * 3 + [1548]
-    assert found.fate(1500) is Fate.PROVEN
+    assert fate(found, 1500) is Fate.PROVEN

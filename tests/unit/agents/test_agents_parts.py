@@ -25,11 +25,11 @@ def test_timers_keep_the_last_word(changes):
         else:
             timers.set(key, due)
             model[key] = due
-    assert timers.next() == min(model.values(), default=None)
+    assert timers.next_timer() == min(model.values(), default=None)
     taken = list(timers.take(50))
     assert sorted(taken) == sorted(key for key, due in model.items() if due <= 50)
     assert [model[key] for key in taken] == sorted(model[key] for key in taken)
-    assert timers.next() == min((due for due in model.values() if due > 50), default=None)
+    assert timers.next_timer() == min((due for due in model.values() if due > 50), default=None)
 
 
 def test_pool_hands_out_and_rests():

@@ -1,6 +1,7 @@
 """AERO's packets as octets, built by hand so that every field can be wrong: nothing here comes from the agents."""
 
 import struct
+from functools import cache
 from ipaddress import ip_address
 
 from synthetic_wire import ones_complement
@@ -8,11 +9,12 @@ from synthetic_wire import ones_complement
 UDP, ICMP, ICMPV6 = 17, 1, 58
 PROTOCOLS = {4: 4, 6: 41}
 PORTS = {"0": 8060, "2": 6080, "3": 6080}
+parsed = cache(ip_address)
 
 
 def ip(source, destination, protocol, body, *, ttl=64, tos=0, df=False, ident=0, flow=0, place=0, options=b""):
     """An IPv4 or IPv6 packet; `place` are the 16 bits of IPv4's flags and offset beside DF."""
-    one, other = ip_address(source), ip_address(destination)
+    one, other = parsed(source), parsed(destination)
     if one.version == 6:
         return (
             struct.pack("!IHBB", 6 << 28 | tos << 20 | flow, len(body), protocol, ttl)
@@ -31,13 +33,13 @@ def udp(source, destination, payload, checksum=0x1234):
 
 
 def icmpv6(source, destination, body):
-    pseudo = ip_address(source).packed + ip_address(destination).packed + struct.pack("!II", len(body), ICMPV6)
+    pseudo = parsed(source).packed + parsed(destination).packed + struct.pack("!II", len(body), ICMPV6)
     return body[:2] + ones_complement(pseudo + body).to_bytes(2, "big") + body[4:]
 
 
 def echo(source, destination, ident, sequence, size, *, reply=False, ttl=64, tos=0):
     """An ICMP echo of `size` octets with its IP header."""
-    six = ip_address(source).version == 6
+    six = parsed(source).version == 6
     kind = (129 if reply else 128) if six else (0 if reply else 8)
     body = struct.pack("!BBHHH", kind, 0, 0, ident, sequence) + bytes(size - (48 if six else 28))
     return ip(source, destination, ICMPV6 if six else ICMP, body, ttl=ttl, tos=tos)
@@ -94,7 +96,7 @@ def redirect(source, destination, target, about, *options, predirect, ttl, frami
     if framing == "nd":
         packet = ip(source, destination, ICMPV6, icmpv6(source, destination, bytes((137, 0, 0, 0)) + body), ttl=ttl)
     else:
-        pseudo = ip_address(source).packed + ip_address(destination).packed + struct.pack("!II", 12 + len(body), UDP)
+        pseudo = parsed(source).packed + parsed(destination).packed + struct.pack("!II", 12 + len(body), UDP)
         blank = udp(8060, 8060, bytes(4) + body, 0)
         datagram = udp(8060, 8060, bytes(4) + body, ones_complement(pseudo + blank) or 0xFFFF)
         packet = ip(source, destination, UDP, datagram, ttl=ttl)

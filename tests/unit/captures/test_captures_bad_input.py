@@ -123,6 +123,7 @@ class World:
         lab = {
             "format": 1,
             "lab": "x",
+            "nodes": {},
             "domain": {"gateways": gateways},
         }
         (directory / "lab.json").write_text(json.dumps(lab))
@@ -239,7 +240,7 @@ def test_the_d_flag_is_where_its_gateway_has_it(tmp_path, word, octet, passed):
     }
     domain = {"gateways": gateways, "mode": "relay", "cmd": {"node": "cmd", "address": OUTSIDER, "interface": "eth0"}}
     captures = [{"file": "pcap/dgw1-wan.pcapng", "node": "dgw1", "interface": "wan"}]
-    lab = {"format": 1, "lab": "x", "domain": domain, "captures": captures}
+    lab = {"format": 1, "lab": "x", "nodes": {}, "domain": domain, "captures": captures}
     (tmp_path / "lab.json").write_text(json.dumps(lab))
     (tmp_path / "events.jsonl").write_text(json.dumps({"t": START, "event": "step"}) + "\n")
     run = Run(tmp_path)

@@ -112,6 +112,7 @@ class Story:
         gateways = {n: {"address": str(ADDRESS[n]), "pool": POOL[n], "wan": "wan", "phy": "phy"} for n in POOL}
         lab = {
             "format": 1,
+            "lab": "x",
             "nodes": {},
             "domain": {
                 "gateways": gateways,

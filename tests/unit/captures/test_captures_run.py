@@ -198,7 +198,10 @@ def test_frames_read_in_one_pass_are_those_of_their_capture(tmp_path):
     ("file", "content", "text"),
     [
         ("lab.json", "{", "lab.json is not JSON"),
-        ("lab.json", '{"format": 2}', "lab.json: format 2, only 1 is known"),
+        ("lab.json", '{"format": 2}', "lab.json: format 2, only 1 is known: read it with the roamlab that wrote it"),
+        ("lab.json", '{"format": 1, "lab": "x"}', "lab.json lacks nodes: play the lab again"),
+        ("lab.json", b"\xff", "lab.json is not text: octet 0"),
+        ("events.jsonl", b"{}\xff", "events.jsonl is not text: octet 2"),
         ("lab.json", "[]", "one JSON object expected"),
         ("lab.json", None, "cannot read"),
         ("events.jsonl", '{"t": 1, "event": "x"}\n{"t"', "events.jsonl line 2 is not JSON"),
@@ -214,6 +217,6 @@ def test_broken_run_directories_are_named(tmp_path, file, content, text):
     world.write(tmp_path)
     (tmp_path / file).unlink()
     if content is not None:
-        (tmp_path / file).write_text(content)
+        (tmp_path / file).write_bytes(content if isinstance(content, bytes) else content.encode())
     with pytest.raises(CaptureError, match=text):
         _ = Run(tmp_path).captures

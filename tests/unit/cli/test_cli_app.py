@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import click
 import pytest
 from click.shell_completion import ShellComplete
 
 from testbed.validation import LabError
+from topologies.cli import inside
 from topologies.cli.app import main, roamlab
 from topologies.cli.errors import Failure, Mistake, guarded
 
@@ -37,6 +43,13 @@ def nowhere(tmp_path, monkeypatch):
         (["move", "mn1", "cell2"], 1, "no lab is running"),
         (["check"], 1, "roamlab demo LAB makes one"),
         (["check", "nothing-here"], 1, "neither a run directory"),
+        (["check", "/nothing/here"], 1, "/nothing/here is not a run directory"),
+        (["report", "nothing/here"], 1, "nothing/here is not a run directory"),
+        (["events", "/"], 1, "/ is not a run directory"),
+        (["check", "ba*["], 1, "neither a run directory"),
+        (["demo", "basic", "--set", "lifetime=0"], 2, "option lifetime: 0 is not in 4..262140"),
+        (["demo", "basic", "--set", "timestamp_window=nan"], 2, "nan is not in 0..3600"),
+        (["demo", "aero-dmm", "--set", "clients=201"], 2, "option clients: 201 is not in 2..200"),
         (["compare", "ietf87"], 2, "SECOND"),
         (["compare", "ietf87", "central-anchor"], 1, "neither a run directory"),
     ],
@@ -96,6 +109,24 @@ def test_exit_codes(error, code, capfd) -> None:
     assert capfd.readouterr().err.count("\n") == 1
 
 
+def test_nothing_said_is_answered_with_the_help_page(capfd) -> None:
+    assert main([]) == 2
+    out, err = capfd.readouterr()
+    assert (out, err[:6]) == ("", "Usage:")
+    assert all(f"\n  {verb} " in err for verb in roamlab.commands)
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe", b"[1", b'{"t": 1}\n{"t"\n'])
+def test_damaged_events_are_one_line(nowhere, capfd, content) -> None:
+    (nowhere / "run").mkdir()
+    (nowhere / "run" / "lab.json").write_text("{}")
+    (nowhere / "run" / "events.jsonl").write_bytes(content + b"\n")
+    assert main(["events", "run"]) == 1
+    err = capfd.readouterr().err
+    assert "events.jsonl line " in err
+    assert err.count("\n") == 1
+
+
 def test_a_bug_is_not_hidden() -> None:
     def work():
         raise RuntimeError("a bug")
@@ -104,18 +135,57 @@ def test_a_bug_is_not_hidden() -> None:
         guarded(work)
 
 
+def roamlab_into_a_closed_pipe(code: str) -> subprocess.CompletedProcess[str]:
+    """A Python of our own, so that the standard output of this one stays."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    argv = [sys.executable, "-c", f"import sys\nfrom topologies.cli.errors import *\n{code}"]
+    with os.fdopen(writing, "wb") as output:
+        return subprocess.run(argv, stdout=output, stderr=subprocess.PIPE, text=True, timeout=30, check=False)
+
+
+@pytest.mark.parametrize("printed", ["print('x' * 100_000)", "print('x')", "screen().print('x' * 100_000)"])
+@pytest.mark.parametrize("code", [0, 1])
+def test_a_reader_that_left_changes_no_verdict(printed, code) -> None:
+    words = f"""
+from topologies.cli.options import screen
+def work():
+    with reader_may_leave():
+        {printed}
+    return {code}
+sys.exit(guarded(work))"""
+    done = roamlab_into_a_closed_pipe(words)
+    assert (done.returncode, done.stderr) == (code, "")
+
+
 def test_a_reader_that_left_is_no_error() -> None:
-    def work():
-        raise BrokenPipeError
+    done = roamlab_into_a_closed_pipe("sys.exit(guarded(lambda: print('x' * 100_000)))")
+    assert (done.returncode, done.stderr) == (0, "")
 
-    import os
 
-    saved = os.dup(1)
-    try:
-        assert guarded(work) == 0
-    finally:
-        os.dup2(saved, 1)
-        os.close(saved)
+def test_no_lab_is_played_that_nobody_could_judge(tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    run = tmp_path / "run"
+    with pytest.raises(Failure, match="tshark is not installed"):
+        inside.demo({"name": "basic", "lab": "basic", "options": {}, "directory": str(run), "form": "table"})
+    assert not run.exists()
+
+
+def test_a_terminal_that_lacks_a_character() -> None:
+    argv = [sys.executable, "-c", "from topologies.cli.app import main; main(['labs', '-f', 'json']); print('→')"]
+    done = subprocess.run(
+        argv, env={**os.environ, "PYTHONIOENCODING": "ascii"}, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.returncode, done.stdout[-2:]) == (0, "?\n")
+
+
+def test_interrupted_while_it_loads(tmp_path) -> None:
+    """Ctrl-C in the half second of imports ends it without a traceback."""
+    (tmp_path / "click.py").write_text("import os, signal; os.kill(os.getpid(), signal.SIGINT)")
+    environment = {**os.environ, "PYTHONPATH": f"{tmp_path}:{Path.cwd()}", "PYTHONSAFEPATH": "1"}
+    argv = ["env", "--default-signal=INT", sys.executable, "-m", "topologies.cli", "labs"]
+    done = subprocess.run(argv, env=environment, capture_output=True, text=True, timeout=30, check=False)
+    assert (done.returncode, done.stderr) == (-2, "")
 
 
 def test_completion_offers_verbs(capsys) -> None:

@@ -27,7 +27,8 @@ def runs(tmp_path):
     for name, hops in (("ietf87", 1), ("central-anchor", 5)):
         run = tmp_path / name
         run.mkdir()
-        (run / "lab.json").write_text(json.dumps({"lab": name, "title": name, "domain": {"mode": name[:5]}}))
+        lab = {"format": 1, "lab": name, "title": name, "nodes": {}, "domain": {"mode": name[:5]}}
+        (run / "lab.json").write_text(json.dumps(lab))
         metrics = json.loads(json.dumps(METRICS))
         metrics["content"]["downloads"]["film-1"]["hops"]["dgw1"] = hops
         (run / "verdict.json").write_text(json.dumps({"passed": name == "ietf87", "metrics": metrics}))

@@ -46,6 +46,7 @@ HOME = IPv4Network("203.0.113.0/24")
 PORT = 434
 SHORT = {HomeTestInit: "HoTI", CareofTestInit: "CoTI", HomeTest: "HoT", CareofTest: "CoT"}
 MOBILE_NETWORKS = IPv4Network("10.10.0.0/16")
+INTERNET = IPv4Network("198.51.100.0/24")
 IPIP, UDP = 4, 17
 
 
@@ -416,7 +417,7 @@ class Domain:
                 packet = nat.inbound(packet)
                 if packet is None:
                     return
-        if not destination.is_private or destination in IPv4Network("198.51.100.0/24"):
+        if destination in INTERNET or not destination.is_private:
             self._to_line(packet)
 
     def _to_line(self, packet):

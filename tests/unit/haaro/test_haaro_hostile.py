@@ -20,6 +20,7 @@ from haaro_scripts import (
 )
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from lanes import lives
 
 
 def settled(domain, pairs, patience=40):
@@ -58,8 +59,7 @@ def test_losses_and_disorder_are_overcome(seed):
         assert len(domain.tunnels(one, other)) == 1
 
 
-few = settings(max_examples=settings.default.max_examples // 3)
-"""A script is a life: the examples of one are worth several of others, and take as long."""
+few = settings(max_examples=lives(10, thorough=133))
 
 
 def played(world, script, seed):

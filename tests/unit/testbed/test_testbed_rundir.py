@@ -27,6 +27,20 @@ def test_refuses_a_directory_with_a_run(tmp_path):
         RunDirectory.create(tmp_path / "run")
 
 
+def test_refuses_a_directory_that_a_run_is_writing_to(tmp_path):
+    first = RunDirectory.create(tmp_path / "run")
+    with pytest.raises(LabError, match="another lab is writing to"):
+        RunDirectory.create(tmp_path / "run")
+    first.close()
+    RunDirectory.create(tmp_path / "run").close()
+
+
+def test_refuses_a_file(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(LabError, match="is a file: choose another"):
+        RunDirectory.create(tmp_path / "file")
+
+
 def test_refuses_when_the_disk_is_full(tmp_path):
     with pytest.raises(LabError, match=r"MB free, a run needs \d+ MB"):
         RunDirectory.create(tmp_path / "run", minimum_free=1 << 60)

@@ -1,4 +1,4 @@
-"""The AERO part of captures/wireshark/roamlab.lua in a real tshark: formats of §2.1, options of §6, random octets."""
+"""captures/wireshark/aero/ in a real tshark: formats of §2.1, options of §6, random octets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""captures/wireshark/roamlab.lua in a real tshark: spec §2.4's vectors, malformed options, random octets."""
+"""captures/wireshark/dgw.lua in a real tshark: spec §2.4's vectors, malformed options, random octets."""
 
 from __future__ import annotations
 
@@ -239,9 +239,22 @@ def test_loaded_twice_is_loaded_once(record: Callable[..., Path], tmp_path: Path
     assert observe.DISSECTOR == SCRIPT
     plugins = tmp_path / ".local" / "lib" / "wireshark" / "plugins"
     plugins.mkdir(parents=True)
-    (plugins / SCRIPT.name).symlink_to(SCRIPT)
+    (plugins / "roamlab").symlink_to(SCRIPT.parent)
     path = record([DIRECT_PBU])
     for again in ([], ["-X", f"lua_script:{SCRIPT}"]):
         said = tshark("-n", "-V", "-r", path, *again, home=tmp_path)
         assert said.count("Distributed Mobility") == 1
         assert "Lua" not in said
+        known = tshark("-G", "protocols", home=tmp_path)
+        assert all(f"\troamlab.{name}\n" in known for name in ("mip6", "aero", "aero_dhcp", "haaro"))
+
+
+def test_installed_without_its_folder(record: Callable[..., Path], tmp_path: Path) -> None:
+    """As it was installed when it was one file: it says what to do, and Wireshark works without it."""
+    plugins = tmp_path / ".local" / "lib" / "wireshark" / "plugins"
+    plugins.mkdir(parents=True)
+    (plugins / SCRIPT.name).symlink_to(SCRIPT)
+    said = tshark("-n", "-V", "-r", record([DIRECT_PBU]), home=tmp_path)
+    assert f"no {plugins}/dgw.lua: install the whole folder, not this file alone (docs/wireshark.md)" in said
+    assert "Mobile IPv6" in said
+    assert "Distributed Mobility" not in said

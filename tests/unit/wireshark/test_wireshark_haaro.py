@@ -1,4 +1,4 @@
-"""The HAARO part of captures/wireshark/roamlab.lua in a real tshark: vectors, advertisements, random octets."""
+"""captures/wireshark/haaro/ in a real tshark: vectors, advertisements, random octets."""
 
 from __future__ import annotations
 
