@@ -78,6 +78,15 @@ def test_another_home_agent(agent, address):
     assert reply.home_agent == HA
 
 
+@pytest.mark.parametrize("careof", ["0.0.0.0", "255.255.255.255", str(HA)])
+def test_a_care_of_address_that_is_nobodys_or_the_home_agents_own(agent, careof):
+    """A tunnel to oneself would be a circle"""
+    for extensions in ((MNR,), (MNR, UdpTunnelRequest())):
+        reply = agent.ask(*extensions, careof_address=IPv4Address(careof), source=IPv4Address(careof))
+        assert reply.code == Code.POORLY_FORMED
+    assert not agent.core.bindings
+
+
 @pytest.mark.requirement("ERR-8")
 def test_a_home_address_that_is_not_served():
     agent = Agent(home_prefix=IPv4Network("10.0.0.0/8"))
