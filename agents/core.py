@@ -5,7 +5,7 @@ A core never touches a socket, the kernel or a clock.  `now` is Unix time in sec
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -40,6 +40,21 @@ class Core(Protocol):
 
     def inspect(self) -> dict[str, Any]:
         """The present state as JSON-able data."""
+
+
+class WallClock:
+    """What the wall clock says, for values that other nodes compare with theirs.
+
+    A core's own time never steps, so that its timers do not; the wall clock may, once somebody tells it the time.
+    """
+
+    def __init__(self) -> None:
+        self.ahead: Callable[[], float] = lambda: 0.0
+        """Seconds that it is ahead of the core's time now; the shell knows."""
+
+    def at(self, now: float) -> float:
+        """Unix time by the wall clock when the core's is `now`."""
+        return now + self.ahead()
 
 
 class Outbox:

@@ -36,6 +36,10 @@ class Clock:
         """Seconds since 1970."""
         return self._offset + time.monotonic()
 
+    def ahead(self) -> float:
+        """Seconds that the wall clock is ahead: how far it has stepped since the start."""
+        return time.time() - self.now()
+
 
 def announce(event: str, t: float, **fields: Any) -> None:
     """Write one event line to standard output."""

@@ -7,6 +7,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Literal
 
 from agents.aero.constants import DPD_WINDOW
+from agents.limits import ErrorRates
 
 Model = Literal["host", "router", "hybrid"]
 EncapsulationName = Literal["udp", "minimal", "gue", "gue1"]
@@ -40,6 +41,8 @@ class DataPlaneConfig:
     """Give the kernel runs of equally long UDP packets to one neighbor as one, where it can cut them (UDP segmentation
     offload): over IPv6, and of proven size over IPv4.  It does that after a capture on this node has seen them, unless
     `ethtool -K DEVICE tx-udp-segmentation off` has it done before."""
+    errors: ErrorRates = field(default_factory=ErrorRates)
+    """How many ICMP errors inner sources are told."""
 
 
 @dataclass(frozen=True)

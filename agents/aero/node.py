@@ -118,6 +118,7 @@ class Node:
             drop_gross=plane.drop_gross,
             dpd_window=plane.dpd_window,
             reassembly_cap=plane.reassembly_cap,
+            errors=plane.errors,
         )
         self._connect()
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from ipaddress import IPv6Address, IPv6Network
 from typing import Literal
 
+from agents.limits import ErrorRates, Rate
 from agents.plain import SECRET
 from agents.wire.esp import SecurityAssociation
 
@@ -106,6 +107,8 @@ class Timing:
     """Least time a released prefix rests before it is given to another node."""
     idle: float = 600.0
     """T_idle: an anchored prefix without traffic for this long is released (spec DEREG-11); 0: never."""
+    errors: ErrorRates = field(default_factory=lambda: ErrorRates(Rate(10.0, 10.0), Rate(100.0, 50.0)))
+    """Binding Errors and Parameter Problems in answer to garbage (RFC 6275 §9.2, RFC 4443 §2.4(f))."""
 
     def __post_init__(self) -> None:
         if not 4 <= self.lifetime <= 262140 or self.lifetime % 4:

@@ -11,6 +11,7 @@ from agents.dgw.actions import Discarded, MobilityDatagram, Send, SendParameterP
 from agents.dgw.freshness import ticks
 from agents.dgw.messages import compose_rejection
 from agents.dgw.validation import Rejected
+from agents.limits import ErrorRates, Limits
 from agents.wire.errors import DecodeError, DecodeErrorKind
 from agents.wire.mobility import (
     BindingAck,
@@ -26,10 +27,6 @@ from agents.wire.mobility_codes import AckFlag, BindingErrorStatus, DFlagProfile
 
 IPV6_HEADER = 40
 """Octets of the fixed IPv6 header."""
-ERROR_INTERVAL = 0.1
-"""Seconds between two error answers to one source: a flood of garbage gets few of them (RFC 6275 §9.2)."""
-ERROR_SOURCES = 64
-"""Sources that get an error answer within ERROR_INTERVAL: a flood under invented addresses gets few, too."""
 
 
 class Reception:
@@ -42,13 +39,15 @@ class Reception:
         outbox: Outbox,
         *,
         distributed: bool = True,
+        errors: ErrorRates,
     ) -> None:
-        """`distributed`: D-GW support is on; without it no answer carries the D flag (spec AMB-6)."""
+        """`distributed`: D-GW support is on; without it no answer carries the D flag (spec AMB-6).  `errors`: how many
+        answers garbage gets."""
         self._address = address
         self._profile_of = profile_of
         self._outbox = outbox
         self._distributed = distributed
-        self._last_error: dict[IPv6Address, float] = {}
+        self._errors = Limits.of_errors(errors)
         self.counters: dict[str, int] = {}
 
     def decode(self, datagram: MobilityDatagram, now: float) -> MobilityMessage | None:
@@ -101,12 +100,9 @@ class Reception:
         unknown_type = error.kind is DecodeErrorKind.UNKNOWN_TYPE
         if not unicast(source) or not (unknown_type or pointer is not None):
             return
-        if now - self._last_error.get(source, float("-inf")) < ERROR_INTERVAL:
+        if not self._errors.allow(source, now):
+            self.counters["error-limited"] = self.counters.get("error-limited", 0) + 1
             return
-        self._last_error = {s: t for s, t in self._last_error.items() if now - t < ERROR_INTERVAL}
-        if len(self._last_error) >= ERROR_SOURCES:
-            return
-        self._last_error[source] = now
         if unknown_type:
             message = BindingError(status=BindingErrorStatus.UNKNOWN_MH_TYPE)
             self._outbox.do(Send(source, push_mobility(message, self._address, source)))

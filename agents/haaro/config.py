@@ -8,6 +8,7 @@ from typing import Literal
 
 from agents.haaro.nonces import MAX_NONCE_LIFETIME
 from agents.haaro.realms import Spelling
+from agents.limits import ErrorRates
 from agents.plain import SECRET
 
 Encapsulation = Literal["udp", "ipip"]
@@ -86,6 +87,8 @@ class HaConfig:
     """Octets of prefix information in one reply (spec A-44)."""
     interface: str = "haaro0"
     tunnel: TunnelKind = "auto"
+    errors: ErrorRates = field(default_factory=ErrorRates)
+    """How many ICMP errors inner sources are told."""
 
 
 @dataclass(frozen=True)
@@ -188,6 +191,8 @@ class MrConfig:
     it; None: the home agent (spec S26)."""
     interface: str = "haaro0"
     tunnel: TunnelKind = "auto"
+    errors: ErrorRates = field(default_factory=ErrorRates)
+    """How many ICMP errors inner sources are told."""
 
     def __post_init__(self) -> None:
         """What RFC 3519 and RFC 5944 fix; lines are told apart by their addresses (spec MR-22)."""

@@ -40,6 +40,7 @@ from agents.haaro.items import (
 from agents.kernel import links, routing, sysctl
 from agents.kernel.netlink import KernelError, Netlink, Request
 from agents.kernel.routing import Hop, Route, Rule
+from agents.kernel.tunnels.ipip import FORWARD_BY_PATH
 
 TABLE = 434
 RULE = 4340
@@ -206,6 +207,8 @@ class Kernel:
     def _route_packets(self, item: Routing) -> None:
         """Forward, and take packets by whatever way they come (spec 7.8)."""
         self._set("net/ipv4/ip_forward", 1)
+        if self._devices:
+            self._set(FORWARD_BY_PATH, 1)
         self._set("net/ipv4/conf/all/send_redirects", 0)
         for name in ("all", *item.interfaces):
             self._set(f"net/ipv4/conf/{name}/rp_filter", 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
 from collections.abc import Callable
 from ipaddress import IPv4Address
@@ -14,11 +15,13 @@ from agents.haaro.gate import Gate
 from agents.haaro.interface import Kernel
 from agents.haaro.items import TUNNEL_MTU, Item
 from agents.haaro.notices import Datagram, Echo, Install, OwnNetworks, Remove, Send, SendEcho, TrafficSeen
+from agents.haaro.path_errors import PathErrors
 from agents.haaro.plane import Plane
 from agents.haaro.sink import Ends
 from agents.haaro.underlay import Underlay
 from agents.kernel.netlink import KernelError
 from agents.kernel.tun import Tun
+from agents.limits import ERRORS, ErrorRates
 from agents.plain import plain
 from agents.runtime import Shell, announce
 
@@ -40,10 +43,12 @@ class Node:
         ends: Ends | None = None,
         underlay_mtu: int = ETHERNET_MTU,
         choice: Choice = BY_PROGRAM,
+        errors: ErrorRates = ERRORS,
     ) -> None:
         """KernelError when something of the kernel is not to be had; nothing is left behind then.
 
         `underlay_mtu`: of the lines, octets; what does not fit after encapsulation is divided before (spec TUN-13).
+        `errors`: how many inner sources are told.
         """
         self._core = core
         self._control = control
@@ -52,19 +57,19 @@ class Node:
         by_kernel = choice.kind == "ipip"
         self.kernel = Kernel(interface, table=table, gate=_gate(ends) if by_kernel else None)
         self.kernel.clear_leftovers()
-        self._underlay = Underlay(deaf=by_kernel)
-        try:
+        with contextlib.ExitStack() as opened:  # what is open is closed when the rest is not to be had
+            self._underlay = opened.enter_context(contextlib.closing(Underlay(deaf=by_kernel)))
+            self._errors = opened.enter_context(contextlib.closing(PathErrors()))
             self._tun = Tun(interface, TUNNEL_MTU - max(0, ETHERNET_MTU - underlay_mtu))
-        except KernelError:
-            self._underlay.close()
-            raise
-        self.plane = Plane(self, ends, relays=ends is None)
+            opened.pop_all()
+        self.plane = Plane(self, ends, relays=ends is None, clock=self.shell.clock.now, errors=errors)
         drops = DropLog(lambda now, **fields: announce("packet-dropped", now, **fields))
         self.plane.when_dropped = lambda reason, local, remote: drops.dropped(
             reason, local, remote, self.shell.clock.now()
         )
         for fd, read in self._underlay.readers(self.plane.from_udp, self.plane.from_ip):
             self.shell.on_readable(fd, read)
+        self.shell.on_readable(self._errors.fileno(), lambda: self._errors.read(self.plane.path_error))
         self.shell.on_readable(self._tun.fileno(), self._read_tun)
         self.shell.on_request("inspect", lambda _request: {"state": plain(self.inspect())})
 
@@ -77,6 +82,7 @@ class Node:
         finally:
             self.kernel.close()
             self._tun.close()
+            self._errors.close()
             self._underlay.close()
 
     def inspect(self) -> dict[str, Any]:
@@ -87,13 +93,15 @@ class Node:
 
     # --- what the packet path wants
 
-    def send_udp(self, local: IPv4Address, remote: IPv4Address, port: int, data: bytes, tos: int) -> None:
+    def send_udp(
+        self, local: IPv4Address, remote: IPv4Address, port: int, data: bytes, tos: int, df: bool = False
+    ) -> int | None:
         """Send a datagram."""
-        self._underlay.send_udp(local, remote, port, data, tos)
+        return self._underlay.send_udp(local, remote, port, data, tos, df)
 
-    def send_ip(self, local: IPv4Address, remote: IPv4Address, packet: bytes, tos: int) -> None:
+    def send_ip(self, local: IPv4Address, remote: IPv4Address, packet: bytes, tos: int, df: bool = False) -> int | None:
         """Send a packet in IP."""
-        self._underlay.send_ip(local, remote, packet, tos)
+        return self._underlay.send_ip(local, remote, packet, tos, df)
 
     def deliver(self, packet: bytes) -> None:
         """A packet came out of a tunnel."""

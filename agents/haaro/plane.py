@@ -13,10 +13,14 @@ from typing import TypeVar
 
 from agents.haaro import inner
 from agents.haaro.config import Encapsulation
+from agents.haaro.departure import Departure
 from agents.haaro.inner import EchoMessage
 from agents.haaro.items import TUNNEL_MTU, TUNNEL_PORT, Item, Tunnel, TunnelRoute
 from agents.haaro.notices import Datagram, Echo, Send, SendEcho, TrafficSeen
+from agents.haaro.path_errors import PathError
 from agents.haaro.sink import Ends, Sink
+from agents.limits import ERRORS, ErrorRates
+from agents.wire.icmp_errors import Problem
 from agents.wire.mip4 import TUNNEL_IP
 from agents.wire.mip4_codes import MessageType, NextHeader
 
@@ -39,12 +43,25 @@ V = TypeVar("V")
 class Plane:
     """Tunnels and the routes into them, of one node."""
 
-    def __init__(self, sink: Sink, ends: Ends | None = None, *, relays: bool = False) -> None:
-        """`relays`: lead packets from tunnel to tunnel here, as the kernel would, but without asking it."""
+    def __init__(
+        self,
+        sink: Sink,
+        ends: Ends | None = None,
+        *,
+        relays: bool = False,
+        clock: Callable[[], float] = lambda: 0.0,
+        errors: ErrorRates = ERRORS,
+    ) -> None:
+        """`relays`: lead packets from tunnel to tunnel here, as the kernel would, but without asking it.
+
+        `clock`: Unix time, for what is forgotten with time; `errors`: how many inner sources are told.
+        """
         self._sink = sink
         self._ends = ends or Ends()
         self._relays = relays
         self.counters: Counter[str] = Counter()
+        self._departure = Departure(sink, lambda: self._ends.home_address, self.counters, clock, errors)
+        self._enter = self._departure.enter
         self.when_dropped: Callable[[str, IPv4Address, IPv4Address], None] = lambda _reason, _local, _remote: None
         """Told of every packet that came out of no tunnel, with its outer addresses."""
         self.relayed = 0
@@ -167,21 +184,6 @@ class Plane:
         self._told[number] = now
         self._sink.notice(TrafficSeen(source, destination))
 
-    def _enter(self, tunnel: Tunnel, packet: bytes, tos: int) -> None:
-        # spec TUN-12; but behind a NAT the same address stands for others too, whose CoTI must get through (NAT-6).
-        if tunnel.encapsulation == "ipip" and inner.source_of(packet) == tunnel.remote:
-            self.counters["loop"] += 1
-            return
-        self._encapsulate(tunnel.encapsulation, tunnel.local, tunnel.remote, tunnel.port, packet, tos)
-
-    def _encapsulate(
-        self, how: Encapsulation, local: IPv4Address, remote: IPv4Address, port: int, packet: bytes, tos: int = 0
-    ) -> None:
-        if how == "udp":
-            self._sink.send_udp(local, remote, port, TUNNEL_IP + packet, tos)
-        else:
-            self._sink.send_ip(local, remote, packet, tos)
-
     # --- from the core
 
     def send(self, action: Send) -> None:
@@ -208,7 +210,10 @@ class Plane:
             return
         echo = EchoMessage(action.request, action.identifier, action.sequence, action.data)
         packet = inner.push_echo(self._ends.home_address, action.destination, echo)
-        self._encapsulate(action.encapsulation, action.local, action.remote, action.port, packet)
+        if action.encapsulation == "udp":
+            self._sink.send_udp(action.local, action.remote, action.port, TUNNEL_IP + packet, 0)
+        else:
+            self._sink.send_ip(action.local, action.remote, packet, 0)
 
     # --- from the world
 
@@ -226,6 +231,10 @@ class Plane:
     def from_ip(self, local: IPv4Address, source: IPv4Address, packet: bytes) -> None:
         """A packet that came in IP."""
         self._leave("ipip", local, source, 0, packet)
+
+    def path_error(self, said: PathError) -> None:
+        """A router on the way complains about a packet of a tunnel (RFC 2003 §4)."""
+        self._departure.heard(said, self._by_outer.get((said.encapsulation, said.local, said.remote), ()), self.toward)
 
     def _drop(self, reason: str, local: IPv4Address, remote: IPv4Address) -> None:
         """A packet between these outer addresses that comes out of no tunnel."""
@@ -269,22 +278,23 @@ class Plane:
         else:
             routes = self._matching(destination)
             if any(route.exclusive for route in routes.values()):
-                self._stay_in_realm(tunnel.realm, routes, packet)
+                self._stay_in_realm(tunnel, routes, packet)
                 return
             if not own:
                 _remember(self._flows, flow, self.toward(destination) if self._relays else None)
             self._sink.deliver(packet)  # of a relay, the first; and what is too long or old, which the kernel answers
 
-    def _stay_in_realm(self, realm: str, routes: Mapping[str, TunnelRoute], packet: bytes) -> None:
+    def _stay_in_realm(self, origin: Tunnel, routes: Mapping[str, TunnelRoute], packet: bytes) -> None:
         """An address that several realms have means that of the sender's, which the kernel cannot know (spec HA-20)."""
-        route = routes.get(realm)
+        route = routes.get(origin.realm)
         tunnel = self._tunnels.get(route.tunnel) if route else None
         if tunnel is None:
             self.counters["other_realm"] += 1
         elif (older := inner.aged(packet)) is None:
             self.counters["too_old"] += 1
+            self._departure.tell(Problem.TIME_EXCEEDED, packet, origin.local, back=origin)
         else:
-            self._enter(tunnel, older, packet[1])
+            self._enter(tunnel, older, packet[1], origin)
 
     def _accepts(self, destination: IPv4Address) -> bool:
         """A router takes what is for its own networks, and never leads from tunnel to tunnel (spec TUN-6).

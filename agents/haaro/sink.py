@@ -12,11 +12,16 @@ from agents.haaro.notices import Datagram, Echo, TrafficSeen
 class Sink(Protocol):
     """Where packets and news go."""
 
-    def send_udp(self, local: IPv4Address, remote: IPv4Address, port: int, data: bytes, tos: int) -> None:
-        """Send a datagram from UDP 434 of one of our addresses."""
+    def send_udp(
+        self, local: IPv4Address, remote: IPv4Address, port: int, data: bytes, tos: int, df: bool = False
+    ) -> int | None:
+        """Send a datagram from UDP 434 of one of our addresses; with `df` it may not be divided.
 
-    def send_ip(self, local: IPv4Address, remote: IPv4Address, packet: bytes, tos: int) -> None:
-        """Send a packet in IP (protocol 4)."""
+        What the way takes, octets, when it was not sent for that reason, and that is known.
+        """
+
+    def send_ip(self, local: IPv4Address, remote: IPv4Address, packet: bytes, tos: int, df: bool = False) -> int | None:
+        """Send a packet in IP (protocol 4), likewise."""
 
     def deliver(self, packet: bytes) -> None:
         """Hand a packet that came out of a tunnel to the kernel."""

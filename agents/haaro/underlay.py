@@ -6,6 +6,7 @@ The local address of every datagram counts, since it tells the roles of one node
 from __future__ import annotations
 
 import contextlib
+import errno
 import socket
 import struct
 from collections.abc import Callable, Iterator
@@ -22,7 +23,8 @@ RECEIVE_BUFFER = 4 << 20
 IP_IN_IP = 4
 NOTHING = ((0x06, 0, 0, 0),)
 """A filter that returns 0 octets of every packet."""
-_IP_PKTINFO, _IP_MTU_DISCOVER, _PMTUDISC_DONT = 8, 10, 0
+_IP_PKTINFO, _IP_MTU_DISCOVER, _IP_MTU = 8, 10, 14
+_PMTUDISC_DONT, _PMTUDISC_PROBE = 0, 3
 _SO_RCVBUFFORCE = 33
 _INFO = struct.Struct("=I4s4s")
 _ANCILLARY = socket.CMSG_SPACE(_INFO.size)
@@ -44,6 +46,8 @@ class Underlay:
         self._ways: dict[_Way, tuple[list[tuple[int, int, bytes]], tuple[str, int]]] = {}
         """How to send from one address to another."""
         self._sockets: list[socket.socket] = []
+        self._undivided: dict[socket.socket, bool] = {}
+        """Whether a socket sends with DF now."""
         try:
             self._udp = self._open(socket.SOCK_DGRAM, 0)
             self._udp.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, 1)
@@ -60,7 +64,7 @@ class Underlay:
         self._sockets.append(made)
         with contextlib.suppress(PermissionError):
             made.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, RECEIVE_BUFFER)
-        # Inner packets are made to fit before (spec TUN-13); an advertisement may need fragments.
+        # An advertisement may need fragments; where they are forbidden, we know the path's size, not the kernel.
         made.setsockopt(socket.IPPROTO_IP, _IP_MTU_DISCOVER, _PMTUDISC_DONT)
         return made
 
@@ -109,17 +113,32 @@ class Underlay:
 
     # --- sending
 
-    def send_udp(self, local: IPv4Address, remote: IPv4Address, port: int, data: bytes, tos: int) -> None:
-        """Send a datagram from UDP 434 of one of our addresses; what cannot be sent is lost, and counted."""
-        self._send(self._udp, local, remote, port, data, tos)
+    def send_udp(
+        self, local: IPv4Address, remote: IPv4Address, port: int, data: bytes, tos: int, df: bool = False
+    ) -> int | None:
+        """Send a datagram from UDP 434 of one of our addresses; what cannot be sent is lost, and counted.
 
-    def send_ip(self, local: IPv4Address, remote: IPv4Address, packet: bytes, tos: int) -> None:
-        """Send a packet in IP."""
-        self._send(self._ip, local, remote, 0, packet, tos)
+        With `df`: what its line takes, if that is less than this packet.
+        """
+        return self._send(self._udp, local, remote, port, data, tos, df)
+
+    def send_ip(self, local: IPv4Address, remote: IPv4Address, packet: bytes, tos: int, df: bool = False) -> int | None:
+        """Send a packet in IP, likewise."""
+        return self._send(self._ip, local, remote, 0, packet, tos, df)
 
     def _send(
-        self, through: socket.socket, local: IPv4Address, remote: IPv4Address, port: int, data: bytes, tos: int
-    ) -> None:
+        self,
+        through: socket.socket,
+        local: IPv4Address,
+        remote: IPv4Address,
+        port: int,
+        data: bytes,
+        tos: int,
+        df: bool,
+    ) -> int | None:
+        if self._undivided.get(through, False) is not df:
+            through.setsockopt(socket.IPPROTO_IP, _IP_MTU_DISCOVER, _PMTUDISC_PROBE if df else _PMTUDISC_DONT)
+            self._undivided[through] = df
         way = (int(local), int(remote), port, tos)
         known = self._ways.get(way)
         if known is None:
@@ -128,8 +147,20 @@ class Underlay:
             known = self._ways[way] = _way(local, tos), (str(remote), port)
         try:
             through.sendmsg((data,), known[0], 0, known[1])
-        except OSError:
+        except OSError as error:
             self.send_failures += 1
+            if error.errno == errno.EMSGSIZE and df:
+                return _line_mtu(local, remote)
+        return None
+
+
+def _line_mtu(local: IPv4Address, remote: IPv4Address) -> int | None:
+    """Octets of the longest packet from here to there by the line it would take."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking, contextlib.suppress(OSError):
+        asking.bind((str(local), 0))
+        asking.connect((str(remote), PORT))
+        return asking.getsockopt(socket.IPPROTO_IP, _IP_MTU)
+    return None
 
 
 def _way(local: IPv4Address, tos: int) -> list[tuple[int, int, bytes]]:

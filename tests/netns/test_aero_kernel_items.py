@@ -10,7 +10,6 @@ from ipaddress import IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IP
 import pytest
 from kernel_namespaces import Namespace, wait_until, wire
 
-from agents.aero.dataplane.icmp import Problem, error
 from agents.aero.downstream import render
 from agents.aero.interface import MARK, Kernel
 from agents.aero.items import (
@@ -25,6 +24,7 @@ from agents.aero.items import (
 )
 from agents.kernel.netlink import KernelError
 from agents.kernel.tun import Tun
+from agents.wire.icmp_errors import Problem, error
 
 pytestmark = [pytest.mark.netns, pytest.mark.stock]
 

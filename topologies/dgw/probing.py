@@ -17,8 +17,8 @@ from dataclasses import asdict, replace
 from ipaddress import IPv6Address, IPv6Network
 from typing import Any
 
+from agents.dgw.config import Timing
 from agents.dgw.identity import link_local_of
-from agents.dgw.reception import ERROR_INTERVAL
 from agents.wire.buffer import ipv6_checksum
 from agents.wire.mobility_codes import DFlagProfile
 from testbed.validation import LabError
@@ -28,6 +28,8 @@ from topologies.runner import Run
 
 MOBILITY, ICMPV6, IN_IPV6, ECHO_REQUEST = 135, 58, 41, 128
 CHECKSUM_AT = 4
+ERROR_SPACING = 1.5 / Timing().errors.source.average
+"""Seconds between two rows that an error answers, so that none is one too many."""
 VOLATILE = ("counters", "exchanges")
 """What of a dump may move: counters by design, transmissions under way with time."""
 
@@ -98,7 +100,7 @@ class Prober:
             sender.send(destination=str(here.target), protocol=MOBILITY, octets=octets.hex())
         after, now = self._counted(target, row, counted)
         if error:
-            self._next_error = time.monotonic() + 1.5 * ERROR_INTERVAL
+            self._next_error = time.monotonic() + ERROR_SPACING
         moved = {name: now[name] - counted.get(name, 0) for name in now if now[name] != counted.get(name, 0)}
         self._run.log(
             "probe",

@@ -57,7 +57,7 @@ class ClientCore(Identity):
         self._discovery.own_addresses = lambda: self.addresses
         self.correspondence = Correspondence(self, self._discovery, self._outbox)
         self._discovery.when_observed = self._observed
-        self._dhcp = Dhcp(config, self._outbox, lambda: self.address, self._acceptable)
+        self._dhcp = Dhcp(config, self._outbox, lambda: self.address, self._acceptable, self.wall)
         self._dhcp.when_changed = self._lease_changed
         self._delegations = self._dhcp.delegations
         self._attachment = Attachment(config, self.links, self._dhcp, self._discovery, self._outbox)

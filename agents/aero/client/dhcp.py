@@ -21,7 +21,7 @@ from agents.aero.inner_packets import Inner, pull_udp, push_udp
 from agents.aero.lladdr import LinkLayerAddress
 from agents.aero.neighbors import Neighbor
 from agents.aero.notices import SendControl
-from agents.core import Outbox
+from agents.core import Outbox, WallClock
 from agents.plain import PlainError
 from agents.timers import earliest
 from agents.wire.dhcpv6 import Message, pull_dhcpv6, push_dhcpv6
@@ -38,13 +38,16 @@ class Dhcp:
         outbox: Outbox,
         source: Callable[[], IPv6Address | None],
         acceptable: Callable[[Prefix], bool],
+        wall: WallClock,
     ) -> None:
-        """`source` is our AERO address while we have one; `acceptable` tells of a prefix whether we can have it."""
+        """`source` is our AERO address while we have one; `acceptable` tells of a prefix whether we can have it; by the
+        `wall` clock replay values rise, also over a loss of all that was saved."""
         self._duid = bytes.fromhex(config.duid)
         self._key = bytes.fromhex(config.auth_key)
         self._outbox = outbox
         self._source = source
         self._acceptable = acceptable
+        self._wall = wall
         self._replay = 0
         """Of DHCPv6 authentication: the last value sent."""
         self.delegations = [self._delegation(IAIDS[family]) for family in config.families]
@@ -180,7 +183,9 @@ class Dhcp:
 
     def _send(self, message: Message, lladdr: LinkLayerAddress, now: float) -> None:
         if self._key:
-            self._replay = max(self._replay + 1, int(now * 65536))  # two at one moment, or a clock that stepped back
+            self._replay = max(
+                self._replay + 1, int(self._wall.at(now) * 65536)
+            )  # two at one moment, or a clock that stepped back
             message = sign(message, self._key, self._replay)
         payload = push_dhcpv6(message)
         source = self._source() or PRE_ATTACH

@@ -10,7 +10,7 @@ from agents.aero.client.delegation import Delegation
 from agents.aero.config import ClientConfig, OptimisationConfig
 from agents.aero.lladdr import Encapsulation, LinkLayerAddress, underlay_of
 from agents.aero.underlay_links import UnderlayLinks
-from agents.core import Outbox, Speaking
+from agents.core import Outbox, Speaking, WallClock
 from agents.wire.dhcpv6_options import ClientLinkLayer
 from agents.wire.nd_options import LinkLayerOption
 
@@ -24,6 +24,7 @@ class Identity(Speaking):
         self.seen: LinkLayerAddress | None = None
         """Our link-layer address as the Server sees it (spec CLI-6)."""
         self.nat = False
+        self.wall = WallClock()
         self._outbox = Outbox()
         self._delegations: list[Delegation] = []
 

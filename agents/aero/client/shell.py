@@ -10,7 +10,7 @@ from agents.aero.client.core import ClientCore
 from agents.aero.config import ClientConfig, Model
 from agents.aero.dataplane.policy import ClientPolicy, Inner
 from agents.aero.node import Node
-from agents.aero.notices import ChangeServer
+from agents.aero.notices import ChangeServer, SendControl
 from agents.plain import PlainError
 from agents.store import StateFile
 
@@ -30,12 +30,15 @@ class ClientShell:
         policy = ClientPolicy(core.cache, lambda: tuple(core.prefixes), core.correspondence.correspondents)
         self._node = Node(config, core, policy, self._own)
         self._shell = self._node.shell
+        core.wall.ahead = self._shell.clock.ahead
         self._shell.on_request("change-server", self._change_server)
         self._shell.before_stop(self._release)
         self._shell.on_request("model", self._switch)
         self._state = StateFile(Path(config.state))
-        # A peer relies on nothing of it: written at the end of a turn.
-        self._shell.remember(lambda: self._state.save(self._core.saved_state()), lambda _action: False)
+        # A Server takes no replay value twice: what is sent is written down before (spec §6.11).
+        self._shell.remember(
+            lambda: self._state.save(self._core.saved_state()), lambda action: isinstance(action, SendControl)
+        )
 
     def run(self) -> None:
         """Take up saved state, attach, serve until SIGTERM, give everything back."""

@@ -13,9 +13,7 @@ from agents.aero.dataplane.sink import Sink
 from agents.aero.dataplane.sockaddr import push_sockaddr
 from agents.aero.lladdr import LinkLayerAddress
 from agents.aero.neighbors import Neighbor, Path
-from agents.wire.buffer import internet_checksum
-
-_DONT_FRAGMENT, _MORE_FRAGMENTS = 0x40, 0x2000
+from agents.wire.ipv4_pieces import DONT_FRAGMENT, cut_ipv4
 
 
 class Departure:
@@ -66,8 +64,8 @@ class Departure:
         if len(packet) + size.overhead <= size.mtu:
             octets = (out.headers[version], packet)
             self._sink.transmit(out.carriers[version], out.destination, octets, True, tos)
-        elif version == 4 and not packet[6] & _DONT_FRAGMENT:
-            for piece in _cut_ipv4(packet, LARGEST_SPLIT):
+        elif version == 4 and not packet[6] & DONT_FRAGMENT:
+            for piece in cut_ipv4(packet, LARGEST_SPLIT):
                 self.send(out, piece, now)
         else:
             self._too_big(packet, size.inner_mtu)
@@ -84,23 +82,3 @@ class Departure:
         through = carrier(kind, number, fragmented=behind is not None)
         octets = [header(kind, number, behind), packet, bytes(pad)]
         self._sink.transmit(through, push_sockaddr(lladdr.ip, lladdr.port), octets, df, traffic_class(packet))
-
-
-def _cut_ipv4(packet: memoryview, size: int) -> list[memoryview]:
-    """IPv4 fragments of an inner packet without DF, each at most `size` octets (RFC 791 §3.2)."""
-    octets = (packet[0] & 0x0F) * 4
-    place = (packet[6] << 8 | packet[7]) & 0x3FFF
-    room = (size - octets) // 8 * 8
-    body = packet[octets:]
-    pieces = []
-    for start in range(0, len(body), room):
-        part = body[start : start + room]
-        last = start + room >= len(body)
-        more = 0 if last and not place & _MORE_FRAGMENTS else _MORE_FRAGMENTS
-        head = bytearray(packet[:octets])
-        head[2:4] = (octets + len(part)).to_bytes(2, "big")
-        head[6:8] = (more | (place & 0x1FFF) + start // 8).to_bytes(2, "big")
-        head[10:12] = b"\0\0"
-        head[10:12] = internet_checksum(bytes(head)).to_bytes(2, "big")
-        pieces.append(memoryview(head + part))
-    return pieces

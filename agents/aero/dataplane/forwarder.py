@@ -13,15 +13,13 @@ from collections.abc import Callable
 from ipaddress import IPv4Address, IPv6Address
 
 from agents.aero.constants import DPD_WINDOW, REASSEMBLY_CAP
-from agents.aero.dataplane import icmp
 from agents.aero.dataplane.departure import Departure
 from agents.aero.dataplane.duplicates import DuplicateWindow, Judgement
 from agents.aero.dataplane.ecn import EGRESS, adjust_checksum, set_ecn, traffic_class
 from agents.aero.dataplane.encapsulation import Carrier, Payload, classify, header
 from agents.aero.dataplane.exits import PROTOCOLS, exit_over
 from agents.aero.dataplane.fragmentation import Reassembly, Refused
-from agents.aero.dataplane.icmp import Problem
-from agents.aero.dataplane.inner import IPV6_OCTETS, checked_length, ends, is_control
+from agents.aero.dataplane.inner import IPV6_OCTETS, addresses, checked_length, ends, is_control
 from agents.aero.dataplane.memory import Known, Memory, Origin
 from agents.aero.dataplane.policy import Action, Policy, Verdict, unfit
 from agents.aero.dataplane.sink import Control, Sink
@@ -29,7 +27,10 @@ from agents.aero.dataplane.sockaddr import SocketAddress
 from agents.aero.dataplane.usage import NEVER, Use
 from agents.aero.lladdr import Encapsulation, LinkLayerAddress
 from agents.aero.neighbors import Inner, Neighbor, NeighborCache, NeighborType, Path
+from agents.limits import ERRORS, ErrorRates, Limits
+from agents.wire import icmp_errors
 from agents.wire.errors import DecodeError
+from agents.wire.icmp_errors import Problem
 from agents.wire.nd_options import QUOTED
 
 SPARE_WINDOWS = 64
@@ -65,8 +66,9 @@ class Forwarder:
         drop_gross: bool = False,
         dpd_window: int = DPD_WINDOW,
         reassembly_cap: int = REASSEMBLY_CAP,
+        errors: ErrorRates = ERRORS,
     ) -> None:
-        """`own` gives this node's global address of an IP version, as source of errors."""
+        """`own` gives this node's global address of an IP version, as source of errors; `errors`: how many of them."""
         self._dpd_window = dpd_window
         self._cache = cache
         self._policy = policy
@@ -74,6 +76,7 @@ class Forwarder:
         self._own = own
         self._dpd = dpd
         self._drop_gross = drop_gross
+        self._errors = Limits.of_errors(errors)
         self._memory = Memory(cache, dpd=dpd)
         self._windows: dict[bytes, DuplicateWindow] = {}
         """By neighbor's address."""
@@ -338,11 +341,14 @@ class Forwarder:
         self._tell(Problem.TOO_BIG, packet, mtu)
 
     def _tell(self, problem: Problem, about: memoryview, mtu: int = 0) -> None:
-        """An error to the inner source, back where the packet came from."""
+        """An error to the inner source, back where the packet came from; of very many, some."""
         own = self._own(about[0] >> 4)
-        answer = icmp.error(problem, about, own, mtu) if own else None
-        if answer is None:
+        if own is None or not icmp_errors.answerable(about):
             return
+        if not self._errors.allow(addresses(about)[0], self._now):
+            self.counters["errors_limited"] += 1
+            return
+        answer = icmp_errors.error(problem, about, own, mtu)
         self.counters["errors_sent"] += 1
         path = self._back.path if self._back else None
         if self._back and path:

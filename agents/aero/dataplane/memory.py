@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 
 from agents.aero.dataplane.encapsulation import Carrier
 from agents.aero.dataplane.exits import Exit, exit_over
-from agents.aero.dataplane.icmp import Problem
 from agents.aero.dataplane.policy import Action, Verdict
 from agents.aero.dataplane.sockaddr import SocketAddress, pull_sockaddr
 from agents.aero.lladdr import Encapsulation, LinkLayerAddress
 from agents.aero.neighbors import Neighbor, NeighborCache, Path
+from agents.wire.icmp_errors import Problem
 
 FLOWS = 4096
 """Verdicts kept for one origin; more flows than that are judged anew."""

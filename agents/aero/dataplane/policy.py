@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Protocol
 
-from agents.aero.dataplane.icmp import Problem
 from agents.aero.dataplane.usage import Use
 from agents.aero.neighbors import Neighbor, NeighborCache, NeighborType
 from agents.aero.optimisation.correspondents import Correspondents
 from agents.aero.optimisation.pairs import Correspondent
+from agents.wire.icmp_errors import Problem
 
 Inner = IPv4Address | IPv6Address
 Prefix = IPv4Network | IPv6Network

@@ -240,8 +240,9 @@ class Discovery:
                 self._prove(neighbor, control, inner, message, now)
                 return None
             self.solicitations.hurry(control.lladdr, now)
-        self._note_nat(neighbor, control, message, now)
         path = neighbor.path_at(control.lladdr)
+        if path and self._nat_is_news(neighbor, path.lladdr, message):
+            self.solicit(neighbor, path, now)  # a source address proves nothing; its answer says it again (spec §9)
         if path and path.reachability is Reachability.FAILED and neighbor.type is NeighborType.STATIC:
             self._hear(path)
         self._advertise(control, inner, message, now)
@@ -254,18 +255,21 @@ class Discovery:
     def _for_any_router(self, message: NeighborSolicitation) -> bool:
         return self.self.router and message.target == ANYCAST
 
-    def _note_nat(self, neighbor: Neighbor, control: Control, message: NeighborSolicitation, now: float) -> None:
-        """A neighbor that we see elsewhere than it sees itself is behind a NAT (spec §6.2, ENC-11), and whatever way to
-        that place it takes, it is."""
-        lladdr = control.lladdr
-        for option in message.options:
-            if isinstance(option, LinkLayerOption) and option.encapsulation == lladdr.encapsulation:
-                elsewhere = (option.ip, option.port) != (lladdr.ipv6_form, lladdr.port)
-                nat = option.nat or (elsewhere and not neighbor.router)  # a Server may have several addresses
-                for path in [each for each in neighbor.paths if each.lladdr.ip == lladdr.ip]:
-                    path.nat = nat
-                if nat:
-                    self.encapsulations.leave(neighbor, now, lladdr.ip)
+    def _nat_is_news(
+        self, neighbor: Neighbor, lladdr: LinkLayerAddress, message: NeighborSolicitation | NeighborAdvertisement
+    ) -> bool:
+        nat = _says_nat(neighbor, lladdr, message)
+        return nat is not None and any(each.nat is not nat for each in neighbor.paths if each.lladdr.ip == lladdr.ip)
+
+    def _note_nat(
+        self, neighbor: Neighbor, lladdr: LinkLayerAddress, message: NeighborAdvertisement, now: float
+    ) -> None:
+        """Whatever way to that place a neighbor behind a NAT takes, it is behind it (spec ENC-11)."""
+        nat = _says_nat(neighbor, lladdr, message)
+        for path in [each for each in neighbor.paths if each.lladdr.ip == lladdr.ip and nat is not None]:
+            path.nat = bool(nat)
+        if nat:
+            self.encapsulations.leave(neighbor, now, lladdr.ip)
 
     def _newly_encapsulated(self, lladdr: LinkLayerAddress, source: IPv6Address) -> Neighbor | None:
         """The neighbor whose underlay address this is, when it tries another encapsulation (spec §2.10, ENC-11)."""
@@ -312,6 +316,7 @@ class Discovery:
             return self._hinted(control, inner, observed, now)
         if not self._named(solicitation.neighbor, inner.source) or message.target != inner.source:
             return "nd_wrong_source"
+        self._note_nat(solicitation.neighbor, control.lladdr, message, now)
         solicitation.answered(solicitation, Answer(observed, control.atomic), now)
         if observed:
             self.when_observed(solicitation.neighbor, observed, now)
@@ -324,3 +329,22 @@ class Discovery:
             return "nd_unknown_nonce"
         self.when_observed(neighbor, observed, now)
         return None
+
+
+def _says_nat(
+    neighbor: Neighbor, lladdr: LinkLayerAddress, message: NeighborSolicitation | NeighborAdvertisement
+) -> bool | None:
+    """Whether a neighbor that we see at `lladdr` is behind a NAT, by what it says of itself there (spec §6.2).
+
+    It is if we see it elsewhere than it sees itself, unless it is a Server, which may have several addresses.  None: it
+    says nothing of that encapsulation.
+    """
+    said = [
+        option
+        for option in message.options
+        if isinstance(option, LinkLayerOption) and option.encapsulation == lladdr.encapsulation
+    ]
+    here = [option for option in said if (option.ip, option.port) == (lladdr.ipv6_form, lladdr.port)]
+    if not said:
+        return None
+    return any(option.nat for option in here or said) or not (here or neighbor.router)

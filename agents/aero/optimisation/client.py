@@ -31,7 +31,7 @@ class Correspondence:
         solicitations = discovery.solicitations
         self._client = client
         self._discovery = discovery
-        self.correspondents = Correspondents(discovery.cache, outbox, client.path_mtu)
+        self.correspondents = Correspondents(discovery.cache, outbox, client.path_mtu, client.wall)
         self._target = Target(client, self.correspondents, solicitations)
         self._source = Source(client, self.correspondents, solicitations, discovery.encapsulations)
         self._moving = Moving(client, self.correspondents)

@@ -12,7 +12,8 @@ from agents.aero.dataplane.usage import Use
 from agents.aero.lladdr import LinkLayerAddress
 from agents.aero.neighbors import Inner, Neighbor, NeighborCache, NeighborType, Path
 from agents.aero.optimisation.pairs import Correspondent, Forward, ForwardTable, PrefixPair, Stage, Uses
-from agents.core import Outbox
+from agents.aero.optimisation.tokens import Keys
+from agents.core import Outbox, WallClock
 from agents.timers import Timers
 
 PATHS = 4
@@ -24,13 +25,16 @@ Direction = Literal["accept", "forward"]
 class Correspondents:
     """All dynamic neighbors, with the ends of their pairs."""
 
-    def __init__(self, cache: NeighborCache, outbox: Outbox, mtu: Callable[[LinkLayerAddress], int]) -> None:
-        """`mtu` is that of the interface a path to an address begins at."""
+    def __init__(
+        self, cache: NeighborCache, outbox: Outbox, mtu: Callable[[LinkLayerAddress], int], wall: WallClock
+    ) -> None:
+        """`mtu` is that of the interface a path to an address begins at; by the `wall` clock proofs are judged."""
         self.cache = cache
         self.outbox = outbox
         self.uses = Uses()
         self.table = ForwardTable()
         self.mtu = mtu
+        self._wall = wall
         self._timers: Timers[tuple[Direction, IPv6Address, PrefixPair]] = Timers()
         self.when_gone: Callable[[Correspondent], None] = lambda _correspondent: None
 
@@ -53,7 +57,7 @@ class Correspondents:
         known = self.cache.get(address)
         if known is not None and not isinstance(known, Correspondent):
             return None
-        correspondent = known or Correspondent(address, NeighborType.DYNAMIC, own=own)
+        correspondent = known or Correspondent(address, NeighborType.DYNAMIC, own=own, tokens=Keys(self._wall))
         if known is None:
             self.cache.add(correspondent)
         correspondent.unanswered.difference_update(lladdr for lladdr, _nat in lladdrs)

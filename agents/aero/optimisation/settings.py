@@ -9,11 +9,14 @@ from typing import Protocol
 from agents.aero.addresses import Prefix
 from agents.aero.config import OptimisationConfig
 from agents.aero.lladdr import LinkLayerAddress
+from agents.core import WallClock
 from agents.wire.nd_options import LinkLayerOption
 
 
 class Client(Protocol):
     """A Client that corresponds with others."""
+
+    wall: WallClock
 
     @property
     def address(self) -> IPv6Address | None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from ipaddress import IPv6Address
 
+from agents.core import WallClock
 from agents.wire.nd import NdMessage
 from agents.wire.nd_auth import genuine, seal
 from agents.wire.nd_options import Auth, Token
@@ -38,7 +39,9 @@ class Tokens:
     under one that is no longer used, would otherwise prove something once more.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, wall: WallClock) -> None:
+        """`wall`: the clock that all Clients have in common (spec §11)."""
+        self._wall = wall
         self._held: list[_Held] = []
         self._sent = 0
         """Last timestamp in an AUTH option of ours."""
@@ -81,7 +84,7 @@ class Tokens:
     ) -> NdMessage:
         if used is None:
             return message
-        self._sent = max(self._sent + 1, int(now * UNITS))
+        self._sent = max(self._sent + 1, int(self._wall.at(now) * UNITS))
         return seal(message, source, destination, used.token.key_id, used.token.value, self._sent)
 
     def introduce(self, message: NdMessage, source: IPv6Address, destination: IPv6Address, now: float) -> NdMessage:
@@ -93,7 +96,9 @@ class Tokens:
     def accept(self, auth: Auth, octets: bytes, source: IPv6Address, destination: IPv6Address, now: float) -> bool:
         """Whether a message is its peer's, and no replay: timestamps rise, and are not far from our clock."""
         held = next((each for each in self._held if each.token.key_id == auth.key_id and each.expires > now), None)
-        if held is None or auth.timestamp <= self._received or abs(auth.timestamp / UNITS - now) > TOLERANCE:
+        if held is None or auth.timestamp <= self._received:
+            return False
+        if abs(auth.timestamp / UNITS - self._wall.at(now)) > TOLERANCE:
             return False
         if not genuine(octets, source, destination, held.token.value):
             return False
@@ -120,7 +125,8 @@ class Keys:
     """The tokens shared with one neighbor, by the AERO address of ours that it knows: those of one prefix of ours prove
     nothing about another (spec §4: several prefixes, several AERO addresses)."""
 
-    def __init__(self) -> None:
+    def __init__(self, wall: WallClock | None = None) -> None:
+        self._wall = wall or WallClock()
         self._by_own: dict[IPv6Address, Tokens] = {}
 
     def __len__(self) -> int:
@@ -128,7 +134,7 @@ class Keys:
 
     def of(self, own: IPv6Address) -> Tokens:
         """The tokens that one address of ours is known by."""
-        return self._by_own.setdefault(own, Tokens())
+        return self._by_own.setdefault(own, Tokens(self._wall))
 
     def keep(self, own: IPv6Address, until: float) -> None:
         """A pair with this address of ours lives until then."""

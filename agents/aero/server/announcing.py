@@ -10,7 +10,7 @@ from agents.aero.bgp.exabgp import Route, next_hop
 from agents.aero.bgp.speaker import Speaker
 from agents.aero.config import ServerConfig
 from agents.aero.notices import SendControl
-from agents.core import Outbox
+from agents.core import Outbox, WallClock
 
 MED_BASE = 4294967295
 PATIENCE = 0.25
@@ -29,10 +29,12 @@ class Held:
 class Announcing:
     """Announcements of one Server, and the Replies that wait for them."""
 
-    def __init__(self, config: ServerConfig, speaker: Speaker, outbox: Outbox) -> None:
+    def __init__(self, config: ServerConfig, speaker: Speaker, outbox: Outbox, wall: WallClock) -> None:
+        """`wall`: the clock that all Servers have in common (spec §11)."""
         self._addresses = [address for link in config.links for address in link.addresses]
         self._speaker = speaker
         self._outbox = outbox
+        self._wall = wall
         self._held: list[Held] = []
         self._last: dict[Prefix, int] = {}
         self._before = MED_BASE
@@ -58,7 +60,7 @@ class Announcing:
 
     def _med(self, prefix: Prefix, now: float) -> int:
         """The newest attachment has the lowest MED; never one that was used before (spec §11, clock)."""
-        med = max(0, min(MED_BASE - int(now), self._last.get(prefix, self._before) - 1))
+        med = max(0, min(MED_BASE - int(self._wall.at(now)), self._last.get(prefix, self._before) - 1))
         self._last[prefix] = med
         self.lowest = min(self.lowest, med)
         return med

@@ -37,6 +37,7 @@ from agents.aero.server.ldra import Refused
 from agents.aero.server.leases import Leases
 from agents.aero.server.relays import Relays
 from agents.aero.server.takeovers import Takeovers
+from agents.core import WallClock
 from agents.plain import PlainError
 from agents.timers import earliest
 from agents.wire.errors import DecodeError
@@ -52,6 +53,7 @@ class ServerCore(Router):
     def __init__(self, config: ServerConfig) -> None:
         super().__init__(config)
         self.config = config
+        self.wall = WallClock()
         self._leases = Leases(self.cache, self._outbox, self.links.mtu, self.links.addresses)
         self._leases.when_added = self._client_added
         self._leases.when_removed = self._client_removed
@@ -69,7 +71,7 @@ class ServerCore(Router):
             self._takeovers.seen,
         )
         self._speaker = Speaker(Policy("defaults", tuple(map(source_of, config.relays))), self._outbox)
-        self._announcing = Announcing(config, self._speaker, self._outbox)
+        self._announcing = Announcing(config, self._speaker, self._outbox, self.wall)
         self._relays = Relays(config.relays, self.cache, self._speaker, self._outbox)
         self._speaker.when_peer = self._relay_session
         self._discovery.when_failed = self._discovery.when_restored = lambda _neighbor, _now: self._relays.choose()

@@ -23,8 +23,8 @@ from agents.aero.notices import DhcpAnswer, ReplayTaken, SendControl, ToDhcpServ
 from agents.aero.server.announcing import Announcing
 from agents.aero.server.ldra import Ldra, Refused, client_message
 from agents.aero.server.leases import Conflict, Leases
-from agents.aero.server.limits import Limits
 from agents.core import Outbox
+from agents.limits import Limits, Rate
 from agents.wire.dhcpv6 import Message, MessageType
 from agents.wire.dhcpv6_options import Auth, ClientId, IaPd
 
@@ -62,7 +62,7 @@ class Dhcp:
         self.secret = os.urandom(SECRET_OCTETS)
         """Under which the relay seals its Interface-IDs."""
         self.ldra = Ldra(config.dhcp, self.secret)
-        self._limits = Limits(config.rate_per_address, config.rate_total)
+        self._limits = Limits(Rate.even(config.rate_per_address), Rate.even(config.rate_total))
         self._verifier = Verifier({bytes.fromhex(duid): bytes.fromhex(key) for duid, key in config.auth_keys.items()})
         self._asked: OrderedDict[tuple[bytes, int], Asked] = OrderedDict()
 

@@ -46,14 +46,16 @@ class ServerShell:
         )
         self._node = Node(config, self._core, policy, self._own, self._perform)
         self._shell = self._node.shell
+        core.wall.ahead = self._shell.clock.ahead
         self._shell.on_readable(self._dhcp.fileno(), self._read_dhcp)
         self._bgp = BgpLink(config.bgp, self._shell.feed, self._shell.clock.now) if config.bgp else None
         if self._bgp:
             self._shell.on_readable(self._bgp.fileno(), self._bgp.accept)
             self._shell.before_stop(self._bgp.leave)
-        # The DHCPv6 server gets the relay's secret in every Interface-ID (spec SRV-12).
+        # The DHCPv6 server gets the relay's secret in every Interface-ID (spec SRV-12), Relays a MED that is never used
+        # again (spec §11).
         self._shell.remember(
-            lambda: self._state.save(self._core.saved_state()), lambda action: isinstance(action, ToDhcpServer)
+            lambda: self._state.save(self._core.saved_state()), lambda action: isinstance(action, ToDhcpServer | ToBgp)
         )
 
     def run(self) -> None:

@@ -31,7 +31,9 @@ class CmdBase:
         self.timers: Timers[tuple[str, str]] = Timers()
         self.exchanges = Exchanges(config.timing, self.outbox, config.timing.spacing)
         self.stamper = Stamper()
-        self.reception = Reception(config.address, self.dflag_profile, self.outbox, distributed=config.dgw_support)
+        self.reception = Reception(
+            config.address, self.dflag_profile, self.outbox, distributed=config.dgw_support, errors=config.timing.errors
+        )
         self.support = Support(config.dgw_support, config.accept_legacy)
         self.gateways: dict[IPv6Address, Peer] = {peer.address: peer for peer in config.gateways}
         self.profiles: dict[str, Profile] = {profile.mn_id: profile for profile in config.profiles}

@@ -24,7 +24,7 @@ from agents.dgw.cmd.base import CmdBase
 from agents.dgw.cmd.chaining import Chaining
 from agents.dgw.cmd.informing import Informing
 from agents.dgw.cmd.registrar import Registrar
-from agents.dgw.cmd.state import CmdState
+from agents.dgw.cmd.state import CmdState, Pending
 from agents.dgw.config import CmdConfig
 from agents.dgw.repository import Repository, Unauthorised
 from agents.plain import build, plain
@@ -146,12 +146,18 @@ class CmdCore:
 
     def saved_state(self) -> dict[str, Any]:
         """What must survive a restart, as JSON-able data."""
-        return {"state": plain(self._base.state), "repository": plain(self._repository)}
+        pending = self._informing.pending()
+        return {
+            "state": plain(self._base.state),
+            "repository": plain(self._repository),
+            "pending": {mn_id: plain(one) for mn_id, one in pending.items()},
+        }
 
     def restore(self, saved: dict[str, Any], now: float) -> None:
         """Take up saved state (PlainError if it does not fit)."""
         self._base.state = build(CmdState, saved.get("state"), "saved state")
         self._repository = build(Repository, saved.get("repository"), "saved repository")
+        pending = build(dict[str, Pending], saved.get("pending", {}), "saved pending registrations")
         self._base.stamper.sequence = self._base.state.sequence
         timing = self.config.timing
         for session in self._base.state.sessions.values():
@@ -164,5 +170,5 @@ class CmdCore:
         self._base.plan = self._base.wanted()
         self._base.outbox.do(Adopt(tuple(self._base.plan.values())))
         for session in self._base.state.sessions.values():
-            self._informing.resume(session, now)
+            self._informing.resume(session, pending.get(session.mn_id), now)
         self._base.outbox.say("restored", sessions=len(self._base.state.sessions))

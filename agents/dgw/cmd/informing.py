@@ -7,12 +7,14 @@ from ipaddress import IPv6Address
 
 from agents.dgw.cmd.answering import Answering
 from agents.dgw.cmd.base import CmdBase
-from agents.dgw.cmd.state import Session
+from agents.dgw.cmd.state import Pending, Session
 from agents.dgw.cmd.transactions import Transaction
 from agents.dgw.exchanges import Exchange
 from agents.dgw.messages import compose_update, handoff_of, is_late, learned, same_request
 from agents.dgw.records import AnchorRecord
-from agents.wire.mobility import BindingAck, BindingUpdate
+from agents.plain import PlainError
+from agents.wire.errors import DecodeError
+from agents.wire.mobility import BindingAck, BindingUpdate, pull_mobility, push_mobility
 from agents.wire.mobility_codes import AccessType, Handoff, Status
 from agents.wire.mobility_options import (
     AccessTechnology,
@@ -84,10 +86,31 @@ class Informing:
         session.released = [record for record in session.released if record.address != address]
         self._base.exchanges.cancel_with(address, session.mn_id)
 
-    def resume(self, session: Session, now: float) -> None:
-        """After a restart: go on telling those that were let go (those that are kept follow with a repeated PBU)."""
+    def pending(self) -> dict[str, Pending]:
+        """By MN-ID, the registrations that some anchor has not acknowledged."""
+        sessions = self._base.state.sessions
+        running = {mn_id: t for mn_id, t in self._transactions.items() if mn_id in sessions and sessions[mn_id].untold}
+        own = self._base.config.address
+        return {mn_id: Pending(push_mobility(t.update, t.source, own), t.answered) for mn_id, t in running.items()}
+
+    def resume(self, session: Session, pending: Pending | None, now: float) -> None:
+        """After a restart: go on telling those that were let go, and those that keep silent (spec RETX-1)."""
         for record in session.released:
             self._delete_at(session, record, now)
+        if pending is None or session.deleting or not session.untold:
+            return
+        source = session.serving.address
+        update = _registration(pending, source, self._base.config.address)
+        transaction = Transaction(update, source, set(session.untold), answered=pending.answered)
+        self._transactions[session.mn_id] = transaction
+        self._watch_validity(session, now)
+        if not pending.answered:
+            transaction.collected = session.agreed
+            self._base.timers.set(("aggregate", session.mn_id), now + self._base.config.timing.aggregation)
+            self._answering.begun(session, transaction)
+        for record in session.anchors:
+            if record.address in session.untold:
+                self._relay(session, transaction, record, now, again=True)
 
     def outlived(self, session: Session, now: float) -> None:
         """An anchor was silent for so long that no host uses its prefix any more: not kept (spec HO-17)."""
@@ -274,3 +297,13 @@ class Informing:
         if session.ended and not session.released:
             self._base.state.sessions.pop(session.mn_id, None)
             self._base.outbox.say("session-deleted", mn_id=session.mn_id)
+
+
+def _registration(pending: Pending, source: IPv6Address, own: IPv6Address) -> BindingUpdate:
+    try:
+        update = pull_mobility(pending.update, source, own)
+    except DecodeError as error:
+        raise PlainError(f"saved pending registration of {source}: {error}") from error
+    if not isinstance(update, BindingUpdate):
+        raise PlainError(f"saved pending registration of {source}: no Binding Update")
+    return update

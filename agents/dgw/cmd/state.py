@@ -67,6 +67,16 @@ class Session:
             self.valid.pop(record.prefix, None)
 
 
+@dataclass(frozen=True)
+class Pending:
+    """A registration of which not every anchor knows yet."""
+
+    update: bytes
+    """The serving gateway's last PBU about it, as a Mobility Header."""
+    answered: bool
+    """The gateway has its answer, of some anchors at least: it will not ask again."""
+
+
 @dataclass
 class Chain:
     """One prefix between two operators in direct mode: registered by the serving gateway, passed on to the anchor."""

@@ -37,7 +37,9 @@ class GatewayBase:
         self.exchanges = Exchanges(config.timing, self.outbox)
         self.advertiser = Advertiser(config, self.outbox, self._said)
         self.stamper = Stamper()
-        self.reception = Reception(config.address, self.dflag_profile, self.outbox, distributed=config.dgw_support)
+        self.reception = Reception(
+            config.address, self.dflag_profile, self.outbox, distributed=config.dgw_support, errors=config.timing.errors
+        )
         self.support = Support(config.dgw_support, config.accept_legacy)
         self.peers: dict[IPv6Address, Peer] = {peer.address: peer for peer in config.peers}
         self.profiles: dict[str, Profile] = {profile.mn_id: profile for profile in config.profiles}

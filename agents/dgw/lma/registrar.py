@@ -55,7 +55,9 @@ class Registrar:
         self.state = LmaState(PrefixPool(config.pool))
         self.timers: Timers[tuple[str, str]] = Timers()
         """("expire", prefix) and ("assign", MN-ID)"""
-        self.reception = Reception(config.address, lambda _source: DFlagProfile.RFC8885, outbox, distributed=False)
+        self.reception = Reception(
+            config.address, lambda _source: DFlagProfile.RFC8885, outbox, distributed=False, errors=config.timing.errors
+        )
         self.plan: dict[tuple[str, str], Item] = {}
         self._outbox = outbox
         self._gateways = {gateway.address for gateway in config.gateways}

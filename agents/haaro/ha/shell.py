@@ -15,6 +15,6 @@ def run_ha(config: HaConfig) -> None:
     """Serve until SIGTERM (KernelError, PlainError)."""
     choice = choose(config.tunnel, ambiguous=bool(in_several_realms(config.routers)))
     core = HaCore(config)
-    node = Node(core, config.interface, config.control, table=MAIN, choice=choice)
+    node = Node(core, config.interface, config.control, table=MAIN, choice=choice, errors=config.errors)
     core.usable = node.kernel.can_route
     node.run(lambda: node.kernel.install(Routing()))

@@ -39,7 +39,9 @@ class RouterShell:
         self._core = MrCore(replace(config, tunnel=choice.kind))
         ends = Ends(config.home_address, config.prefixes, config.home_agent, config.gateway)
         given = (config.interface, config.control)
-        self._node = Node(self._core, *given, table=TABLE, ends=ends, underlay_mtu=smallest, choice=choice)
+        self._node = Node(
+            self._core, *given, table=TABLE, ends=ends, underlay_mtu=smallest, choice=choice, errors=config.errors
+        )
         self._shell = self._node.shell
         self._watch = Netlink(groups=(rtnl.RTNLGRP_LINK,))
         self._shell.on_readable(self._watch.fileno(), self._read_watch)

@@ -1,7 +1,9 @@
 """IPv4 tunnels by the ipip driver: one device per pair of addresses (RFC 2003).
 
-Outer TTL is our own, TOS the inner packet's. With a TTL of its own the driver always sets Don't Fragment, which
-RFC 2003 §3.1 allows: it finds out the path's MTU, and divides or answers inner packets that do not fit.
+Outer TTL is our own, TOS the inner packet's.  With a TTL of its own the driver always sets Don't Fragment, whatever
+IFLA_IPIP_PMTUDISC says (measured on Linux 6.1), which RFC 2003 §5.1 recommends: it learns the path's MTU and answers
+inner packets that do not fit and must not be divided.  Those that may be are divided before they enter the device, if
+the node forwards by what it has learned (FORWARD_BY_PATH); else they are lost without a word.
 """
 
 from __future__ import annotations
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
 Pair = tuple[IPv4Address, IPv4Address]
 """Own and other end."""
 TTL = 64
+FORWARD_BY_PATH = "net/ipv4/ip_forward_use_pmtu"
+"""Setting of a node: 1 for it to work, 0 where nobody asked."""
 INHERIT = 1
 """TOS of the inner packet."""
 

@@ -1,4 +1,4 @@
-"""Check "haaro-hops": what becomes of TTL, TOS and size of packets that go through tunnels.
+"""Check "haaro-hops": what becomes of TTL, TOS, DF and size of packets that go through tunnels.
 
 Sources: RFC 2003 §3.1, §3.2, RFC 3519 §4.8; spec HAARO TUN-3, TUN-12, TUN-13.
 """
@@ -25,7 +25,7 @@ def haaro_hops(run: Run, mtu: int = 1468) -> list[Result]:
     """Judge the headers of all series between sites, and of what was too big; `mtu`: of the tunnels, octets."""
     operator = run.haaro
     assert operator
-    return [_ages(operator), _services(operator), _sizes(operator, mtu)]
+    return [_ages(operator), _services(operator), _forbidden(operator), _sizes(operator, mtu)]
 
 
 def _travels(operator: Operator) -> Iterator[tuple[Ping, str, MobileRouter, MobileRouter]]:
@@ -96,6 +96,21 @@ def _services(operator: Operator) -> Result:
                 tally.demand(inner == outer, f"{ping.name}: {inner:#04x} in {outer:#04x}", frame)
     tally.demand(not values or bool(values - {0}), "every packet has type of service 0")
     return tally.result(f"{', '.join(f'{one:#04x}' for one in sorted(values))}", "no series between sites")
+
+
+def _forbidden(operator: Operator) -> Result:
+    tally = Tally(
+        "haaro-hops.df",
+        "TUN-13",
+        "What must not be divided inside must not be outside",
+        "Don't Fragment in the outer header wherever the inner one has it",
+    )
+    for ping, kind, one, _other in _travels(operator):
+        for frame in (*of(operator.sent(one), ping, kind), *of(operator.at_home, ping, kind)):
+            if frame.tunnelled and frame.inner.dont_fragment:
+                tally.see(frame)
+                tally.demand(frame.outer.dont_fragment, f"{ping.name}: may be divided at {frame.node}", frame)
+    return tally.result(plural(len(tally.seen), "packet"), "no series that must not be divided")
 
 
 def _sizes(operator: Operator, mtu: int) -> Result:

@@ -14,6 +14,7 @@ from agents.aero.config import DataPlaneConfig, ServerChoice
 from agents.aero.lladdr import Encapsulation
 from agents.aero.neighbors import Reachability
 from agents.aero.notices import ChangeServer, LinkChanged, PathWanted
+from agents.aero.server.announcing import MED_BASE
 
 FIRST = IPv6Network("2001:db8:1000:2000::/56")
 
@@ -190,6 +191,38 @@ def test_two_servers_are_not_asked_at_one_moment():
     assert len(meds) == 2
     assert meds[1] < meds[0]
     assert link.relay.core.cache.owner(prefix[1]).address == second.core.address
+
+
+@pytest.mark.requirement("MOB-8", "MOB-13")
+def test_the_newest_attachment_counts_by_the_wall_clock():
+    """A Server that was told the time after its start is not the older one for ever (spec §11: MED by the wall clock);
+    one whose clock steps back uses nothing twice."""
+    link = Link()
+    first, second = with_relay(link, 2)
+    client = link.add_client(1, [first, second])
+    ahead = {first.ip: 0.0, second.ip: 0.0}
+    for server in (first, second):
+        server.core.wall.ahead = lambda ip=server.ip: ahead[ip]
+    ahead[first.ip] = 3600.0  # the second has not heard yet how late it is
+    link.attach(client)
+    (prefix,) = client.core.prefixes
+    meds = []
+
+    def med(server):
+        (route,) = server.core._speaker._all()
+        assert route.prefix == prefix
+        return route.med
+
+    meds.append(med(first))
+    assert meds[-1] == MED_BASE - int(link.now + 3600)
+    link.passes = lambda sender, _receiver, _lladdr: sender is not first
+    ahead[second.ip] = 3600.0
+    link.run(60.0)
+    meds.append(med(second))
+    assert meds[1] < meds[0]
+    ahead[second.ip] = -7200.0
+    second.core._announcing.granted([prefix], attached=True, now=link.now)
+    assert med(second) == meds[1] - 1
 
 
 @pytest.mark.requirement("CLI-11")

@@ -19,6 +19,7 @@ from agents.aero.lladdr import LinkLayerAddress
 from agents.aero.notices import Controlled
 from agents.aero.optimisation.messages import UNSPECIFIED, compose, header_between, push_mediation
 from agents.aero.optimisation.tokens import Tokens
+from agents.core import WallClock
 from agents.wire.nd import NeighborAdvertisement, NeighborSolicitation, Redirect
 from agents.wire.nd_auth import seal
 from agents.wire.nd_options import LinkLayerOption, Nonce, RedirectedHeader, Token
@@ -348,7 +349,7 @@ def _arrival(source, payload):
 
 
 def test_tokens_are_replaced_once_both_ends_have_the_next():
-    tokens = Tokens()
+    tokens = Tokens(WallClock())
     a, b = IPv6Address("fe80::a"), IPv6Address("fe80::b")
     old, new = Token(1, b"a" * 16), Token(2, b"b" * 16)
     message = NeighborSolicitation(b)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from ipaddress import ip_address
 
 import pytest
@@ -10,7 +11,10 @@ from test_aero_attach import established
 
 from agents.aero.config import DataPlaneConfig
 from agents.aero.dataplane.sink import Control
+from agents.aero.inner_packets import push_discovery
 from agents.aero.lladdr import Encapsulation, LinkLayerAddress
+from agents.wire.nd import NeighborSolicitation
+from agents.wire.nd_options import LinkLayerOption, Nonce
 
 
 def in_use(node) -> set[Encapsulation]:
@@ -103,3 +107,47 @@ def test_a_client_that_moves_while_another_encapsulation_is_proved():
     assert {str(path.lladdr.ip) for path in entry.paths} == {"192.88.99.1"}
     link.run(5.0)
     assert in_use(client) == {Encapsulation.UDP, Encapsulation.MINIMAL}
+
+
+def said_by_nobody(link, server, client, nat: bool, ip: str = ""):
+    """An outsider's NS under the Client's address, from its link-layer address: nothing that comes back reaches it."""
+    (entry,) = server.core.cache
+    lladdr = next(path.lladdr for path in entry.paths if path.lladdr.encapsulation is Encapsulation.UDP)
+    own = replace(lladdr, ip=ip_address(ip)) if ip else lladdr
+    seen = LinkLayerOption(target=False, encapsulation=own.encapsulation, ip=own.ipv6_form, port=own.port, nat=nat)
+    message = NeighborSolicitation(server.core.address, (seen, Nonce(b"forged")))
+    packet = push_discovery(message, entry.address, server.core.address)
+    link.later(server, Control(packet, lladdr, entry, len(packet), False), 0.0)
+    link.run(link.now - START + 0.3)
+    return entry
+
+
+@pytest.mark.requirement("ENC-11")
+@pytest.mark.parametrize(("nat", "ip"), [(True, ""), (False, "10.6.6.6")], ids=["the flag", "another address"])
+def test_nobody_else_puts_a_client_behind_a_nat(nat, ip):
+    """Spec §9: with a forged outer source control is unaffected. The Client is asked, and says what is true."""
+    link, client, _path = established()
+    server = link.nodes[0]
+    before = in_use(server)
+    assert Encapsulation.MINIMAL in before
+    asked = len(server.sent)
+    entry = said_by_nobody(link, server, client, nat, ip)
+    assert not any(path.nat for path in entry.paths)
+    assert in_use(server) == before
+    assert any(each.packet[40] == 135 for each in server.sent[asked:]), "it is asked at once"
+    for _forged in range(10):
+        said_by_nobody(link, server, client, nat, ip)
+    assert in_use(server) == before
+    assert len(server.sent) - asked < 60, "no more than there were lies, and their answers"
+
+
+@pytest.mark.requirement("ENC-11")
+def test_nobody_else_takes_the_nat_away():
+    link = Link()
+    server = link.add_server(1, dataplane=DataPlaneConfig(encapsulation="minimal"))
+    client = link.add_client(1, [server], nat=Static("10.1.1.2", "198.51.100.1", 8060))
+    link.start(client)
+    link.run(40.0)
+    entry = said_by_nobody(link, server, client, nat=False)
+    assert entry.path.nat
+    assert in_use(server) == {Encapsulation.UDP}

@@ -16,6 +16,7 @@ from agents.aero.dataplane.policy import ClientPolicy, ServerPolicy
 from agents.aero.dataplane.sockaddr import pull_sockaddr, push_sockaddr
 from agents.aero.lladdr import Encapsulation, LinkLayerAddress
 from agents.aero.neighbors import NeighborCache, NeighborType
+from agents.limits import ErrorRates, Rate
 from agents.wire.buffer import internet_checksum
 
 A, B = "2001:db8:1000:a000::10", "2001:db8:1000:b000::20"
@@ -404,3 +405,47 @@ def test_link_local_destinations_of_ipv4_are_not_forwarded():
     node = server()
     node.arrive(ipv4(A4, "169.254.1.1"))
     assert (node.sink.sent, node.sink.delivered, node.counters) == ([], [], {"bad_destination": 1})
+
+
+@pytest.mark.parametrize("make", [lambda number: ipv6(A, B, hops=1), lambda number: ipv4(A4, B4, ttl=1)])
+def test_of_very_many_errors_some_are_sent(make):
+    """RFC 4443 §2.4(f), RFC 1812 §4.3.2.8: a burst, as flows that begin together need it, then the average."""
+    node = server(errors=ErrorRates(source=Rate(10, 20), total=Rate(100, 30)))
+    for number in range(1000):
+        node.arrive(make(number), now=1.0)
+    assert len(node.sink.sent) == node.counters["errors_sent"] == 20
+    assert node.counters["errors_limited"] == 980
+    for number in range(1000):
+        node.arrive(make(number), now=2.0)
+    assert node.counters["errors_sent"] == 30
+
+
+def test_errors_of_the_whole_node_are_limited_too():
+    """However many hosts they are for; what one has used up is not another's fault."""
+    node = server(errors=ErrorRates(source=Rate(10, 20), total=Rate(100, 30)))
+    for number in range(1, 200):
+        node.arrive(ipv6(f"2001:db8:1000:a000::{number:x}", B, hops=1), now=1.0)
+    assert node.counters["errors_sent"] == 30
+
+
+def test_by_default_a_host_with_many_flows_hears_of_all():
+    """Path MTU discovery: one Too Big for each of forty destinations, at once."""
+    node = client()
+    for number in range(1, 41):
+        node.leave(ipv6(A, f"2001:db8:f::{number:x}", 9000))
+    assert len(node.sink.delivered) == node.counters["errors_sent"] == 40
+    assert {packet[40] for packet in node.sink.delivered} == {2}
+
+
+def test_no_error_about_an_error_or_a_redirect():
+    """RFC 4443 §2.4(e), also where it hides behind an extension header."""
+    node = server()
+    for kind in (1, 2, 3, 4, 137):
+        plain = ipv6(A, B, 100, hops=1, proto=58)
+        plain[40] = kind
+        hidden = ipv6(A, B, 100, hops=1, proto=60)
+        hidden[40:42], hidden[48] = (58, 0), kind
+        node.arrive(plain)
+        node.arrive(hidden)
+    assert not node.sink.sent
+    assert node.counters["time_exceeded"] == 10

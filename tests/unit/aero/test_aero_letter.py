@@ -29,7 +29,7 @@ from agents.aero.optimisation.correspondents import Correspondents
 from agents.aero.optimisation.messages import push_mediation, read_mediation
 from agents.aero.optimisation.moving import Moving
 from agents.aero.optimisation.origination import Origination
-from agents.core import Outbox
+from agents.core import Outbox, WallClock
 from agents.wire.dhcpv6 import MessageType
 from agents.wire.nd import NdType, Redirect
 from agents.wire.nd_options import LinkLayerOption, RedirectedHeader, RouteInformation, Token
@@ -104,7 +104,7 @@ class Moved:
 def test_a_moved_client_writes_the_advertisement_of_the_sheet(router):
     """Spec §6.8, with its MAC and checksum; the sheet's is of a router."""
     outbox = Outbox()
-    correspondents = Correspondents(NeighborCache(), outbox, lambda _lladdr: 1500)
+    correspondents = Correspondents(NeighborCache(), outbox, lambda _lladdr: 1500, WallClock())
     there = LinkLayerAddress(UDP, ip_address("203.0.113.7"), 8060)
     peer = correspondents.meet(B_ADDRESS, A_ADDRESS, [(there, False)])
     peer.tokens.of(A_ADDRESS).put(Token(1, KEY), 1_800_000_000.0, 1_700_000_000.0, shared=True)

@@ -43,6 +43,7 @@ from agents.aero.notices import Unaccepted
 from agents.aero.optimisation.messages import UNSPECIFIED, header_between, push_mediation
 from agents.aero.optimisation.tokens import Tokens
 from agents.aero.underlay_errors import UnderlayErrors
+from agents.core import WallClock
 from agents.wire.buffer import ipv6_checksum
 from agents.wire.dhcpv6 import Message, MessageType, push_dhcpv6
 from agents.wire.dhcpv6_options import ClientId, IaPd, IaPrefix
@@ -279,7 +280,7 @@ def test_host_bits_of_a_prefix_are_no_news():
 
 @pytest.mark.requirement("SEC9-6")
 def test_a_clock_that_steps_back_repeats_no_timestamp():
-    ours, theirs = Tokens(), Tokens()
+    ours, theirs = Tokens(WallClock()), Tokens(WallClock())
     own, to = IPv6Address("fe80::1:2"), IPv6Address("fe80::1:3")
     for each in (ours, theirs):
         each.put(TOKEN, START + 100, START, shared=True)
@@ -308,6 +309,51 @@ def test_two_requests_at_one_moment_and_after_a_restart_with_an_earlier_clock_ar
     link.attach(again)
     assert {prefix.version for prefix in again.core.prefixes} == {4, 6}
     assert not server.core.counters
+
+
+def test_a_client_that_was_told_the_time_later_proves_itself():
+    """Without a battery its clock begins with some time of the past, until somebody tells it: its timers go on."""
+    told, right = WallClock(), WallClock()
+    late = START - 3600
+    ours, theirs = Tokens(told), Tokens(right)
+    own, to = IPv6Address("fe80::1:2"), IPv6Address("fe80::1:3")
+    ours.put(TOKEN, late + 100, late, shared=True)
+    theirs.put(TOKEN, START + 100, START, shared=True)
+
+    def taken(after):
+        sealed = ours.seal(NeighborSolicitation(to, (Nonce(b"abcdef"),)), own, to, late + after)
+        octets = push_discovery(sealed, own, to)[40:]
+        answer = theirs.seal(NeighborSolicitation(own, (Nonce(b"abcdef"),)), to, own, START + after)
+        back = push_discovery(answer, to, own)[40:]
+        return (
+            theirs.accept(sealed.options[-1], octets, own, to, START + after),
+            ours.accept(answer.options[-1], back, to, own, late + after),
+        )
+
+    assert taken(1) == (False, False)
+    told.ahead = lambda: 3600.0
+    assert taken(2) == (True, True)
+    told.ahead = lambda: 3590.0
+    assert taken(3) == (True, True), "a step back within the tolerance repeats no timestamp"
+
+
+def test_a_client_that_lost_its_state_is_taken_once_it_knows_the_time():
+    """Its replay values rise with the wall clock: what it sent before is in the past (spec §6.11)."""
+    link = Link()
+    duid = "00030001020000000001"
+    server = link.add_server(1, auth_keys={duid: KEY.hex()})
+    client = link.add_client(1, [server], auth_key=KEY.hex())
+    client.core.wall.ahead = lambda: 3600.0
+    link.attach(client)
+    link.nodes.remove(client)
+    again = link.add_client(1, [server], auth_key=KEY.hex())
+    link.start(again)
+    link.run(5.0)
+    assert server.core.counters["auth_replayed"]
+    assert not again.core.prefixes
+    again.core.wall.ahead = lambda: 3600.0
+    link.run(20.0)
+    assert again.core.prefixes
 
 
 # --- Release

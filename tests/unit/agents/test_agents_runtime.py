@@ -6,12 +6,13 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from agents.core import Outbox
-from agents.runtime import Shell
+from agents.runtime import Clock, Shell
 
 ROOT = Path(__file__).resolve().parents[3]
 AGENT = """
@@ -145,3 +146,12 @@ def test_state_is_saved_before_anybody_is_told():
     core.do("install")
     shell.turn()
     assert done == ["install", "saved"], "once in every turn, also when nobody is told"
+
+
+def test_the_clock_of_a_process_never_steps_and_knows_how_far_the_wall_clock_has(monkeypatch):
+    clock = Clock()
+    before, wall = clock.now(), time.time
+    assert abs(clock.ahead()) < 0.1
+    monkeypatch.setattr(time, "time", lambda: wall() + 3600)
+    assert clock.now() - before < 60
+    assert abs(clock.ahead() - 3600) < 0.1

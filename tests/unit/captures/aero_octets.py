@@ -37,12 +37,12 @@ def icmpv6(source, destination, body):
     return body[:2] + ones_complement(pseudo + body).to_bytes(2, "big") + body[4:]
 
 
-def echo(source, destination, ident, sequence, size, *, reply=False, ttl=64, tos=0):
+def echo(source, destination, ident, sequence, size, *, reply=False, ttl=64, tos=0, df=False):
     """An ICMP echo of `size` octets with its IP header."""
     six = parsed(source).version == 6
     kind = (129 if reply else 128) if six else (0 if reply else 8)
     body = struct.pack("!BBHHH", kind, 0, 0, ident, sequence) + bytes(size - (48 if six else 28))
-    return ip(source, destination, ICMPV6 if six else ICMP, body, ttl=ttl, tos=tos)
+    return ip(source, destination, ICMPV6 if six else ICMP, body, ttl=ttl, tos=tos, df=df)
 
 
 def discovery(kind, source, destination, target, *options, flags=0, ttl=255):

@@ -44,17 +44,19 @@ BESIDE = ip("198.51.100.66", HOME_AGENT, IPIP, echo("10.10.2.2", "10.10.3.2", 78
 KNOCK = ip("198.51.100.66", HOME_AGENT, IPIP, echo("203.0.113.12", HOME_AGENT, 1, 1, 28))
 
 
-def travelling(*, ages=(64, 63, 62, 62, 61), straight=(64, 63, 63, 62), tos=TOS, outer=TOS, direct=True):
+def travelling(
+    *, ages=(64, 63, 62, 62, 61), straight=(64, 63, 63, 62), tos=TOS, outer=TOS, direct=True, df=True, outside_df=True
+):
     """A request of a to c by the home agent and one directly: TTL at each place it passes."""
     story = Story()
     story.announce("a", "c", 2, "mixed")
     one, other = story.line("a").address, story.line("c").address
 
     def inner(ttl, sequence):
-        return echo(story.sites["a"].host, story.sites["c"].host, PINGED, sequence, 84, ttl=ttl, tos=tos)
+        return echo(story.sites["a"].host, story.sites["c"].host, PINGED, sequence, 84, ttl=ttl, tos=tos, df=df)
 
     def within(source, target, ttl):
-        return ip(source, target, IPIP, inner(ttl, 1), tos=outer)
+        return ip(source, target, IPIP, inner(ttl, 1), tos=outer, df=outside_df)
 
     for place, packet in (
         (("a", "eth0"), inner(ages[0], 1)),
@@ -66,7 +68,7 @@ def travelling(*, ages=(64, 63, 62, 62, 61), straight=(64, 63, 63, 62), tos=TOS,
     ):
         story.put(place, packet)
     if direct:
-        outside = partial(ip, one, other, UDP, tos=outer)
+        outside = partial(ip, one, other, UDP, tos=outer, df=outside_df)
         story.put(("a", "eth0"), inner(straight[0], 2))
         story.put(story.at("a"), outside(udp(434, 434, TUNNEL_IP + inner(straight[1], 2))))
         story.put(story.at("c"), outside(udp(434, 434, TUNNEL_IP + inner(straight[2], 2))))
@@ -99,7 +101,7 @@ CARRIES("a packet of 10.10.2.2 to 10.10.3.2", carries(BESIDE))
 CARRIES("it carried no data before", partial(unloaded, star=False))
 CARRIES("no series went directly", partial(unloaded, direct=False), outcome=None)
 
-AGES, SERVICES, SIZES = (partial(wrong, HOPS, name) for name in ("ttl", "tos", "size"))
+AGES, SERVICES, BANS, SIZES = (partial(wrong, HOPS, name) for name in ("ttl", "tos", "df", "size"))
 AGES("TTL 64 at mra", partial(travelling, ages=(64, 64, 62, 62, 61)))
 AGES("TTL 63 at ha", partial(travelling, ages=(64, 63, 63, 62, 61)))
 AGES("TTL 61 at mrc", partial(travelling, ages=(64, 63, 62, 61, 61)))
@@ -108,6 +110,8 @@ AGES("TTL 62 at mrc", partial(travelling, straight=(64, 63, 62, 62)))
 AGES("TTL 61 at c", partial(travelling, straight=(64, 63, 63, 61)))
 SERVICES("0xb8 in 0x00", partial(travelling, outer=0))
 SERVICES("every packet has type of service 0", partial(travelling, tos=0, outer=0))
+BANS("may be divided at mra", partial(travelling, outside_df=False))
+BANS("no series that must not be divided", partial(travelling, df=False), outcome=None)
 SIZES("fragments of [1472] octets", partial(too_big, size=1472))
 SIZES("1504 octets on a line", partial(too_big, size=1472))
 SIZES("fragments of [] octets", partial(too_big, whole=False))

@@ -8,6 +8,7 @@ from agents.dgw.gateway.state import BindingState, GatewayState
 from agents.dgw.lma.state import LmaState
 from agents.dgw.lma.state import items as items_of_lma
 from agents.dgw.repository import Repository
+from agents.limits import KEPT
 from agents.plain import build
 
 PER_EXCHANGE = 64
@@ -100,7 +101,7 @@ def check_cmd(core):
 
 
 def check_reception(reception):
-    assert len(reception._last_error) <= 64
+    assert len(reception._errors._sources) <= KEPT
     assert len(reception.counters) <= 20
 
 

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agents.dgw.actions import MobilityDatagram, SendParameterProblem
+from agents.dgw.config import Timing
 from agents.dgw.forwarding import AnchorRoute
 from agents.dgw.freshness import ticks
 from agents.dgw.messages import compose_update
@@ -261,8 +262,18 @@ def test_undecodable_headers(anchor):
 
 def test_error_answers_are_rate_limited(anchor):
     good = push_mobility(update(anchor.domain), D2, ANCHOR)
-    answers = [anchor.give(good[:2] + b"\x40" + good[3:])[0] for _ in range(50)]
-    assert sum(map(len, answers)) == 1
+    rates = Timing().errors
+    bad = good[:2] + b"\x40" + good[3:]
+
+    def answered(times, source=D2):
+        return sum(len(anchor.give(bad, source)[0]) for _ in range(times))
+
+    assert answered(50) == rates.source.burst
+    assert anchor.domain.gateway(1)._base.reception.counters["error-limited"] == 50 - rates.source.burst
+    anchor.domain.now += 1.0
+    assert answered(50) == rates.source.average
+    invented = [IPv6Address(f"2001:db8:dead::{number:x}") for number in range(1, 500)]
+    assert sum(answered(1, source) for source in invented) <= rates.total.burst
 
 
 def test_acknowledgements_that_match_nothing(anchor):

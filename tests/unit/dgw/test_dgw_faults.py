@@ -1,5 +1,6 @@
 """Loss, duplication, reordering, slow anchors, clocks: the domain converges by RETX-* (spec §9)."""
 
+import json
 from dataclasses import replace
 from itertools import pairwise
 
@@ -12,6 +13,7 @@ from agents.dgw.actions import PeerRefused
 from agents.dgw.cmd.core import CmdCore
 from agents.dgw.config import Timing
 from agents.dgw.forwarding import AnchorRoute, Dlif, Tunnel
+from agents.plain import PlainError
 from agents.wire.mobility import BindingAck, BindingUpdate, pull_mobility
 from agents.wire.mobility_options import PreviousMaar, Timestamp
 
@@ -315,3 +317,61 @@ def test_converges_whatever_the_network_does(mode, fates, path):
             assert offered == (list(NETWORKS[index]) if routes else [])
     assert not domain.ras(here)[f"mn1dgw{here}"].routes
     assert len(domain.items(here, Tunnel)) == len(expected) - 1
+
+
+@pytest.mark.requirement("RETX-1", "CMD-RELAY-4")
+@pytest.mark.parametrize("mode", ["relay", "locator", "proxy"])
+@pytest.mark.parametrize("waited", [0.1, 3.0])
+def test_cmd_restarted_goes_on_telling_silent_anchors(mode, waited):
+    """The gateway has its answer, whole or in part, and will not ask again before it refreshes"""
+    domain = Domain(mode)
+    domain.attach(1, 1)
+    domain.run(1)
+    domain.move(1, 1, 3)
+    domain.run(3)
+    domain.filters.append(lambda now, s, d, o: [] if d == address(1) else None)
+    domain.move(1, 3, 2)
+    domain.run(waited)
+    saved = json.loads(json.dumps(domain.cmd.saved_state()))
+    told = len(domain.sent(BindingUpdate, CMD, address(1)))
+    asked = len(domain.sent(BindingUpdate, address(2), CMD))
+    domain.cores[CMD] = CmdCore(cmd_config(mode))
+    domain.cmd.restore(saved, domain.now)
+    domain.perform(CMD)
+    assert len(domain.sent(BindingUpdate, CMD, address(1))) == told + 1, "at once"
+    if waited > 1:
+        domain.run(10)  # and again, with the usual back-off
+        assert 3 <= len(domain.sent(BindingUpdate, CMD, address(1))) - told <= 4
+    domain.filters.clear()
+    domain.run(9)
+    (route,) = domain.items(1, AnchorRoute)
+    assert route.peer == address(2)
+    assert {d.name for d in domain.items(2, Dlif)} == {"mn1dgw1", "mn1dgw2", "mn1dgw3"}
+    assert not domain.session().untold
+    if mode == "relay" and waited > 1:
+        assert len(domain.sent(BindingUpdate, address(2), CMD)) == asked, "nobody repeated the registration"
+    stamps = [m.first(Timestamp).raw for *_, m in domain.sent(BindingUpdate, CMD, address(1))]
+    assert stamps == sorted(set(stamps))
+    # Nothing is left over: another restart tells nobody.
+    saved, told = domain.cmd.saved_state(), len(domain.sent(BindingUpdate, CMD))
+    domain.cores[CMD] = CmdCore(cmd_config(mode))
+    domain.cmd.restore(saved, domain.now)
+    domain.perform(CMD)
+    domain.run(5)
+    assert len(domain.sent(BindingUpdate, CMD)) == told
+
+
+def test_saved_state_without_what_was_pending_is_taken():
+    """As an earlier version wrote it; what is no update is none."""
+    domain = Domain("relay")
+    domain.attach(1, 1)
+    domain.run(1)
+    domain.filters.append(lambda now, s, d, o: [] if d == address(1) else None)
+    domain.move(1, 1, 2)
+    domain.run(3)
+    saved = domain.cmd.saved_state()
+    (mn_id,) = saved["pending"]
+    core = CmdCore(cmd_config("relay"))
+    core.restore({key: value for key, value in saved.items() if key != "pending"}, domain.now)
+    with pytest.raises(PlainError, match="pending"):
+        CmdCore(cmd_config("relay")).restore({**saved, "pending": {mn_id: {"update": "00", "answered": True}}}, 0.0)

@@ -155,10 +155,10 @@ class Node:
         return self.domain.now + self.ahead
 
     # Sink
-    def send_udp(self, local, remote, port, data, tos):
+    def send_udp(self, local, remote, port, data, tos, df=False):
         self.domain.emit(self, inner.push_udp(local, remote, (PORT, port), data))
 
-    def send_ip(self, local, remote, packet, tos):
+    def send_ip(self, local, remote, packet, tos, df=False):
         self.domain.emit(self, inner.push_ipv4(local, remote, IPIP, packet, tos=tos))
 
     def deliver(self, packet):

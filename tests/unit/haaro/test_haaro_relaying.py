@@ -27,10 +27,10 @@ class Sink:
     def __init__(self):
         self.udp, self.ip, self.delivered, self.noticed = [], [], [], []
 
-    def send_udp(self, local, remote, port, data, tos):
+    def send_udp(self, local, remote, port, data, tos, df=False):
         self.udp.append((local, remote, port, data, tos))
 
-    def send_ip(self, local, remote, packet, tos):
+    def send_ip(self, local, remote, packet, tos, df=False):
         self.ip.append((local, remote, packet, tos))
 
     def deliver(self, packet):
