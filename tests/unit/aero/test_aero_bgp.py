@@ -32,7 +32,7 @@ from agents.aero.config import ServerConfig, UnderlayLink
 from agents.aero.lladdr import Encapsulation, LinkLayerAddress
 from agents.aero.notices import SendControl
 from agents.aero.server.announcing import PATIENCE, Announcing
-from agents.core import Outbox
+from agents.core import Outbox, WallClock
 from agents.plain import PlainError, plain
 from agents.wire.errors import DecodeError
 
@@ -274,7 +274,7 @@ def test_each_reply_waits_for_its_own_announcements():
     speaker = Speaker(CLIENTS, outbox)
     links = (UnderlayLink("eth0", (ip_address(S1), ip_address(HOPS[S1]))),)
     config = ServerConfig("server", "s1", IPv6Address("fe80::1"), links, control="", state="")
-    announcing = Announcing(config, speaker, outbox)
+    announcing = Announcing(config, speaker, outbox, WallClock())
     speaker.receive(BgpConnected(), 0.0)
     first, second, third = (SendControl(bytes([number]), LLADDR) for number in (1, 2, 3))
 
