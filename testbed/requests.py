@@ -26,7 +26,7 @@ from pyroute2.netlink.rtnl import (
 )
 from pyroute2.netlink.rtnl.ifaddrmsg import IFA_F_NODAD, ifaddrmsg
 from pyroute2.netlink.rtnl.ifinfmsg import IFF_UP, ifinfmsg
-from pyroute2.netlink.rtnl.ndmsg import NTF_MASTER, NUD_NOARP, ndmsg
+from pyroute2.netlink.rtnl.ndmsg import NTF_MASTER, NUD_NOARP, NUD_REACHABLE, ndmsg
 from pyroute2.netlink.rtnl.rtmsg import rtmsg
 
 from testbed.netlink import Message, Netlink, Request
@@ -118,6 +118,15 @@ def forwarding_entry(index: int, mac: str, what: str) -> Request:
     message = ndmsg()
     entry = _attributes(NDA_LLADDR=mac)
     message.update(family=AF_BRIDGE, ifindex=index, state=NUD_NOARP, flags=NTF_MASTER, **entry)
+    return Request(RTM_NEWNEIGH, message, what, NLM_F_CREATE | NLM_F_REPLACE)
+
+
+def neighbor(index: int, address: str, mac: str, what: str) -> Request:
+    """Tell an interface which MAC address a node on its link has, as if the node had just confirmed it."""
+    message = ndmsg()
+    family = _family(ipaddress.ip_address(address).version)
+    entry = _attributes(NDA_DST=address, NDA_LLADDR=mac)
+    message.update(family=family, ifindex=index, state=NUD_REACHABLE, **entry)
     return Request(RTM_NEWNEIGH, message, what, NLM_F_CREATE | NLM_F_REPLACE)
 
 

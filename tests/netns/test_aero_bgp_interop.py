@@ -286,16 +286,20 @@ def test_of_two_servers_the_newest_attachment_wins(domain):
 
 
 def test_half_a_command_of_a_program_that_died_is_no_announcement(domain):
+    """ExaBGP outlives its program for a moment only: the program waits until the session is up before it dies."""
     bird = domain.bird()
     script = domain.folder / "half.py"
     half = "announce route 192.0.2.16/28 next-hop 203.0.113.1 med 7"
-    script.write_text(f"import sys\nsys.stdin.readline()\nsys.stdout.write({half!r})\nsys.stdout.flush()\n")
+    script.write_text(f"import sys\nsys.stdout.write({half!r})\nsys.stdout.flush()\nsys.stdin.read()\n")
     own = UNDERLAY["s1"][0]
     speaker = BgpSpeaker(own, ASNS["s1"], (BgpPeer(RELAY[0], RELAY_ASN, own),), (sys.executable, str(script)))
     exabgp = domain.start(ExaBgp(domain.net["s1"], speaker, domain.folder / "half", domain.folder / "half.log"))
     until("the session to be up", lambda: bird.up("s1"))
-    until("the program to end", lambda: not children(exabgp))
+    (program,) = children(exabgp)
+    exabgp.node.run(["kill", "-KILL", program], check=True)
+    until("ExaBGP to notice", lambda: not children(exabgp))
     assert not bird.count("s1")
+    assert "route added" not in exabgp.log.read_text()
 
 
 def children(exabgp):

@@ -23,8 +23,8 @@ def site(network, tmp_path):
 
 
 def attached(site: Site) -> float:
-    """When the lease ends that the Client has now."""
-    return float(wait_until("the prefix", lambda: site.state("c1")["prefixes"].get(PREFIX)))
+    """When the lease ends that the Client has now; it asks at longer intervals the longer nobody answered."""
+    return float(wait_until("the prefix", lambda: site.state("c1")["prefixes"].get(PREFIX), timeout=30))
 
 
 @pytest.mark.requirement("CLI-8", "SRV-12")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import select
+from contextlib import contextmanager
 
 import pytest
 from aero_plane import FAR, NEAR, RIGHT, Net, Pair, outer, packet, pairs
@@ -28,15 +29,25 @@ def net():
     made.close()
 
 
+@contextmanager
+def without(net, *offloads):
+    """The sender's interface lacks some; it has all again afterwards, however that went: others use it, too."""
+    net.left.run("ethtool", "-K", "eth0", *itertools.chain(*((name, "off") for name in offloads)))
+    try:
+        yield
+    finally:
+        net.left.run("ethtool", "-K", "eth0", *itertools.chain(*((name, "on") for name in OFFLOADS)))
+
+
 @pytest.fixture(params=["every offload", *OFFLOADS])
 def sending(net, request):
     """The network, its sender's interface without one of the offloads."""
     net.without = request.param if request.param in OFFLOADS else ""
-    if request.param in OFFLOADS:
-        net.left.run("ethtool", "-K", "eth0", request.param, "off")
-    yield net
-    if request.param in OFFLOADS:
-        net.left.run("ethtool", "-K", "eth0", *itertools.chain(*((name, "on") for name in OFFLOADS)))
+    if not net.without:
+        yield net
+        return
+    with without(net, request.param):
+        yield net
 
 
 @pytest.fixture
@@ -99,21 +110,20 @@ def test_on_the_wire_there_is_what_single_packets_would_be(net, pair, kind, vers
     both = pair(kind, version)
     if proven:
         both.prove(1500)
-    net.left.run("ethtool", "-K", "eth0", "tx-udp-segmentation", "off", "tx-checksumming", "off")
     packets = [packet(NEAR[6], FAR[6], size, number=size, tos=0x28) for size in (700,) * 30 + (1500,) * 15 + (60,)]
     seen = []
-    for together in (True, False):
-        capture = Capture(net.router, "to1")
-        before = len(both.right.delivered)
-        if together:
-            send_together(both, packets)
-        else:
-            for each in packets:
-                both.left.send(each)
-        both.until("the packets", lambda before=before: len(both.right.delivered) == before + len(packets))
-        seen.append(drained(capture))
-        capture.close()
-    net.left.run("ethtool", "-K", "eth0", "tx-udp-segmentation", "on", "tx-checksumming", "on")
+    with without(net, "tx-udp-segmentation", "tx-checksumming"):
+        for together in (True, False):
+            capture = Capture(net.router, "to1")
+            before = len(both.right.delivered)
+            if together:
+                send_together(both, packets)
+            else:
+                for each in packets:
+                    both.left.send(each)
+            both.until("the packets", lambda before=before: len(both.right.delivered) == before + len(packets))
+            seen.append(drained(capture))
+            capture.close()
     udp = 20 if version == 4 else 40
     run, single = seen
     assert len(run) == len(single) == 30 + 2 * 15 + 1

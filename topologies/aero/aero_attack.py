@@ -126,9 +126,7 @@ class AttackLab(RelayLab):
         traffic.settled(run, ("c1", "c2", "c3"))
         h1, h2 = (hosts.address_in(run, f"h{n}", Client(n).prefixes["ipv6"]) for n in (1, 2))
         run.step("h1 and h2 find the direct path")
-        traffic.pings(run, "finding", "h1", h1, "h2", h2, count=40, interval=INTERVAL)
-        for name in ("c1", "c2"):
-            states.when(run, name, "to use the direct path", traffic.is_direct)
+        traffic.optimised(run, "finding", "h1", h1, "h2", h2, interval=INTERVAL)
         wait_until("the outsider to overhear a Renew", fight.knows_a_request, timeout=hosts.PATIENCE)
         run.step("the attacks")
         with traffic.pinging(run, "meanwhile", "h1", h1, "h2", h2, count=200, interval=INTERVAL):

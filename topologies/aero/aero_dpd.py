@@ -28,6 +28,7 @@ ct state established accept
 """
 """Connection tracking puts IPv6 fragments together, and takes atomic Fragment Headers away (spec Annex A2b)."""
 REORDER = ("reorder", "25%")
+TABLE, FAMILIES = "roamlab-doubles", {"ip": "ipv4", "ip6": "ipv6"}
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,11 @@ class DpdLab(AeroLab):
         run.step(REORDERS if options.delay else DOUBLES)
         self._disturb(run, options)
         traffic.pings(run, "doubled", "c1", one, "g", target, count=COUNT, interval=INTERVAL)
+        if not options.delay:
+            for word in FAMILIES:
+                run.net["core"].run(["nft", "delete", "table", word, TABLE], check=True)
+        # When this one is back, all that came before it has been read, and counted.
+        traffic.pings(run, "behind", "c1", one, "g", target, count=1)
         for name in ("s1", "c1"):
             run.log("counters", node=name, **states.state(run, name)["dataplane"])
         run.step("done")
@@ -124,9 +130,9 @@ def duplicating() -> str:
     """The nft script that sends packets toward the Server twice: here the kernel may have no netem."""
     address = Server(1).underlay
     lines = []
-    for family, word in (("ipv4", "ip"), ("ipv6", "ip6")):
+    for word, family in FAMILIES.items():
         lines += [
-            f"table {word} roamlab-doubles {{",
+            f"table {word} {TABLE} {{",
             "chain entering {",
             "type filter hook prerouting priority mangle;",
             f'{word} daddr {address[family]} numgen random mod 10 < 3 dup to {address[family]} device "s1"',

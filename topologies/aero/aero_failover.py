@@ -40,6 +40,8 @@ GONE = {"aerod": 0.5, "exabgp": 0.5, "kea": None, "node": HOLD, "link": HOLD, "p
 """Seconds until the Relay has lost what s1 announced; None: it has no reason to."""
 ASKED = 3.0
 """Seconds that a Server asks a Client which a Relay says is elsewhere."""
+ATTACHED = 0.5
+"""Seconds until a Client has its prefix from the next Server; so long it is no router to its hosts (spec MODEL-R2)."""
 FILE, RATE, LASTS = "file", 2_000_000, 10.0
 """What h1 fetches from h2, octets a second at most, and seconds of it, outages apart."""
 FETCHED = 0.2
@@ -117,10 +119,10 @@ class FailoverLab(RelayLab):
             states.when(run, relay.name, "to have both routes", lambda now: now["routes"] == 2)
         traffic.settled(run, ("c1", "c2"))
         if not _strangers(options):
-            traffic.pings(run, "before", "h1", one, "h2", two, count=20)
             if options.path == "direct":
-                for name in ("c1", "c2"):
-                    states.when(run, name, "to use the direct path", traffic.is_direct)
+                traffic.optimised(run, "before", "h1", one, "h2", two, interval=INTERVAL)
+            else:
+                traffic.pings(run, "before", "h1", one, "h2", two, count=20)
         with self._talking(run, options, one, two):
             run.step(_failing(options))
             self._fail(run, options.fails, one)
@@ -170,6 +172,7 @@ class FailoverLab(RelayLab):
             if fails not in ("link", "path"):
                 kill(run, "s1", fails)
             states.when(run, "c1", "to be at s2", _at("fe80::2"))
+            states.when(run, "r1", "to send c1's packets to s2", _follows("fe80::2"))
             if fails in ("link", "node"):
                 states.when(run, "r1", "to have lost s1", lambda now: not now["bgp"]["sessions"]["fe80::1"])
         if fails == "link":
@@ -199,6 +202,7 @@ class FailoverLab(RelayLab):
         outage = 0.0 if options.fails == "kea" else self._outage(options)
         lost = int((outage + spare) / INTERVAL) + 1 if outage else 0
         flows = {"g-flow": lost} if options.path == "direct" else {"g-flow": lost, "flow": lost}
+        no_router = int(ATTACHED * slowness / INTERVAL) + 1
         found: list[dict[str, Any]] = [
             {"check": "aero-attach", "bound_ms": 1000 * slowness},
             {"check": "aero-encapsulation"},
@@ -208,6 +212,7 @@ class FailoverLab(RelayLab):
                 "requirement": "MOB-6",
                 "ttl": {} if _strangers(options) else {"after": self._hop_limit(options)},
                 "max_lost": flows if options.client != "silent" else {},
+                "unsent": {"flow": no_router} if options.path == "direct" else {},
             },
         ]
         if options.fails == "exabgp" or (options.fails == "aerod" and options.client != "silent"):
@@ -238,7 +243,7 @@ class FailoverLab(RelayLab):
                 "server": "s1",
                 "fails": options.fails,
                 "noticed_ms": noticed_ms,
-                "attach_ms": 500 * slowness,
+                "attach_ms": 1000 * ATTACHED * slowness,
                 "gone_ms": None if gone is None else 1000 * (gone + 0.5 * slowness),
             }
         ]
@@ -276,6 +281,16 @@ def _at(server: str) -> Any:
     def holds(now: states.State) -> bool:
         routers = [each["address"] for each in now["neighbors"] if each["type"] == "static"]
         return server in routers and set(now["delegations"].values()) == {"bound"}
+
+    return holds
+
+
+def _follows(server: str) -> Any:
+    """Whether a Relay has the first Client's prefix from a Server."""
+
+    def holds(now: states.State) -> bool:
+        prefixes = {each["address"]: each["prefixes"] for each in now["neighbors"]}
+        return Client(1).prefixes["ipv6"] in prefixes[server]
 
     return holds
 

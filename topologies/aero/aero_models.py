@@ -90,20 +90,24 @@ class ModelsLab(AeroLab):
         """Attach, use every model as it is meant to be used and as it is not, end."""
         run.step("Clients attach, nodes downstream get addresses")
         traffic.attached(run, ("c1", "c2", "c3"))
-        h2, h3 = (hosts.address_in(run, lan.node, c.subnet(lan.subnet)) for c, lan in ((ROUTER, SLAAC), _of(HYBRID)))
+        where = ((ROUTER, SLAAC), _of(HYBRID), (ROUTER, OFF_LINK))
+        h2, h3, n2 = (hosts.address_in(run, lan.node, client.subnet(lan.subnet)) for client, lan in where)
         if options.end == "lost":
             _lose(run, h2, h3)
+            _told(run, h2=h2, h3=h3, n2=n2)
+            run.step("done")
             return
         run.step("c1 is a host")
         _host(run)
         run.step("c2 is a router")
-        _router(run, h2)
+        _router(run, h2, n2)
         run.step("c3 is a hybrid")
         _hybrid(run, h3)
         _switch(run)
         run.step(LEFT)
         for name in ("c2", "c3"):
             run.agents[name].stop()
+        _told(run, h2=h2, h3=h3, n2=n2)
         run.step("done")
 
     def checks(self, options: Any, slowness: float) -> list[dict[str, Any]]:
@@ -164,9 +168,8 @@ def _host(run: Run) -> None:
     traffic.pings(run, "past-the-tunnel", "core", "2001:db8:e::6", "c1", first, count=3, expect="none", patience=0.3)
 
 
-def _router(run: Run, h2: str) -> None:
+def _router(run: Run, h2: str, n2: str) -> None:
     given = probing.lease(run, DHCP.node, SUB_ROUTER_DUID)
-    n2 = hosts.address_in(run, OFF_LINK.node, ROUTER.subnet(OFF_LINK.subnet))
     _both_ways(run, "h2", h2)
     _both_ways(run, "r2", given["address"])
     _both_ways(run, "r2", given["inside"], "r2-inside")
@@ -192,7 +195,7 @@ def _hybrid(run: Run, h3: str) -> None:
 
 def _switch(run: Run) -> None:
     """A connection is open while the host becomes a hybrid, and goes on until its end."""
-    going = probing.transfer(run, "c1", HOST.own_addresses("ipv6")[1], "g", NATIVE["ipv6"], TRANSFER)
+    going = probing.connection(run, "c1", HOST.own_addresses("ipv6")[1], "g", NATIVE["ipv6"], TRANSFER)
     run.step(SWITCH)
     run.agents["c1"].request({"request": "model", "model": "hybrid"})
     h1 = hosts.address_in(run, "h1", HOST.subnet(0))
@@ -215,9 +218,15 @@ def _lose(run: Run, h2: str, h3: str) -> None:
     run.step("the lease ends")
     for name in ("c2", "c3"):
         states.when(run, name, "to have lost its prefix", lambda now: not now["prefixes"])
-    for node, address in (("h2", h2), ("h3", h3)):
-        wait_until(f"{node} to be told", partial(probing.deprecated, run, node, address))
-    run.step("done")
+
+
+def _told(run: Run, **addresses: str) -> None:
+    """Wait until nodes know that their addresses are over: radvd says so later than its Client knows.
+
+    It speaks on one link after the other: with n2, the last of the router's, all have heard it.
+    """
+    for node, address in addresses.items():
+        wait_until(f"{node} to be told", partial(probing.deprecated, run, node, address), timeout=hosts.PATIENCE)
 
 
 LAB = ModelsLab()

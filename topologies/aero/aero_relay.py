@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from testbed.waiting import wait_until
+from testbed.waiting import NotYet, wait_until
 from topologies import states
 from topologies import traffic as hosts
 from topologies.aero import traffic
@@ -72,7 +72,7 @@ class RelaysLab(RelayLab):
         (one, at1), (two, at2), g = ends[1], ends[2], NATIVE[options.inner]
         each = len(self.plan(options).clients[0].families)
         _routed(run, 2 * each)
-        wait_until("i knows the aggregates from both Relays", lambda: _native(run) == {"r1": 2, "r2": 2})
+        _heard(run, r1=2, r2=2)
         run.step("the Clients' hosts and g ping each other")
         traffic.pings(run, "1-2", one, at1, two, at2)
         traffic.pings(run, "1-g", one, at1, "g", g)
@@ -85,7 +85,7 @@ class RelaysLab(RelayLab):
         run.exabgps["r1"].kill()
         for name in ("s1", "s2"):
             states.when(run, name, "to use r2", lambda now: now["relay"] == "fe80::ff02")
-        wait_until("i knows the aggregates from r2", lambda: _native(run) == {"r1": 0, "r2": 2})
+        _heard(run, r1=0, r2=2)
         run.step("they ping on, over r2")
         traffic.pings(run, "1-2-after", one, at1, two, at2)
         traffic.pings(run, "g-2-after", "g", g, two, at2)
@@ -126,10 +126,18 @@ def _routed(run: Run, routes: int) -> None:
         states.when(run, name, f"to have {routes} routes", lambda now: now["routes"] == routes)
 
 
-def _native(run: Run) -> dict[str, int]:
-    """How many of the aggregates the native Internet has from each Relay."""
-    routes = run.birds[NATIVE_NODE].routes()
-    return {name: sum(r.prefix in AGGREGATES and r.protocol == name for r in routes) for name in ("r1", "r2")}
+def _heard(run: Run, **wanted: int) -> None:
+    """Wait until the native Internet has so many of the aggregates from each Relay."""
+
+    def holds() -> bool:
+        routes = run.birds[NATIVE_NODE].routes()
+        now = {name: sum(r.prefix in AGGREGATES and r.protocol == name for r in routes) for name in wanted}
+        if now != wanted:
+            raise NotYet(str(now))
+        return True
+
+    what = f"{NATIVE_NODE} to have {', '.join(f'{count} aggregates from {name}' for name, count in wanted.items())}"
+    wait_until(what, holds, timeout=hosts.PATIENCE)
 
 
 LAB = RelaysLab()

@@ -23,8 +23,8 @@ NATS = {"none": (), "cone": ("cone",), "symmetric": ("symmetric",)}
 """Option `nat` -> kinds of the NATs in front of c1."""
 THROUGH, DIRECT = 61, 62
 """Hop limit at the target: of c1, s1 and c2 that forward, s1 falls away (spec §2.4)."""
-INTERVAL, FLOWING, WAITING = 0.02, 3.0, 11.0
-"""Between pings; how long they run before the cut and after it, seconds."""
+INTERVAL = 0.02
+"""Between pings, seconds."""
 LATEST_MS = 8000.0
 """Until data goes through the Server again (spec RO-16)."""
 
@@ -60,13 +60,13 @@ class OptimisationLab(AeroLab):
         traffic.attached(run, ("c1", "c2"))
         one, two = (hosts.address_in(run, f"h{n}", Client(n).prefixes["ipv6"]) for n in (1, 2))
         run.step("h1 pings h2")
-        count = int(FLOWING / INTERVAL)
-        traffic.pings(run, "switch", "h1", one, "h2", two, count=count, interval=INTERVAL)
-        for name in ("c1", "c2"):
-            states.when(run, name, "to use the direct path", traffic.is_direct)
-        run.step(CUT)
-        run.net["core"].run(["nft", "-f", "-"], input=_cut(options), check=True)
-        traffic.pings(run, "cut", "h1", one, "h2", two, count=int(WAITING / INTERVAL), interval=INTERVAL, patience=0.5)
+        traffic.optimised(run, "switch", "h1", one, "h2", two, interval=INTERVAL)
+        with traffic.pinging(run, "cut", "h1", one, "h2", two, interval=INTERVAL) as pings:
+            run.step(CUT)
+            run.net["core"].run(["nft", "-f", "-"], input=_cut(options), check=True)
+            for name in ("c1", "c2"):
+                states.when(run, name, "to leave the direct path", lambda now: not traffic.is_direct(now))
+            pings.more(traffic.FOLLOWED)
         run.step("h1 pings on")
         traffic.pings(run, "after", "h1", one, "h2", two)
         run.step("done")

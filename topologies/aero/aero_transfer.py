@@ -83,13 +83,15 @@ class TransferLab(RelayLab):
         octets = options.megabytes * MEGA
         rate = int(octets / options.seconds / run.slowness)
         file = Transfer(run, NAME, "h1", one, "h2", two, octets=octets, rate=rate)
+        where = {name: Client(number).underlay[options.outer] for number, name in ((2, "c1"), (1, "c2"))}
         for part, step, client in ((SOURCE_MOVES, source, Client(2)), (TARGET_MOVES, target, Client(1))):
             file.reached(part)
-            for name in ("c1", "c2"):
-                states.when(run, name, "to use the direct path", traffic.is_direct)
+            traffic.direct(run, **where)
             run.step(step)
             readdress(run, client.name, client.underlay, NEXT[client.name])
+            where[f"c{3 - client.index}"] = NEXT[client.name][options.outer]
         file.reached(OTHER_SERVER)
+        traffic.direct(run, **where)
         run.step(change)
         change_server(run, "c1", "s2")
         file.finish()

@@ -139,8 +139,9 @@ def mediations() -> Iterator[Attack]:
     lie = _mediation(
         predirect=False, about=EVIL, source=ONE, destination=EVIL, ends=(name_of(EVIL), name_of(S1)), token=None
     )
-    yield client("a lie about where it is", "SEC9-3", S1, "", lie, count=0)
     stolen = _mediation(predirect=False, about=TWO, source=ONE, destination=TWO, ends=(name_of(EVIL), name_of(S1)))
+    # Nobody counts the lie, which is rewritten: what is sent behind it tells that the Server is done with it.
+    yield client("a lie about where it is", "SEC9-3", S1, "redirect_prefix", lie, stolen, count=1)
     yield client("another's prefix", "SEC9-4", S1, "redirect_prefix", stolen)
     passed = _mediation(predirect=False, about=TWO, source=ONE, destination=TWO, ends=(name_of(S1), name_of(R1)))
     yield outsider("another Server's prefix", "SEC9-4", R1, "redirect_prefix", passed, source=where(S1))

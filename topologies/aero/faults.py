@@ -35,7 +35,7 @@ def cut_off(
         there, back = (f"{ip} daddr {toward[family]} ", f"{ip} saddr {toward[family]} ") if toward else ("", "")
         rules += [f"{ip} saddr {address} {there}drop", f"{back}{ip} daddr {address} drop"]
     head = (f"table inet {TABLE} {{", "chain between {", "type filter hook forward priority filter;")
-    run.log("failing", node=node, what=what)
     run.net["core"].run(["nft", "-f", "-"], input="\n".join([*head, *rules, "}", "}", ""]), check=True)
+    run.log("failing", node=node, what=what)  # behind it: what passes until the program has begun is no failure yet
     yield
     run.net["core"].run(["nft", "delete", "table", "inet", TABLE], check=True)

@@ -7,6 +7,7 @@ h2 --- c2 ------'               c2 203.0.113.7, then 203.0.113.21       2001:db8
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar
 
 from topologies import states
@@ -24,10 +25,8 @@ NEXT = {
     "c2": {"ipv4": "203.0.113.21", "ipv6": "2001:db8:f::21"},
 }
 """Addresses after the move, by Client."""
-INTERVAL, SETTLING = 0.02, 1.0
-"""Between pings; how long they run before the move."""
-FOLLOWED = 1.0
-"""Seconds of pings at least that go to the new address."""
+INTERVAL = 0.02
+"""Between pings, seconds."""
 LATEST_MS = 8000.0
 """Until a Server helps, where nobody heard of the move (spec MOB-14)."""
 DIRECT, THROUGH = 62, 61
@@ -84,24 +83,24 @@ class MoveLab(AeroLab):
         traffic.attached(run, ("c1", "c2"))
         one, two = (hosts.address_in(run, f"h{n}", Client(n).prefixes["ipv6"]) for n in (1, 2))
         run.step(self.steps(options)[1])
-        traffic.pings(run, "before", "h1", one, "h2", two, count=int(SETTLING / INTERVAL), interval=INTERVAL)
-        direct = ("c1", "c2") if options.path == "direct" else ()
-        for name in direct:
-            states.when(run, name, "to use the direct path", traffic.is_direct)
+        mover, peer, lost = Client(self.mover), Client(3 - self.mover), options.announcement == "lost"
+        new, there = NEXT[mover.name][options.outer], peer.underlay[options.outer]
+        if options.path == "direct":
+            traffic.optimised(run, "before", "h1", one, "h2", two, interval=INTERVAL)
+        else:
+            traffic.pings(run, "before", "h1", one, "h2", two, count=traffic.FOLLOWED, interval=INTERVAL)
         run.step(self.moves)
-        mover, lost = Client(self.mover), options.announcement == "lost"
-        peer = Client(3 - self.mover)
-        new = NEXT[mover.name][options.outer]
         if lost:
-            self._between(run, new, peer.underlay[options.outer])
-        count = int((LATEST_MS / 1000 + 4 if lost else 2.0) / INTERVAL)
-        with traffic.pinging(run, "move", "h1", one, "h2", two, count=count, interval=INTERVAL):
+            self._between(run, new, there)
+        with traffic.pinging(run, "move", "h1", one, "h2", two, interval=INTERVAL) as pings:
             readdress(run, mover.name, mover.underlay, NEXT[mover.name])
+            states.when(run, "s1", f"to use {new}", partial(traffic.sends_to, address=new))
             if lost:
                 states.when(run, peer.name, "to leave the direct path", lambda now: not traffic.is_direct(now))
                 run.net["core"].run(["nft", "delete", "table", "inet", "roamlab-lost"], check=True)
-            for name in direct:
-                states.when(run, name, "to use the direct path", traffic.is_direct)
+            if options.path == "direct":
+                traffic.direct(run, **{peer.name: new, mover.name: there})
+            pings.more(traffic.FOLLOWED)
         run.step("h1 pings on")
         traffic.pings(run, "after", "h1", one, "h2", two)
         run.step("done")
@@ -125,7 +124,7 @@ class MoveLab(AeroLab):
             "bound_ms": 50 * slowness,
         }
         other = {"peer": f"c{3 - self.mover}"} if direct else {}
-        told = {"heard": heard if tokens else None, "least": int(FOLLOWED / INTERVAL)} if direct else {}
+        told = {"heard": heard if tokens else None, "least": traffic.FOLLOWED} if direct else {}
         retreat = [{"check": "aero-retreat", **move, **other}] if direct and not tokens else []
         cost: list[dict[str, Any]] = []
         if soon:

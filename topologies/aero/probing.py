@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,9 @@ if TYPE_CHECKING:
 
     from topologies.runner import Run
 
-IPERF_PORT = 5201
+TOOL = [sys.executable, "-m", "topologies.tools.file_transfer"]
+PORT, RATE = 8000, 500_000
+"""Of the connection; octets a second."""
 
 
 def every_address(run: Run, name: str, node: str, addresses: Sequence[str], peer: str) -> None:
@@ -97,34 +100,43 @@ def lease(run: Run, node: str, duid: str) -> dict[str, str]:
 
 
 @dataclass
-class Transfer:
+class Connection:
     """One TCP connection with data on its way."""
 
-    server: subprocess.Popen[Any]
-    client: subprocess.Popen[Any]
+    taking: subprocess.Popen[Any]
+    pushing: subprocess.Popen[Any]
 
     def finish(self) -> None:
-        """Wait until it has ended (LabError when it never does)."""
-        wait_until("the transfer to end", lambda: self.client.poll() is not None, timeout=PATIENCE)
+        """Wait until both ends have closed it (LabError when they never do, or it breaks)."""
+        for process in (self.pushing, self.taking):
+            wait_until("the connection to end", partial(_ended, process), timeout=PATIENCE)
+            if process.returncode:
+                raise LabError(f"{process.args!r} broke off, exit {process.returncode}")
 
 
-def transfer(run: Run, node: str, source: str, peer: str, target: str, seconds: int) -> Transfer:
-    """`node` sends to `peer` over TCP from one of its addresses for some seconds; returns once data flows."""
-    server = run.spawn(peer, ["iperf3", "--server", "--one-off", "--forceflush"])
-    _said(server, b"listening")
-    argv = ["iperf3", "--client", target, "--bind", source, "--time", str(seconds), "--bitrate", "400K", "-l", "1000"]
+def connection(run: Run, node: str, source: str, peer: str, target: str, seconds: int) -> Connection:
+    """`node` sends to `peer` over TCP from one of its addresses for some seconds; returns once data flows.
+
+    Not by iperf3, whose server resets the connection when it stood still in the end: it leaves data unread.
+    """
+    taking = run.spawn(peer, [*TOOL, "take", str(PORT)])
+    _said(taking, "that it listens", b"listening".__eq__)
     begin = time.time()
-    client = run.spawn(node, [*argv, "--interval", "0.2", "--forceflush"])
-    fields = {"source": source, "destination": target, "port": IPERF_PORT, "peer": peer}
+    pushing = run.spawn(node, [*TOOL, "push", source, target, str(PORT), str(seconds * RATE), str(RATE)])
+    fields = {"source": source, "destination": target, "port": PORT, "peer": peer}
     run.events.append({"t": begin, "node": node, "agent": "lab", "event": "transfer", **fields})
-    _said(client, b"Bytes")
-    return Transfer(server, client)
+    _said(taking, "that data flows", bytes.isdigit)
+    return Connection(taking, pushing)
 
 
-def _said(process: subprocess.Popen[Any], word: bytes) -> None:
-    """Read a program's output up to a line with this word (LabError when it ends before)."""
+def _ended(process: subprocess.Popen[Any]) -> bool:
+    return process.poll() is not None
+
+
+def _said(process: subprocess.Popen[Any], what: str, holds: Callable[[bytes], bool]) -> None:
+    """Read a program's output up to a line of this kind (LabError when it ends before)."""
     assert process.stdout
     for line in process.stdout:
-        if word in line:
+        if holds(line.strip()):
             return
-    raise LabError(f"{process.args!r} ended without saying {word.decode()!r}")
+    raise LabError(f"{process.args!r} ended without saying {what}")

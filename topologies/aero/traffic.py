@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterable, Iterator
+from functools import partial
 from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING, Any
 
+from testbed.validation import LabError
+from testbed.waiting import NotYet, wait_until
+from topologies.aero.replies import replies
 from topologies.states import State, when
 from topologies.traffic import PATIENCE
 
@@ -19,6 +25,10 @@ if TYPE_CHECKING:
 
 HEADERS = {4: 28, 6: 48}
 """Octets of IP and ICMP headers in front of a ping's data."""
+FOLLOWED = 50
+"""Pings at least that show where packets go from now on, and come back."""
+LINGERING = 0.5
+"""Seconds that replies may be late in the end, of requests that go on while other things happen."""
 _identifiers = itertools.count(5000)
 
 
@@ -34,8 +44,13 @@ def attached(run: Run, clients: Iterable[str]) -> None:
 
 
 def used_paths(now: State) -> list[State]:
-    """The preferred path of each of a node's neighbors."""
-    return [max(one["paths"], key=lambda path: int(path["preference"])) for one in now["neighbors"] if one["paths"]]
+    """The path that data takes to each of a node's neighbors: as agents.aero.neighbors.Neighbor.path."""
+    usable = [[path for path in one["paths"] if _usable(path)] for one in now["neighbors"]]
+    return [max(reversed(paths), key=lambda path: int(path["preference"])) for paths in usable if paths]
+
+
+def _usable(path: State) -> bool:
+    return bool(path["preference"]) and path["reachability"] != "failed"
 
 
 def settled(run: Run, nodes: Iterable[str]) -> None:
@@ -75,30 +90,87 @@ def pings(
     argv = ["ping", f"-{version}", "-n", "-q", "-e", str(identifier), "-c", str(count), "-i", str(interval)]
     argv += ["-W", str(patience), "-I", source, "-s", str(size - HEADERS[version])]
     argv += [*(("-Q", str(tos)) if tos else ()), "-M", "dont" if fragment else "do", target]
-    _announced(run, node, argv, identifier, name, peer, source, target, count=count, size=size, expect=expect, **more)
+    with replies(run, node, version, identifier) as heard:
+        begin = time.time()
+        run.net[node].run(argv, timeout=PATIENCE)
+        if expect == "reply":
+            heard.until(count, patience)
+    ends = {"peer": peer, "source": source, "destination": target, "icmp_id": identifier}
+    _announce(run, node, begin, name=name, **ends, count=count, size=size, expect=expect, **more)
+
+
+class Series:
+    """Echo requests that go on while other things happen."""
+
+    def __init__(self, node: str, process: subprocess.Popen[bytes]) -> None:
+        self.sent = 0
+        """As the program says when it ends."""
+        self._node = node
+        self._process = process
+        self._replies = 0
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def more(self, count: int) -> None:
+        """Wait for so many more replies (LabError when the program ends before)."""
+        goal = self._replies + count
+        wait_until(f"{self._node} to hear {count} more replies", partial(self._heard, goal), timeout=PATIENCE)
+
+    def end(self, *, now: bool) -> None:
+        """Wait until the program ends, which is told to if that shall be `now`."""
+        if now:
+            self._process.send_signal(signal.SIGINT)
+        self._process.wait(timeout=PATIENCE)
+        self._reader.join()
+
+    def _read(self) -> None:
+        assert self._process.stdout
+        for line in self._process.stdout:
+            self._replies += b"bytes from" in line
+            if b"packets transmitted" in line:
+                self.sent = int(line.split()[0])
+
+    def _heard(self, goal: int) -> bool:
+        if self._replies < goal and self._process.poll() is not None:
+            self._reader.join()
+        if self._replies >= goal:
+            return True
+        text = f"{self._replies} of {goal} replies"
+        if self._process.poll() is not None:
+            raise LabError(f"ping on {self._node} ended at {text}")
+        raise NotYet(text)
 
 
 @contextlib.contextmanager
 def pinging(
-    run: Run, name: str, node: str, source: str, peer: str, target: str, *, count: int, interval: float, ahead: int = 10
-) -> Iterator[None]:
-    """`node` pings a target while other things happen; it begins `ahead` replies before, and ends with its count."""
-    identifier = next(_identifiers)
-    argv = ["ping", f"-{ip_address(target).version}", "-n", "-e", str(identifier), "-c", str(count)]
-    argv += ["-i", str(interval), "-W", "0.5", "-I", source, "-s", "36", target]
-    begin = time.time()
-    process = run.net[node].popen(argv, stderr=subprocess.DEVNULL)
-    assert process.stdout
-    replies = (line for line in process.stdout if b"icmp_seq" in line)
-    for _line in itertools.islice(replies, ahead):
-        pass
-    yield
-    process.communicate(timeout=PATIENCE)
-    size = 36 + HEADERS[ip_address(target).version]
-    fields = {"name": name, "peer": peer, "source": source, "destination": target, "icmp_id": identifier}
-    more = {"count": count, "size": size, "expect": "reply"}
-    event = {"t": begin, "end": time.time(), "node": node, "agent": "lab", "event": "pings", **fields, **more}
-    run.events.append(event)
+    run: Run,
+    name: str,
+    node: str,
+    source: str,
+    peer: str,
+    target: str,
+    *,
+    interval: float,
+    count: int | None = None,
+    ahead: int = 10,
+) -> Iterator[Series]:
+    """`node` pings a target while other things happen; it begins `ahead` replies before.
+
+    It ends with its count, or with what happens when it has none.
+    """
+    identifier, version = next(_identifiers), ip_address(target).version
+    argv = ["ping", f"-{version}", "-n", "-e", str(identifier), "-i", str(interval), "-W", str(LINGERING)]
+    argv += [*(("-c", str(count)) if count else ()), "-I", source, "-s", "36", target]
+    with replies(run, node, version, identifier) as heard:
+        begin = time.time()
+        series = Series(node, run.net[node].popen(argv, stderr=subprocess.DEVNULL))
+        series.more(ahead)
+        yield series
+        series.end(now=count is None)
+        heard.until(count or series.sent, LINGERING)
+    ends = {"peer": peer, "source": source, "destination": target, "icmp_id": identifier}
+    size = 36 + HEADERS[version]
+    _announce(run, node, begin, name=name, **ends, count=count or series.sent, size=size, expect="reply")
 
 
 def sweep(run: Run, name: str, node: str, source: str, peer: str, target: str, largest: int = 1500) -> None:
@@ -107,16 +179,14 @@ def sweep(run: Run, name: str, node: str, source: str, peer: str, target: str, l
     smallest = HEADERS[ip_address(target).version]
     argv = [sys.executable, "-m", "topologies.tools.size_sweep", source, target, str(identifier), "1", str(largest)]
     count = largest - smallest + 1
-    _announced(run, node, argv, identifier, name, peer, source, target, count=count, size=0, expect="every size")
-
-
-def _announced(
-    run: Run, node: str, argv: list[str], identifier: int, name: str, peer: str, source: str, target: str, **more: Any
-) -> None:
-    """Run a program that sends echo requests, and say in the event log what it sent."""
     begin = time.time()
     run.net[node].run(argv, timeout=PATIENCE)
-    fields = {"name": name, "peer": peer, "source": source, "destination": target, "icmp_id": identifier, **more}
+    ends = {"peer": peer, "source": source, "destination": target, "icmp_id": identifier}
+    _announce(run, node, begin, name=name, **ends, count=count, size=0, expect="every size")
+
+
+def _announce(run: Run, node: str, begin: float, **fields: Any) -> None:
+    """Say in the event log what a program sent that has ended."""
     run.events.append({"t": begin, "end": time.time(), "node": node, "agent": "lab", "event": "pings", **fields})
 
 
@@ -148,3 +218,27 @@ def is_direct(now: State) -> bool:
     """Whether a Client sends to every correspondent directly."""
     stages = [pair["stage"] for one in now["neighbors"] for pair in one.get("forward", {}).values()]
     return bool(stages) and set(stages) == {"forwarding"}
+
+
+def optimised(run: Run, name: str, node: str, source: str, peer: str, target: str, *, interval: float) -> None:
+    """`node` pings a target until both Clients send to each other directly, and for a while longer."""
+    with pinging(run, name, node, source, peer, target, interval=interval, ahead=1) as series:
+        for client in ("c1", "c2"):
+            when(run, client, "to use the direct path", is_direct)
+        series.more(FOLLOWED)
+
+
+def direct(run: Run, **where: str) -> None:
+    """Wait until Clients send directly, each to the underlay address `where` the other one is now."""
+    for name, address in where.items():
+        when(run, name, f"to send directly, to {address}", partial(_directly, address=address))
+
+
+def _directly(now: State, address: str) -> bool:
+    return is_direct(now) and sends_to(now, address)
+
+
+def sends_to(now: State, address: str) -> bool:
+    """Whether a node uses an underlay address for one of its neighbors."""
+    used = (str(path["lladdr"]).partition(" ")[2].rpartition(":")[0] for path in used_paths(now))
+    return address in {host.strip("[]") for host in used}

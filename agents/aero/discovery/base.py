@@ -21,6 +21,8 @@ from agents.wire.nd_options import LinkLayerOption, Nonce, Observed, Option
 
 ANSWERS_KEPT = 4096
 """Solicitations that may be outstanding; the oldest is given up for a new one."""
+LATE = 0.1
+"""Seconds by which a repetition may be late without putting off the next one."""
 
 
 class Self(Protocol):
@@ -204,5 +206,7 @@ class Solicitations:
         sending = SendControl(packet, solicitation.lladdr, bool(solicitation.size), pad, solicitation.atomic)
         self.outbox.do(sending)
         solicitation.sent += 1
-        solicitation.due += RETRANS_TIMER  # of the time it was due: what is late now does not make the end later
+        # A little lateness does not make the end later; more does: who stood still for seconds must not send all that
+        # was due meanwhile at once, and give up before an answer can come (RFC 4861 §7.2.2, rate limit).
+        solicitation.due = max(solicitation.due + RETRANS_TIMER, now + RETRANS_TIMER - LATE)
         self._timers.set(solicitation.nonce, solicitation.due)

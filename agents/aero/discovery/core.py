@@ -288,8 +288,9 @@ class Discovery:
             base = next((path for path in neighbor.paths if path.lladdr.ip == control.lladdr.ip), None)
             if base is None or base.nat or self.encapsulations.behind_nat():
                 return  # it is somewhere else by now, or there is a NAT in between
-            path = admit(self.solicitations, neighbor, base, control.lladdr)
-            path.last_received = at
+            if not self.encapsulations.take_up(neighbor, control.lladdr, solicitation, answer, at):
+                path = admit(self.solicitations, neighbor, base, control.lladdr)
+                path.last_received = at
             self._advertise(control, inner, message, at)
 
         self.solicitations.send(neighbor, control.lladdr, now, answered=proven)

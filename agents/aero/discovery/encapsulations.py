@@ -45,6 +45,18 @@ class Encapsulations:
             if path.lladdr.encapsulation is Encapsulation.UDP and not path.nat:
                 self._try(neighbor, path, now)
 
+    def take_up(
+        self, neighbor: Neighbor, lladdr: LinkLayerAddress, solicitation: Solicitation, answer: Answer, now: float
+    ) -> bool:
+        """Use the preferred encapsulation where our own question has just been answered in it, whoever began to ask:
+        a neighbor that had not started when it was tried says so by trying itself (ENC-10); whether it is this one."""
+        plain = (path for path in neighbor.paths if path.lladdr.encapsulation is Encapsulation.UDP)
+        base = next((path for path in plain if path.lladdr.ip == lladdr.ip), None)
+        if lladdr.encapsulation is not self._wanted or base is None:
+            return False
+        self._works(base, solicitation, answer, now)
+        return True
+
     def _try(self, neighbor: Neighbor, base: Path, now: float) -> None:
         lladdr = LinkLayerAddress(self._wanted, base.lladdr.ip, self._wanted.port)
         if neighbor.path_at(lladdr) and neighbor.path_at(lladdr) is neighbor.path:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from ipaddress import ip_address
 from typing import Any
 
-from captures.aero.link import AeroLink, Server
+from captures.aero.link import AeroLink, Server, within
 from captures.aero.mediations import said_in, sent_mediations
 from captures.aero.records import UDP, Frame
 from captures.checks.base import Result, Tally, check, plural
@@ -30,6 +30,8 @@ HANDSHAKE = 1
 """Frames of a connection that are enough to tell that it was tried."""
 VOLATILE = {"expires", "tokens"}
 """Ends of pairs and their keys are put off by the traffic that goes on."""
+RENEWAL = 0.5
+"""Seconds that an answer may wait to be read."""
 MEASURED = {"reachability", "state", "proven", "mtu", "nat"}
 """Of a path: what probes find out; only a path itself is taken or left by what is attacked."""
 
@@ -104,7 +106,8 @@ def _row(link: AeroLink, row: str, tries: list[Try]) -> Result:
         if before is None or after is None:
             tally.wrong(f"{one.title}: no state dump", *one.sent)
             continue
-        changed = sorted(_differences(_lasting(before["state"]), _lasting(after["state"])))
+        renewed = _renewed(link, before, after)
+        changed = sorted(_differences(_lasting(before["state"], renewed), _lasting(after["state"], renewed)))
         tally.demand(not changed, f"{one.title}: changed {', '.join(changed[:4])}", *one.arrived)
         rise = {
             name: after["counters"].get(name, 0) - before["counters"].get(name, 0) for name in one.event["counters"]
@@ -126,9 +129,21 @@ def _dump(link: AeroLink, one: Try, moment: str) -> Object | None:
     return dumps[0] if dumps else None
 
 
-def _lasting(state: Object) -> Object:
-    """What no packet of this kind may change."""
+def _renewed(link: AeroLink, before: Object, after: Object) -> bool:
+    """Whether a Client spoke with its own DHCPv6 server meanwhile, or so shortly before that it may not know yet."""
+    client = link.clients.get(str(before["node"]))
+    if client is None:
+        return False
+    frames = within(link.wan(client), before["t"] - RENEWAL, after["t"])
+    return any(one.dhcp is not None and one.udp_checksum != 0 for one in frames)
+
+
+def _lasting(state: Object, renewed: bool) -> Object:
+    """What no packet of this kind may change; a lease that was renewed meanwhile lasts longer."""
     found = {name: value for name, value in state.items() if name not in ("mtus",)}
+    if renewed:
+        found["prefixes"] = sorted(found.get("prefixes", ()))
+        found["delegations"] = sorted(found.get("delegations", ()))
     found["neighbors"] = {one["address"]: _neighbor(one) for one in state.get("neighbors", ())}
     return found
 

@@ -178,6 +178,8 @@ def _newest(link: AeroLink, server: Server, client: Client, moment: float | None
     for prefix in client.prefixes:
         old = [update for _relay, each in _updates(link, server) for update in _announcements(each, prefix)]
         for relay, session in _updates(link, new):
+            if session.end <= replied:
+                continue  # over before: what came later was said in the next one
             told = [update for update in _announcements(session, prefix) if update.time >= (moment or 0.0)]
             if not told:
                 tally.wrong(f"{relay.name} did not hear of {prefix} from {new.name}", granted[0].delivered)

@@ -18,9 +18,11 @@ def aero_pings(
     ttl: dict[str, int] | None = None,
     max_lost: dict[str, int] | None = None,
     requirements: dict[str, str] | None = None,
+    unsent: dict[str, int] | None = None,
 ) -> list[Result]:
     """Judge every series; `ttl`: name -> hop limit its requests arrive with; `max_lost`: how many may be missing;
-    `requirements`: what series prove that prove something else."""
+    `unsent`: how many its sender may leave out, having no router; `requirements`: what series prove that prove
+    something else."""
     link = run.aero
     assert link
     proved = requirements or {}
@@ -31,6 +33,7 @@ def aero_pings(
             proved.get(ping.name, requirement),
             (ttl or {}).get(ping.name),
             (max_lost or {}).get(ping.name, 0),
+            (unsent or {}).get(ping.name, 0),
         )
         for ping in link.pings
         if ping.expect != "every size"
@@ -46,12 +49,14 @@ def end_frames(link: AeroLink, node: str, ping: Ping, kind: str) -> list[Frame]:
     return found
 
 
-def _series(link: AeroLink, ping: Ping, requirement: str, ttl: int | None, lost: int) -> Result:
+def _series(link: AeroLink, ping: Ping, requirement: str, ttl: int | None, lost: int, unsent: int) -> Result:
     wanted = f"{ping.count} requests of {ping.size} octets reach {ping.peer}, their replies {ping.node}"
     if ping.expect == "none":
         wanted = "no reply comes back"
     elif lost:
         wanted += f", all but {lost}"
+    if unsent:
+        wanted += f"; {unsent} or fewer of them may never have left"
     title = f"{ping.node} pings {ping.peer} ({ping.destination}, {ping.size} octets)"
     tally = Tally(f"aero-pings.{ping.name}", requirement, title, wanted)
     sent = end_frames(link, ping.node, ping, "request")
@@ -64,7 +69,9 @@ def _series(link: AeroLink, ping: Ping, requirement: str, ttl: int | None, lost:
         tally.demand(not replies, f"{len(replies)} replies", *replies.values())
         return tally.result("no reply")
     tally.see(*sent[:1], *requests.values(), *replies.values())
-    missing = ping.count - len(requests), ping.count - len(replies)
+    left_out = ping.count - len({one.echo[2] for one in sent if one.echo})
+    count = ping.count - min(max(left_out, 0), unsent)
+    missing = count - len(requests), count - len(replies)
     tally.demand(max(missing) <= lost, f"{missing[0]} requests and {missing[1]} replies are missing")
     for frame in [*requests.values(), *replies.values()]:
         tally.demand(frame.innermost.size == ping.size, f"{frame.innermost.size} octets arrived", frame)

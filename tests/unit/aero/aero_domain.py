@@ -306,7 +306,7 @@ class Link:
         self.start(node)
         return node
 
-    def add_relay(self, servers: list[Node]) -> Node:
+    def add_relay(self, servers: list[Node], **options) -> Node:
         """A Relay that learns routes from these Servers at once, the newest attachment first."""
         peers = tuple(permanent(s.core.config.name, s.core.address, s.ip) for s in servers)
         config = RelayConfig(
@@ -318,6 +318,7 @@ class Link:
             bgp="",
             servers=peers,
             aggregates=AGGREGATES,
+            **options,
         )
         core = RelayCore(config)
         node = Node(core, self.host("core", 9))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from broken_rules import judge, never_broken
-from relay_world import LAB, S1, T, World, ping
+from relay_world import LAB, S1, A, T, World, ping
 from scapy.layers.inet import IP, TCP, UDP
 from scapy.packet import Raw
 
@@ -177,6 +177,21 @@ def test_attacks_that_came_to_nothing():
     with_keys = {one.id: one.passed for one in call(Attacks().run(), {"check": "aero-attack"})}
     assert with_keys.keys() - {one.id for one in found} == {"aero-attack.sec9-10"}
     assert set(with_keys.values()) == {True}
+
+
+@pytest.mark.parametrize("renewed", [True, False])
+def test_a_lease_lasts_longer_only_where_its_client_was_told_so(renewed):
+    world, begin = Attacks(), 10 * checks.ROWS.index("SEC9-2")
+    events(world, "attack", row="SEC9-2")[0]["victim"] = "c1"
+    for moment, ends in (("before", 10.0), ("after", 20.0)):
+        [dump] = events(world, "state-dump", attack="SEC9-2", moment=moment)
+        dump.update(node="c1", state={**dump["state"], "prefixes": {A: ends}, "delegations": {"1": "bound"}})
+    for delay in (0.01, 0.02):
+        world.put(begin + delay, "c1", "wan", world.packet("SEC9-2"))
+    world.put(begin + 0.5, "c1", "wan", carried(S1, C1, REPLY, forged=not renewed))
+    [row] = [one for one in call(world.run(), ENTRY) if one.id == "aero-attack.sec9-2"]
+    assert row.passed is renewed
+    assert renewed or "changed prefixes" in row.measured
 
 
 def test_nobody_attacked():

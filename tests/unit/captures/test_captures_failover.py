@@ -44,6 +44,13 @@ def test_a_right_run_passes(make, entry):
         assert result.evidence
 
 
+def test_a_session_that_broke_off_before_is_not_asked_for_the_news():
+    world = crashed()
+    world.ends(4, server=S2)
+    world.session(5, S2)
+    assert all(result.passed for result in call(world.run(), CRASH))
+
+
 def silent_flows():
     world = FlowWorld()
     world.frames = {key: [] for key in world.frames}
@@ -264,3 +271,13 @@ def test_sessions_of_the_servers_are_told_apart():
     assert S1 != S2
     world.withdraw(10.3, server=S2)
     assert {one.passed for one in call(world.run(), CRASH)} == {True}
+
+
+@pytest.mark.parametrize(("left", "unsent", "passed"), [(True, 1, False), (False, 1, True), (False, 0, False)])
+def test_what_a_host_without_a_router_does_not_send_is_not_lost(left, unsent, passed):
+    world = FlowWorld()
+    if not left:
+        world.frames["c1", "wan"] = [one for one in world.frames["c1", "wan"] if one.echo[2] != 3]
+    (found,) = call(world.run(), {"check": "aero-pings", "unsent": {"flow": unsent}})
+    assert found.passed is passed
+    assert passed or "1 requests and 1 replies are missing" in found.measured

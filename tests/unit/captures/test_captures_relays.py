@@ -196,6 +196,14 @@ def test_bgp_as_it_should_be():
     assert all(one.evidence for one in found.values())
 
 
+def test_a_connection_that_broke_off_before_a_word_needs_no_defaults():
+    world, before = good(), World()
+    before.said(-1, S1, R1, KEEPALIVE)
+    before.ends(-0.5)
+    world.bgp["r1", "wan"][:0] = before.bgp["r1", "wan"]
+    assert of(world)["defaults"].passed
+
+
 def test_bgp_that_nobody_spoke():
     found = of(World())
     assert found.pop("aggregates").passed is False  # Relays must speak with the native Internet
