@@ -11,6 +11,7 @@ from agents.core import Event
 from agents.dgw.actions import (
     Action,
     Adopt,
+    Advertise,
     Associated,
     Disassociated,
     Discarded,
@@ -207,4 +208,6 @@ class GatewayCore:
                 # Whoever could not reach us with a refresh repeats it within the longest interval.
                 grace = timing.hold if node.serving else timing.max_timeout
                 base.timers.set(("expire", node.mn_id), max(node.expires, now + grace))
-        base.advertiser.update(state.nodes.values(), (), now)
+        # radvd still says what was ordered before the end, to nodes that may have left (spec RA-10); those that are
+        # here are told anew as soon as they are reported.
+        base.outbox.do(Advertise(()))

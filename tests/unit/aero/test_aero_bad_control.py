@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 from dataclasses import replace
 from ipaddress import IPv6Address, IPv6Network, ip_address
 
@@ -189,6 +190,16 @@ def test_what_is_cut_short_behind_its_type_is_the_dhcp_servers_to_judge():
     assert asked.endswith(payload)
 
 
+@pytest.mark.requirement("LDRA-4")
+def test_what_names_no_client_is_the_dhcp_servers_to_judge():
+    server, _client = attached()
+    before = server.state()
+    for kind in (1, 8, 11):
+        server.arrive(request(kind, IaPd(1)), STRANGER)
+    assert len(server.asked) == 3
+    assert (server.counted(), server.state()) == ({}, before)
+
+
 @pytest.mark.requirement("LDRA-11")
 def test_a_message_too_long_for_the_dhcp_server_is_dropped():
     server, _client = attached()
@@ -241,6 +252,15 @@ def test_authentication(message, counter):
     server.arrive(dhcp(push_dhcpv6(message)), STRANGER)
     assert server.counted() == {counter: 1}
     assert (server.asked, server.sent, server.state()) == ([], [], before)
+
+
+@pytest.mark.requirement("SRV-13")
+def test_the_code_is_that_of_the_sheet():
+    """Option 11: protocol 250, algorithm 2, RDM 0, replay value, HMAC-SHA-256/128 over the message with a zero MAC"""
+    octets = push_dhcpv6(sign(AUTHENTIC, KEY, 0x0102030405060708))
+    option = bytes.fromhex("000b001b fa0200 0102030405060708")
+    assert octets[:-16].endswith(option)
+    assert octets[-16:] == hmac.digest(KEY, octets[:-16] + bytes(16), "sha256")[:16]
 
 
 @pytest.mark.requirement("SEC9-10", "SEC9-11", "SRV-13")

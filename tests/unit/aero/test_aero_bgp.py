@@ -25,15 +25,22 @@ from agents.aero.bgp.exabgp import (
     push_withdraw,
 )
 from agents.aero.bgp.helper import WINDOW, Helper, Quit, ToAgent, ToExabgp
-from agents.aero.bgp.notices import BgpNews, read_news
+from agents.aero.bgp.notices import BgpConnected, BgpNews, read_news
 from agents.aero.bgp.rib import Policy, Rib, Source
+from agents.aero.bgp.speaker import Speaker
+from agents.aero.config import ServerConfig, UnderlayLink
+from agents.aero.lladdr import Encapsulation, LinkLayerAddress
+from agents.aero.notices import SendControl
+from agents.aero.server.announcing import PATIENCE, Announcing
+from agents.core import Outbox, WallClock
 from agents.plain import PlainError, plain
 from agents.wire.errors import DecodeError
 
 S1, S2, R1 = "203.0.113.1", "203.0.113.2", "203.0.113.9"
 HOPS = {S1: "2001:db8:f::1", S2: "2001:db8:f::2"}
 ASNS = {S1: 4200000001, S2: 4200000002}
-A, B = ip_network("2001:db8:1000:a000::/56"), ip_network("2001:db8:1000:b000::/56")
+A, B, C = (ip_network(f"2001:db8:1000:{number}000::/56") for number in "abc")
+LLADDR = LinkLayerAddress(Encapsulation.UDP, ip_address("198.51.100.1"), 8060)
 SOURCES = tuple(
     Source(ip_address(ip), IPv6Address(f"fe80::{ip[-1]}"), ASNS[ip], (ip_address(ip), ip_address(HOPS[ip])))
     for ip in (S1, S2)
@@ -258,6 +265,37 @@ def test_an_announcement_is_confirmed_when_exabgp_took_it():
     assert done(helper) == ([], [{"confirmed": [str(A)]}])
     helper.from_agent(ask("announce", ROUTE))
     assert done(helper) == ([], [{"confirmed": [str(A)]}])
+
+
+@pytest.mark.requirement("SRV-2")
+def test_each_reply_waits_for_its_own_announcements():
+    """Both of a Client's prefixes count, another Client's do not; and none waits for longer than PATIENCE"""
+    outbox = Outbox()
+    speaker = Speaker(CLIENTS, outbox)
+    links = (UnderlayLink("eth0", (ip_address(S1), ip_address(HOPS[S1]))),)
+    config = ServerConfig("server", "s1", IPv6Address("fe80::1"), links, control="", state="")
+    announcing = Announcing(config, speaker, outbox, WallClock())
+    speaker.receive(BgpConnected(), 0.0)
+    first, second, third = (SendControl(bytes([number]), LLADDR) for number in (1, 2, 3))
+
+    def sent():
+        return [action for action in outbox.actions() if isinstance(action, SendControl)]
+
+    announcing.granted([A, B, C], attached=True, now=0.0)
+    announcing.send(first, [A, B], 0.0)
+    announcing.send(second, [C], 0.1)
+    announcing.send(third, [], 0.1)
+    assert sent() == [third]
+    speaker.receive(BgpNews(confirmed=[A]), 0.2)
+    assert sent() == []
+    assert announcing.next_timer() == PATIENCE
+    speaker.receive(BgpNews(confirmed=[B]), 0.2)
+    assert sent() == [first]
+    announcing.handle_timer(0.3)
+    assert sent() == []
+    announcing.handle_timer(0.1 + PATIENCE)
+    assert sent() == [second]
+    assert announcing.next_timer() is None
 
 
 def test_an_announcement_that_exabgp_refuses():

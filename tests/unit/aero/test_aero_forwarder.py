@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import random
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 import pytest
 from aero_packets import Recorder, ipv4, ipv6, neighbor
+from scapy.layers.inet import IP
+from scapy.packet import Raw
 
 from agents.aero.dataplane.encapsulation import Carrier, Fragment, classify, push_fragment
 from agents.aero.dataplane.forwarder import Forwarder
@@ -282,14 +285,33 @@ def test_larger_than_1500_whole_or_answered():
 
 
 @pytest.mark.requirement("FRAG-10")
-def test_larger_ipv4_is_cut_inside_unless_it_forbids_it():
+@pytest.mark.parametrize(("before", "more"), [(0, False), (185, False), (185, True)], ids=["whole", "last", "middle"])
+def test_larger_ipv4_is_cut_inside_unless_it_forbids_it(before, more):
+    """What comes is a packet or a fragment itself, and its fragments are read by somebody else's code."""
+    body = random.Random(7).randbytes(2984)
+    packet = IP(src=A4, dst=B4, id=77, proto=17, frag=before, flags="MF" if more else 0) / Raw(body)
     node = server(mtu=1500)
-    node.arrive(ipv4(A4, B4, 3000, df=False))
+    node.arrive(bytes(packet))
     whole = b""
     for sent in node.sink.sent:
         payload = classify(Carrier.UDP, sent.payload)
         whole += sent.payload[payload.start :]
     assert len(node.sink.sent) == 5  # 1500 in two parts, twice, and the rest
+    pieces = []
+    while whole:
+        size = int.from_bytes(whole[2:4], "big")
+        pieces.append(whole[:size])
+        whole = whole[size:]
+    assert b"".join(each[20:] for each in pieces) == body
+    heads = [IP(each) for each in pieces]
+    assert [(each.len, each.frag - before, bool(each.flags.MF)) for each in heads] == [
+        (1500, 0, True),
+        (1500, 185, True),
+        (44, 370, more),
+    ]
+    for each in heads:
+        assert (each.id, each.src, each.dst, each.proto) == (77, A4, B4, 17)
+        assert internet_checksum(bytes(each)[:20]) == 0
     refused = server(mtu=1500)
     refused.arrive(ipv4(A4, B4, 3000))
     (sent,) = refused.sink.sent

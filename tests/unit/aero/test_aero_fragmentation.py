@@ -174,6 +174,12 @@ def test_forgotten_neighbors_leave_nothing():
     feed(reassembly, 0, 64, True, who="m")
     reassembly.forget("n")
     assert len(reassembly) == 1
+    assert feed(reassembly, 64, 8, False, who="m")
+    for number in range(3):
+        feed(reassembly, 0, 64, True, who=f"stranger {number}")
+    reassembly.expire(1e6)
+    assert not reassembly._pending
+    assert not reassembly._keys
 
 
 @pytest.mark.requirement("FRAG-2")

@@ -8,6 +8,7 @@ from ipaddress import IPv6Address, IPv6Network
 import pytest
 from aero_domain import START, DhcpServer, Link, with_relay
 
+from agents.aero.client.lease import read_grant
 from agents.aero.dataplane.sink import Control
 from agents.aero.inner_packets import pull_inner, pull_udp, push_udp
 from agents.aero.notices import ChangeServer
@@ -132,6 +133,39 @@ def test_an_offer_that_came_to_nothing_is_no_prefix_of_ours():
     solicits = [message for message in asked(client) if message.type == MessageType.SOLICIT]
     assert len(solicits) >= 2
     assert not any(message.first(IaPd).prefixes for message in solicits)
+
+
+TIMES = {
+    "as told": ((60, 100, 200, 300), (60, 100)),
+    "left to us": ((0, 0, 200, 300), (100, 160)),
+    "left to us, deprecated": ((0, 0, 0, 300), (150, 240)),
+    "T1 left to us": ((0, 100, 200, 300), (62, 100)),
+    "T2 left to us": ((50, 0, 200, 300), (50, 160)),
+    "T2 left to us, T1 late": ((500, 0, 200, 300), (160, 160)),
+    "later than the end": ((400, 900, 200, 300), (299, 299)),
+    "at the end": ((100, 300, 200, 300), (100, 299)),
+    "equal": ((100, 100, 200, 300), (100, 100)),
+    "over at once": ((0, 0, 1, 1), (1, 1)),
+    "T1 after T2": ((101, 100, 200, 300), None),
+    "nothing given": ((60, 100, 0, 0), None),
+}
+
+
+@pytest.mark.requirement("CLI-8")
+@pytest.mark.parametrize("name", TIMES)
+def test_times_of_a_lease(name):
+    """0 < T1 <= T2 < valid, whatever the server says; with two prefixes the shorter one counts"""
+    (t1, t2, preferred, valid), times = TIMES[name]
+    second = IaPrefix(IPv6Network("2001:db8:1000:3000::/56"), 900, 1000)
+    for prefixes in ((IaPrefix(FIRST, preferred, valid),), (second, IaPrefix(FIRST, preferred, valid))):
+        if times is None and len(prefixes) > 1 and not valid:
+            continue
+        message = Message(MessageType.REPLY, 1, (IaPd(1, t1, t2, prefixes), IaPd(2, 5, 6, (second,))))
+        found = read_grant(message, 1, 1000.0, lambda _prefix: True)
+        assert (found and (found.t1, found.t2)) == times
+        assert not found or found.prefixes[FIRST] == 1000.0 + valid
+    assert read_grant(message, 3, 1000.0, lambda _prefix: True) is None
+    assert read_grant(message, 1, 1000.0, lambda _prefix: False) is None
 
 
 @pytest.mark.requirement("CLI-3", "CLI-4")

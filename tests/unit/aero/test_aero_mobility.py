@@ -15,6 +15,7 @@ from agents.aero.dataplane.sink import Control
 from agents.aero.lladdr import Encapsulation, LinkLayerAddress
 from agents.aero.notices import ChangeServer, Controlled
 from agents.aero.optimisation.messages import UNSPECIFIED, header_between, push_mediation
+from agents.aero.server.departures import Departures
 from agents.wire.dhcpv6 import MessageType
 from agents.wire.nd import NdType, Redirect
 from agents.wire.redirects import Framing
@@ -115,6 +116,22 @@ def test_a_lost_announcement_is_repeated():
     again = next(t for t, _packet in second.delivered if t > died + RTT)
     assert again - died <= 2.2
     assert home.forwarded == through
+
+
+@pytest.mark.requirement("MOB-4", "MOB-14")
+@pytest.mark.parametrize("mover", ["source", "target"])
+def test_an_announcement_heard_again_moves_nothing_again(mover):
+    """Its confirmation was lost: what was learned of the new path meanwhile stays"""
+    link, _home, first, second = flowing(both=False)
+    moving, peer = (first, second) if mover == "source" else (second, first)
+    died = link.now
+    link.lose = lambda a, b, packet: a is peer and b is moving and bool(icmp_type(packet))
+    link.move(moving, "198.51.100.77")
+    link.flow(first, forth, seconds=2.8)
+    assert sum(is_announcement(action.packet) for action in moving.sent) == 3
+    assert [name for t, name, event, _fields in link.events if event == "correspondent-moved" and t > died] == [
+        "c2" if mover == "source" else "c1"
+    ]
 
 
 @pytest.mark.requirement("MOB-14", "RO-16", "RO-2")
@@ -407,6 +424,22 @@ def test_packets_for_a_departed_client_go_to_the_relay_for_ten_seconds():
     link.run(released - START + 10)
     assert policy.from_neighbor(relay, source, destination).counter == "no_client"
     assert one.core.cache.get(second.core.address)
+
+
+@pytest.mark.requirement("MOB-9")
+def test_who_came_back_has_not_departed():
+    """Each prefix for itself, and ten seconds from its last departure"""
+    departures = Departures()
+    departures.left(FIRST, 0.0)
+    departures.left(SECOND, 1.0)
+    departures.returned(FIRST)
+    assert not departures.covers(FIRST[1])
+    assert departures.covers(SECOND[1])
+    assert departures.next_timer() == 11.0
+    departures.left(SECOND, 5.0)
+    assert not departures.handle_timer(11.0)
+    assert departures.handle_timer(15.0)
+    assert not departures.covers(SECOND[1])
 
 
 @pytest.mark.requirement("MOB-10", "MOB-6")

@@ -39,6 +39,7 @@ from agents.aero.dataplane.encapsulation import Carrier
 from agents.aero.dhcp_auth import sign
 from agents.aero.inner_packets import push_discovery, push_udp
 from agents.aero.lladdr import Encapsulation, LinkLayerAddress
+from agents.aero.notices import Unaccepted
 from agents.aero.optimisation.messages import UNSPECIFIED, header_between, push_mediation
 from agents.aero.optimisation.tokens import Tokens
 from agents.aero.underlay_errors import UnderlayErrors
@@ -213,6 +214,20 @@ def test_data_of_a_pair_that_has_ended():
     link.run(link.now - START + 0.1)
     assert len(second.delivered) == delivered
     assert second.plane.counters["origin_fail"] == 1
+
+
+@pytest.mark.requirement("RO-14")
+def test_data_that_is_accepted_by_now_is_not_refused():
+    """It came an instant before the pair was accepted: its sender is not sent back to its Server"""
+    link, _home, first, second = two_clients()
+    link.flow(first, forth, seconds=1)
+    assert of(second)
+    second.sent.clear()
+    link.feed(second, Unaccepted(where(first), bytes(forth(0))))
+    assert not second.sent
+    other = bytes(ipv6(ONE, str(THIRD[1]), 100))
+    link.feed(second, Unaccepted(where(first), other))
+    assert not second.sent, "of a network that is not ours"
 
 
 @pytest.mark.requirement("SEC9-9", "SEC9-7", "SRV-6")

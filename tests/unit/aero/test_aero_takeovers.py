@@ -88,8 +88,10 @@ def test_a_client_that_answers_is_not_taken_over(link):
     """Whoever can forge a Relay's address cannot make a Client silent."""
     server, client = link.named["s1"].core, link.named["c1"]
     for _time in range(3):
+        before = len(link.named["s1"].sent)
         server.mediator.elsewhere(FIRST, link.now)
         link._turn(link.named["s1"])
+        assert len(link.named["s1"].sent) == before + 1, "asked each time"
         link.run(link.now - START + 4)
     assert not link.said("taken-over")
     assert not withdrawn(link)

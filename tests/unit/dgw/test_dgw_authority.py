@@ -91,7 +91,8 @@ def test_a_gateway_names_no_prefix_that_is_nobodys(mode, target):
     prefixes = [PREF_A] if mode == "direct" else [PREF_B]
     foreign = [AnchoredPrefix.of(PREF_B), AnchoredPrefix.of(ELSEWHERE)]
     assert ask(domain, target, update(domain, prefixes, foreign), D2) == ([155], False)
-    assert ask(domain, target, update(domain, prefixes, [AnchoredPrefix.of(PREF_B)]), D2)[1], "its own is welcome"
+    anchors = AnchoredPrefix.of(IPv6Network("2001:db8:a1:77::/64"))
+    assert ask(domain, target, update(domain, prefixes, [AnchoredPrefix.of(PREF_B), anchors]), D2)[1], "welcome"
 
 
 def test_a_gateway_is_tunnel_end_for_itself_only():
@@ -144,6 +145,18 @@ def test_a_rejection_after_the_acceptance_changes_nothing():
     ack = replace(compose_ack(request, lifetime=0, prefixes=[domain.node(1).own.prefix]), status=157)
     domain.feed(D1, MobilityDatagram(push_mobility(replace(ack, status=158), CMD, D1), CMD, D1))
     assert domain.gateway(1).saved_state() == before
+
+
+def test_an_anchor_asks_about_its_own_prefix_only():
+    """Lifetime 0 from an anchor whose timer ran out (DEREG-5) would else release others' prefixes"""
+    both = {"anchor_timers": "run"}
+    domain = Domain("relay", gateway_changes=both, cmd_changes=both)
+    for here, there in ((None, 1), (1, 2), (2, 3)):
+        domain.attach(1, there) if here is None else domain.move(1, here, there)
+        domain.run(1)
+    about_other = update(domain, [PREF_B], lifetime=0, handoff=Handoff.UNKNOWN)
+    assert ask(domain, CMD, about_other, D1) == ([155], False)
+    assert ask(domain, CMD, replace(about_other, sequence=4243), D2)[0] == [0]
 
 
 def test_nobody_announces_somebody_elses_network():

@@ -152,6 +152,21 @@ def test_a_late_deregistration_does_not_win(domain, late):
     assert domain.ras(2)["mn1lma"].prefix == HOME
 
 
+@pytest.mark.requirement("HO-13", "RETX-6")
+def test_a_refresh_overtaken_by_the_deregistration_revives_nothing(domain):
+    """RFC 5213 §5.5"""
+    domain.attach(1, 1)
+    domain.run()
+    domain.filters.append(lambda t, s, d, o: [0.2] if s == address(1) else None)
+    while len(domain.sent(BindingUpdate)) < 2:
+        domain.run(0.01)
+    domain.filters.clear()
+    domain.detach(1, 1)
+    domain.run()
+    assert bindings(domain)[str(HOME)].deleting
+    assert [m.status for *_, m in domain.sent(BindingAck, CMD)][-2:] == [0, 157]
+
+
 def test_refresh_keeps_the_session(domain):
     """HI 5 with the prefix, at half the lifetime (RFC 5213 §6.9.1.3)."""
     domain.attach(1, 1)
@@ -213,6 +228,22 @@ def test_the_anchor_restarts_in_the_middle(domain):
     domain.move(1, 1, 2)
     domain.run()
     assert domain.ras(2)["mn1lma"].prefix == HOME
+
+
+@pytest.mark.requirement("DEREG-7")
+def test_a_session_ends_although_the_anchor_restarted(domain):
+    domain.attach(1, 1)
+    domain.run()
+    saved = json.loads(json.dumps(domain.cmd.saved_state()))
+    domain.cores[CMD] = LmaCore(lma_config())
+    domain.cmd.restore(saved, domain.now)
+    domain.perform(CMD)
+    domain.filters.append(lambda t, source, destination, octets: [])
+    domain.run(290)
+    assert bindings(domain)
+    domain.run(20)
+    assert not bindings(domain)
+    assert not domain.kernel[CMD]
 
 
 def test_the_access_gateway_restarts_in_the_middle(domain):

@@ -78,6 +78,43 @@ def test_leaving_stops_retransmission(domain):
     assert len(domain.sent(BindingUpdate, source=address(2))) == count
 
 
+@pytest.mark.requirement("RETX-3", "HO-15")
+def test_leaving_stops_looking_up():
+    """Direct mode: what the repository would answer concerns a node that is not here"""
+    domain = Domain("direct")
+    asked = []
+
+    def silent(now, source, destination, octets):
+        if source == address(1) and b'"lookup"' in octets:
+            asked.append(now)
+        return [] if source == CMD else None
+
+    domain.filters.append(silent)
+    domain.attach(1, 1)
+    domain.run(2)
+    domain.detach(1, 1)
+    assert len(asked) == 2
+    domain.run(60)
+    assert len(asked) == 2
+
+
+@pytest.mark.requirement("HO-15")
+@pytest.mark.parametrize("mode", ["relay", "locator"])
+def test_an_answer_to_who_left_gives_nothing(mode):
+    """The rest of a partial answer (CMD-RELAY-4) comes when the node is gone"""
+    domain = Domain(mode)
+    domain.attach(1, 1)
+    domain.run(1)
+    domain.filters.append(lambda now, s, d, o: [3] if s == address(1) else None)
+    domain.move(1, 1, 2)
+    domain.run(1)
+    assert set(domain.ras(2)) == {"mn1dgw2"}
+    domain.detach(1, 2)
+    domain.run(5)
+    assert not domain.items(2, Tunnel)
+    assert not domain.events("anchor-active")
+
+
 @pytest.mark.requirement("HO-15")
 def test_leaving_before_confirmation_returns_the_prefix():
     """HO-15: what was never advertised goes back to the pool"""

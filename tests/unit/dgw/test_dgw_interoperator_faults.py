@@ -132,6 +132,18 @@ def test_lma_restart_keeps_forwarding(domain):
     assert {r.prefix for r in lma(domain, AnchorRoute)} == {PREF[2], PREF[3]}
 
 
+@pytest.mark.requirement("INTER-6", "DEREG-7")
+def test_a_relay_ends_although_the_lma_restarted(domain):
+    """How long it lasts is saved with it: the serving gateway is never heard of again"""
+    walk(domain, 1, 2)
+    domain.run(200)
+    domain.filters.append(lambda now, s, d, o: [] if address(2) in (s, d) else None)
+    restart(domain)
+    domain.run(340)
+    assert not domain.kernel[CMD]
+    assert domain.node(1) is None
+
+
 @pytest.mark.requirement("INTER-4")
 def test_lma_restarted_between_the_two_legs(domain):
     walk(domain, 1)

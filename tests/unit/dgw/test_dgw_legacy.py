@@ -317,12 +317,12 @@ IDENTITIES = {
 
 @pytest.mark.requirement("DLIF-7", "SC-BADINPUT")
 @pytest.mark.parametrize("row", IDENTITIES)
-@pytest.mark.parametrize("mode", ["direct", "locator"])
-def test_half_an_identity_is_completed(row, mode):
+@pytest.mark.parametrize(("mode", "teller"), [("direct", D1), ("locator", D1), ("relay", CMD)])
+def test_half_an_identity_is_completed(row, mode, teller):
     """What of 69 and 70 is unusable counts as absent; the other one tells both"""
     options, kind, _ = IDENTITIES[row]
     domain = Domain(mode)
-    spoil_answers(domain, D1, lambda ack: plus(without(ack, kind), *options))
+    spoil_answers(domain, teller, lambda ack: plus(without(ack, kind), *(options if ack.groups else ())))
     domain.move(1, 1, 2)
     domain.attach(1, 1)
     domain.run()
@@ -331,6 +331,24 @@ def test_half_an_identity_is_completed(row, mode):
     dlif = domain.kernel[D2]["dlif", "mn1dgw1"]
     assert (dlif.mac, str(dlif.link_local)) == ("02:d6:00:01:00:01", "fe80::d6:ff:fe01:1")
     assert bool(domain.events("identity-ignored", D2)) == bool(options)
+
+
+@pytest.mark.requirement("HO-7", "CMD-RELAY-3")
+@pytest.mark.parametrize("mode", ["direct", "relay", "locator"])
+def test_the_anchors_answer_wins_over_what_was_registered(mode):
+    """Its identity replaces the one that the CMD or the repository had; networks it does not repeat stay known"""
+    network = IPv6Network("2001:db8:a1:ffff::/64")
+    domain = Domain(mode, networks={1: [str(network)]})
+    told = (DlifLinkLocal(IPv6Address("fe80::77")), DlifLinkLayer(b"\x02\xd6\0\7\0\7"))
+    spoil_answers(domain, D1, lambda ack: plus(without(ack, DlifLinkLocal, DlifLinkLayer, LocalPrefix), *told))
+    domain.attach(1, 1)
+    domain.run()
+    domain.move(1, 1, 2)
+    domain.run()
+    dlif = domain.kernel[D2]["dlif", "mn1dgw1"]
+    assert (dlif.mac, str(dlif.link_local)) == ("02:d6:00:07:00:07", "fe80::77")
+    routes = [route.prefix for route in domain.ras(2)["mn1dgw1"].routes]
+    assert routes == ([] if mode == "locator" else [network]), "in locator mode nobody else tells of it"
 
 
 TAKEN = {"another node's DLIF": "02:d6:00:02:00:01", "a station": mac(2)}

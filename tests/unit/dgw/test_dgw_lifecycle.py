@@ -6,7 +6,7 @@ from ipaddress import IPv6Network
 import pytest
 from dgw_domain import CMD, POOLS, Domain, address, cmd_config, gateway_config, mac
 
-from agents.dgw.actions import NeighborSeen, RouterSolicited, Stations
+from agents.dgw.actions import MobilityDatagram, NeighborSeen, RouterSolicited, Stations
 from agents.dgw.cmd.core import CmdCore
 from agents.dgw.config import Timing
 from agents.dgw.forwarding import AnchorRoute, Dlif, Tunnel
@@ -111,6 +111,35 @@ def test_idle_anchor_is_released_while_the_node_stays(domain):
 
 
 @pytest.mark.requirement("DEREG-11")
+def test_the_repositorys_older_answer_does_not_bring_a_released_anchor_back():
+    """A look-up is under way, for whatever reason, when the anchor is released"""
+    domain = walk(Domain("direct", timing=Timing(idle=200)), 1, 2, 3)
+    domain.idle[PREF[1]] = 7
+    domain.run(100)
+    domain.filters.append(lambda now, s, d, o: [120] if (s, d) == (CMD, address(3)) else None)
+    while not domain.events("anchor-released", address(3)):
+        domain.run(1)
+    domain.wire.clear()
+    domain.run(200)
+    assert [a.prefix for a in domain.node(3).anchors] == [PREF[2]]
+    assert not [m for *_, m in domain.sent(BindingUpdate, address(3), address(1)) if m.lifetime_units]
+
+
+@pytest.mark.requirement("DEREG-11", "RETX-6")
+def test_a_copy_of_a_release_is_stale(mode):
+    domain = walk(Domain(mode), 1, 2)
+    domain.idle[PREF[1]] = 0
+    copies = []
+    domain.filters.append(lambda now, s, d, o: copies.append(o) if (s, d) == (address(2), CMD) else None)
+    while not domain.events("anchor-released", address(2)):
+        domain.run(1)
+    domain.run(0.1)
+    assert domain.sent(BindingAck, CMD, address(2))[-1][3].status == 0
+    domain.feed(CMD, MobilityDatagram(copies[-1], address(2), CMD))
+    assert domain.sent(BindingAck, CMD, address(2))[-1][3].status == Status.TIMESTAMP_LOWER_THAN_PREV_ACCEPTED
+
+
+@pytest.mark.requirement("DEREG-11")
 def test_cmd_tells_the_released_anchor_and_forgets_it(mode):
     domain = walk(Domain(mode), 1, 2)
     domain.idle[PREF[1]] = 0
@@ -182,11 +211,23 @@ def test_prefix_that_no_host_uses_any_more_is_not_kept(mode):
     assert domain.session().anchors
     domain.run(20)
     assert not domain.session().anchors
+    assert not domain.session().untold
     domain.filters.clear()
     domain.run(40)
     assert domain.node(1) is None, "it is told once it is back"
     domain.run(300)
     assert not domain.items(2, Tunnel)
+
+
+@pytest.mark.requirement("HO-17")
+def test_refreshes_prolong_the_prefixes_of_all_anchors(mode):
+    """Hosts hear the valid lifetime anew all the time: it counts from the last refresh, not from the last move"""
+    domain = walk(Domain(mode), 1, 2)
+    domain.run(1000)
+    domain.filters.append(unreachable(address(1)))
+    walk_on(domain, 2, 3)
+    domain.run(100)
+    assert PREF[1] in {record.prefix for record in domain.session().anchors}
 
 
 # --- DEREG-5: anchors that keep their timers
@@ -504,6 +545,22 @@ def test_local_service_without_a_cmd_and_its_end(mode):
     assert domain.items(1, AnchorRoute) == [AnchorRoute(PREF[1], address(2))]
 
 
+@pytest.mark.requirement("AMB-4", "DEREG-1")
+def test_local_service_of_a_node_that_left_ends_with_a_lifetime(mode):
+    """Nothing was granted that could run out: what a registration would have been granted counts"""
+    domain = Domain(mode, gateway_changes={"local_only_after": 5})
+    domain.filters.append(unreachable(CMD))
+    domain.attach(1, 1)
+    domain.run(40)
+    assert set(domain.ras(1)) == {"mn1dgw1"}
+    domain.detach(1, 1)
+    domain.run(290)
+    assert domain.node(1)
+    domain.run(100)
+    assert domain.node(1) is None
+    assert not domain.kernel[address(1)]
+
+
 @pytest.mark.requirement("AMB-4", "ATT-8")
 def test_no_local_service_unless_configured(mode):
     domain = Domain(mode)
@@ -550,6 +607,15 @@ def test_serving_gateway_restarted_in_the_middle_of_a_handover(domain):
     domain.run(3)
     assert {d.name for d in domain.items(2, Dlif)} == {"mn1dgw1", "mn1dgw2"}
     assert domain.items(1, AnchorRoute) == [AnchorRoute(PREF[1], address(2))]
+
+
+@pytest.mark.requirement("RA-10")
+def test_node_that_left_a_restarting_gateway_is_told_nothing(domain):
+    """radvd went on with what the gateway had ordered before its end"""
+    walk(domain, 1, 2)
+    restart(domain, 2)
+    assert domain.node(2).serving
+    assert not domain.ras(2)
 
 
 @pytest.mark.requirement("HO-15")

@@ -215,6 +215,7 @@ def test_next_change_moves_on_although_clocks_are_coarse():
         now = due
     assert len(seen) == 7
     assert now == pytest.approx(node.expires, abs=0.01)
+    assert next_change(node, 60, node.expires) is None
 
 
 @pytest.mark.requirement("RA-14")

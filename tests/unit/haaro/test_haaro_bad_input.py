@@ -78,6 +78,15 @@ def test_another_home_agent(agent, address):
     assert reply.home_agent == HA
 
 
+@pytest.mark.parametrize("careof", ["0.0.0.0", "255.255.255.255", str(HA)])
+def test_a_care_of_address_that_is_nobodys_or_the_home_agents_own(agent, careof):
+    """A tunnel to oneself would be a circle"""
+    for extensions in ((MNR,), (MNR, UdpTunnelRequest())):
+        reply = agent.ask(*extensions, careof_address=IPv4Address(careof), source=IPv4Address(careof))
+        assert reply.code == Code.POORLY_FORMED
+    assert not agent.core.bindings
+
+
 @pytest.mark.requirement("ERR-8")
 def test_a_home_address_that_is_not_served():
     agent = Agent(home_prefix=IPv4Network("10.0.0.0/8"))
@@ -190,12 +199,33 @@ def test_life_of_a_binding(agent):
     assert not agent.core.bindings
 
 
+@pytest.mark.requirement("HA-5")
+def test_a_binding_without_an_end():
+    """65535 is infinity (RFC 5944 §3.3): no timer runs, neither from now nor from before"""
+    agent = Agent(max_lifetime=65535)
+    agent.ask(MNR, lifetime=100)
+    assert agent.ask(MNR, lifetime=65535).lifetime == 65535
+    assert agent.core.bindings[home_of("a")].expires is None
+    agent.core.handle_timer(agent.now + 10**9)
+    assert agent.core.bindings
+    agent.ask(MNR, lifetime=100)
+    agent.core.handle_timer(agent.now + 101)
+    assert not agent.core.bindings
+
+
 @pytest.mark.requirement("HA-20")
 def test_overlapping_networks_are_an_error_unless_their_realms_differ():
     wide = OwnedPrefix(IPv4Network("10.10.0.0/16"))
     with pytest.raises(PlainError, match="overlap"):
         Agent(routers=(router("a", wide), router("b")))
     Agent(routers=(router("a", replace(wide, realm="one.example")), router("b")))
+    mine, theirs = (
+        tuple(OwnedPrefix(IPv4Network(each)) for each in all_)
+        for all_ in (("10.1.0.0/24", "10.4.0.0/16", "10.6.0.0/24"), ("10.3.0.0/24", "10.4.5.0/24", "10.5.0.0/24"))
+    )
+    with pytest.raises(PlainError, match=r"10\.4\.0\.0/16.*10\.4\.5\.0/24"):
+        Agent(routers=(router("a", *mine), router("b", *theirs)))
+    Agent(routers=(router("a", *mine), router("b", theirs[0], theirs[2])))
 
 
 # --- correspondents

@@ -47,6 +47,7 @@ def test_a_realm_that_no_advertisement_can_hold(realm, fault):
     assert str(raised.value).endswith(fault)
 
 
+@pytest.mark.requirement("HA-15")
 @pytest.mark.parametrize("realm", ["", "com", "foo.example.com", "x" * 127, "é" * 63, ".".join(["x" * 50] * 4)])
 def test_a_realm_that_can_be_written(realm):
     assert build(HaConfig, home_agent(realm)).routers[0].prefixes[0].realm == realm

@@ -189,7 +189,9 @@ def test_keepalives_hold_the_way_to_the_home_agent():
     again = domain.now
     domain.run(60.0)
     assert domain.events("home-agent-silent")
-    assert "A>HA RRQ" in domain.since(again)
+    told = [(t, word) for t, word in domain.talked if t > again and word in ("A>HA echo", "A>HA RRQ")]
+    assert [word for _t, word in told[:4]] == [*["A>HA echo"] * 3, "A>HA RRQ"]
+    assert [later - told[0][0] for later, _word in told[1:4]] == pytest.approx([1.0, 2.0, 3.0], abs=0.1)
     with pytest.raises(ValueError, match="10 or more"):
         MrConfig("mr", "x", home_of("a"), home_of("b"), b"", (None,), "", home_keepalive=9)
     assert SendEcho

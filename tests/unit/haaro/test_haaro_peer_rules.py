@@ -206,6 +206,30 @@ def test_a_correspondent_that_denies_is_left_alone_for_a_while(code):
     assert not requests(domain, "C", refused + 0.001, to=home_of("a"))
 
 
+@pytest.mark.requirement("ERR-17", "MR-18")
+@pytest.mark.parametrize("refusals", [1, 99])
+def test_a_key_that_is_refused_is_made_again_once(refusals):
+    """Both tests are done anew; who refuses that key, too, is left alone for a while."""
+    domain = Domain("ac")
+    domain.start()
+    role = domain["a"]._correspondent
+    usual, left = role._refusal, [refusals]
+
+    def refusal(request):
+        left[0] -= 1
+        return Code.FAILED_AUTHENTICATION if left[0] >= 0 else usual(request)
+
+    role._refusal = refusal
+    domain.ping("c", "a")
+    domain.run(3.0)
+    asked = [type(m).__name__ for _t, who, m, _a in domain.sent if who == "C"]
+    assert [asked.count(name) for name in ("HomeTestInit", "CareofTestInit")] == [2, 2]
+    assert len(requests(domain, "C", to=home_of("a"))) == 2
+    peer = domain["c"].cache.get(home_of("a"))
+    assert peer.accepted == (refusals == 1)
+    assert (peer.hold_until > domain.now) == (refusals > 1)
+
+
 # --- whose networks
 
 
@@ -238,7 +262,7 @@ def test_a_network_of_another_realm_is_never_routed_directly():
     assert str(shared) not in domain.routes("a")
 
 
-@pytest.mark.requirement("NAT-6", "CR-12")
+@pytest.mark.requirement("NAT-6", "CR-12", "MR-3")
 def test_private_addresses_are_listed_last():
     lines = (("isp1", "10.0.0.2"), ("isp2", "198.51.100.31"))
     domain = Domain("c", lines={"c": lines})
@@ -248,6 +272,9 @@ def test_private_addresses_are_listed_last():
     assert base.lines.careofs(peer) == (IPv4Address("10.0.0.2"), IPv4Address("198.51.100.31"))
     base.lines.translated["isp1"] = True
     assert base.lines.careofs(peer) == (IPv4Address("198.51.100.31"), IPv4Address("10.0.0.2"))
+    assert not base.lines.outbound_only, "one line can be reached (MR-3)"
+    base.lines.translated["isp2"] = True
+    assert base.lines.outbound_only
 
 
 # --- tunnels

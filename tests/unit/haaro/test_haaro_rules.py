@@ -36,8 +36,9 @@ ADV = PrefixAdvertisement(encode_advertisement([Owner(home_of("a"), (Network(net
         ({"capability": False}, (RoReply(nat=True), ADV), False),
         ({}, (ADV,), False),
         ({}, (RoReply(16), ADV), False),
+        ({"learn": False}, (RoReply(15), ADV), True),
     ],
-    ids=["R=0", "no capability", "no RO Reply", "declined"],
+    ids=["R=0", "no capability", "no RO Reply", "declined", "accepted with a remark"],
 )
 def test_what_was_not_asked_for_is_not_used(changes, extensions, haaro):
     domain = alone(**changes)
@@ -107,6 +108,22 @@ def test_the_end_keeps_its_distance_from_the_request_before():
     assert last.lifetime == 0
     assert end - before == pytest.approx(1.0)
     assert domain["a"].left
+
+
+@pytest.mark.requirement("HOV-3")
+@pytest.mark.parametrize("code", [128, 129, 131, 137])
+def test_an_end_that_is_refused_is_an_end_all_the_same(code):
+    domain = alone()
+    answer_home(domain, "c")
+    domain.run(2.0)
+    domain.leave("c")
+    domain.run(0.1)
+    answer_home(domain, "c", code=code)
+    left = domain.now
+    assert domain["c"].left
+    assert not domain["c"].registered
+    domain.run(60.0)
+    assert not requests(domain, "C", left + 0.001)
 
 
 # --- return routability

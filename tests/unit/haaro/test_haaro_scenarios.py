@@ -481,6 +481,26 @@ def test_s17_crossing_requests_make_one_tunnel():
     assert domain.events("held-registration-applied", "A")
 
 
+@pytest.mark.requirement("HOV-5", "CR-16")
+def test_what_waited_for_a_registration_of_ours_holds_when_that_is_refused():
+    """The smaller address answered 2; its own request fails, so it applies the other's as any other (spec 7.5)"""
+    domain = Domain("ac")
+    domain.start()
+    domain.run(450.0)
+    domain.answering = False
+    domain["c"]._correspondent._refusal = lambda _request: 129
+    domain.packet(host_of("a"), host_of("c"))
+    domain.packet(host_of("c"), host_of("a"))
+    domain.run(3.0)
+    assert "A>C RRP 2" in domain.since(0)
+    peer = domain["a"].cache.get(home_of("c"))
+    assert peer.outgoing is None
+    assert peer.registered
+    assert not peer.incoming.held
+    assert domain.direct("a", "c")
+    assert not domain.direct("c", "a"), "that is what it refused"
+
+
 @pytest.mark.requirement("HOV-5")
 def test_code_2_is_not_waited_upon_for_ever():
     domain = Domain("ac")

@@ -160,6 +160,15 @@ def test_an_octet_cannot_stand_for_a_megabyte():
     assert found.owners == (Owner(HOA_A),)
 
 
+def test_the_longest_realm_is_read_and_no_longer_one():
+    longest, label = ".".join(["x" * 126, "y" * 126]), b"\x7e" + b"x" * 126
+    [found] = decode_advertisement(encode_advertisement([owner(HOA_A, ("10.0.0.0/8", longest))])).owners
+    assert found.networks[0].realm == longest
+    assert RealmDecoder().decode(label + b"\x7e" + b"y" * 126 + b"\0", 0) == (longest, 255)
+    with pytest.raises(DecodeError, match="253"):
+        RealmDecoder().decode(label + b"\x7f" + b"y" * 127 + b"\0", 0)
+
+
 @pytest.mark.parametrize("realm", ["a..b", ".a", "a.", "x" * 128, ".".join(["abcdefghi"] * 26)])
 def test_realms_that_cannot_be_written(realm):
     with pytest.raises(ValueError, match=r"^realm .*(can be written|single dots)"):
