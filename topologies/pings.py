@@ -102,7 +102,7 @@ class Series:
         self._run, self._name, self._node, self._count = run, name, node, count
         ends = {"peer": peer, "source": source, "destination": target, "icmp_id": identifier}
         self._fields: dict[str, Any] = {"name": name, **ends, "size": DATA + HEADERS[version], "expect": "reply"}
-        self._answered: dict[int, float] = {}
+        self.answered: dict[int, float] = {}
         """Number of each request that was answered -> when it left."""
         self._last_words = ""
         self._replies = Replies(run.net[node], version, identifier)
@@ -116,11 +116,11 @@ class Series:
         begin = time.time()
 
         def answered() -> bool:
-            found = sum(sent >= begin for sent in list(self._answered.values()))
+            found = sum(sent >= begin for sent in list(self.answered.values()))
             if found < count and self._process.poll() is not None:
                 raise LabError(f"pings {self._name} ended by themselves: {self._last_words.strip()}")
             if found < count:
-                raise NotYet(f"{found} of {count} requests since are answered, {len(self._answered)} in all")
+                raise NotYet(f"{found} of {count} requests since are answered, {len(self.answered)} in all")
             return True
 
         wait_until(f"pings {self._name} to go on", answered, timeout=PATIENCE)
@@ -143,7 +143,7 @@ class Series:
         assert self._process.stdout
         for line in self._process.stdout:
             if answer := ANSWER.match(line):
-                self._answered[int(answer[2])] = float(answer[1]) - float(answer[3]) / 1000
+                self.answered[int(answer[2])] = float(answer[1]) - float(answer[3]) / 1000
             else:
                 self._last_words += line.decode(errors="replace")
 
