@@ -46,8 +46,8 @@ class PeerTunnel:
     """Draining: when it goes."""
     probed: float = 0.0
     """When the last keepalive left."""
-    round_trip: float = SLOWEST
-    """Seconds that answers took lately."""
+    round_trip: float | None = None
+    """Seconds that answers took lately; None: there was none yet."""
 
     @property
     def pair(self) -> tuple[IPv4Address, IPv4Address]:
@@ -62,10 +62,10 @@ class PeerTunnel:
     @property
     def last_word(self) -> float:
         """Seconds after which the last of several keepalives counts as unanswered, too."""
-        return min(SLOWEST, max(QUICKEST, PATIENCE * self.round_trip))
+        return SLOWEST if self.round_trip is None else min(SLOWEST, max(QUICKEST, PATIENCE * self.round_trip))
 
     def answered(self, sequence: int, now: float) -> None:
         """A keepalive came back."""
         self.unanswered = 0
         if sequence == self.sequence:
-            self.round_trip = max(now - self.probed, self.round_trip / 2)
+            self.round_trip = max(now - self.probed, (self.round_trip or 0.0) / 2)

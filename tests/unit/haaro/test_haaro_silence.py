@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from ipaddress import IPv4Address
+
 import pytest
 from haaro_domain import host_of
 from test_haaro_scenarios import optimised, two_lines
+
+from agents.haaro.mr.tunnel import QUICKEST, SLOWEST, PeerTunnel, TunnelState
 
 KEEPALIVE = 1.0
 BOUND = 3 * KEEPALIVE + 0.2
@@ -84,3 +88,17 @@ def test_with_one_line_there_is_nothing_to_change_to():
         domain.run(10.0)
     assert domain.direct("a", "c")
     assert domain.direct("c", "a")
+
+
+@pytest.mark.requirement("TUN-11")
+def test_the_first_answer_already_says_how_long_the_last_keepalive_may_take():
+    tunnel = PeerTunnel(IPv4Address("198.51.100.10"), IPv4Address("198.51.100.30"), "udp", TunnelState.UP)
+    assert tunnel.last_word == SLOWEST, "nothing is known"
+    tunnel.sequence, tunnel.probed = 1, 100.0
+    tunnel.answered(1, 100.001)
+    assert tunnel.last_word == QUICKEST
+    tunnel.sequence, tunnel.probed = 2, 101.0
+    tunnel.answered(2, 101.03)
+    assert tunnel.last_word == pytest.approx(4 * 0.03)
+    tunnel.answered(1, 102.0)
+    assert tunnel.last_word == pytest.approx(4 * 0.03), "an answer to an older one says nothing"
