@@ -149,23 +149,8 @@ class Series:
 
 
 @contextlib.contextmanager
-def pinging(
-    run: Run,
-    name: str,
-    node: str,
-    source: str,
-    peer: str,
-    target: str,
-    *,
-    interval: float,
-    count: int | None = None,
-    ahead: int = AFTERWARDS,
-) -> Iterator[Series]:
-    """`node` pings a target while other things happen; it begins `ahead` answers before.
-
-    It ends with its count, or with what happens when it has none.
-    """
-    series = Series(run, name, node, source, peer, target, interval=interval, count=count)
+def pinging(series: Series, ahead: int = AFTERWARDS) -> Iterator[Series]:
+    """A series goes on while other things happen, which begin when `ahead` of its requests are answered."""
     series.go_on(ahead)
     yield series
     series.end()

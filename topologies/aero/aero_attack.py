@@ -36,7 +36,7 @@ from topologies.aero.network import opposite
 from topologies.aero.plan import OFF, ON, TokenOptions
 from topologies.aero.relays import RelayLab, RelayPlan, RelayTopo
 from topologies.lab import option
-from topologies.pings import pinging, pings
+from topologies.pings import Series, pinging, pings
 from topologies.runner import Run
 
 INTERVAL, DIRECT = 0.05, 62
@@ -130,7 +130,7 @@ class AttackLab(RelayLab):
         traffic.optimised(run, "finding", "h1", h1, "h2", h2, interval=INTERVAL)
         wait_until("the outsider to overhear a Renew", fight.knows_a_request, timeout=hosts.PATIENCE)
         run.step("the attacks")
-        with pinging(run, "meanwhile", "h1", h1, "h2", h2, count=200, interval=INTERVAL):
+        with pinging(Series(run, "meanwhile", "h1", h1, "h2", h2, count=200, interval=INTERVAL)):
             for attack in _all(fight.heard(), IPv6Address(h1), IPv6Address(h2), options):
                 fight.carry_out(attack)
             fight.talk(attacks.bgp())

@@ -20,7 +20,7 @@ from topologies.aero.plan import AeroOptions
 from topologies.aero.relays import Relay, RelayLab, RelayPlan
 from topologies.aero.transfers import Transfer
 from topologies.lab import option
-from topologies.pings import pinging, pings
+from topologies.pings import Series, pinging, pings
 from topologies.runner import Run
 
 FAILS, BACK = "s1 fails", "s1 is back"
@@ -145,7 +145,8 @@ class FailoverLab(RelayLab):
         with contextlib.ExitStack() as flows:
             if options.client != "silent":
                 for name, *each in (*ends, ("g-flow", "g", NATIVE["ipv6"], "h1", one)):
-                    flows.enter_context(pinging(run, name, *each, count=count, interval=INTERVAL))
+                    series = Series(run, name, *each, count=count, interval=INTERVAL)
+                    flows.enter_context(pinging(series))
             if fetching:
                 rate = int(RATE / run.slowness)
                 lasts = LASTS + REBOUND if options.fails == "kea" else LASTS  # over the change of Servers

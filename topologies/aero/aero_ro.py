@@ -16,7 +16,7 @@ from topologies.aero.lab import AeroLab
 from topologies.aero.members import NAT_OUTSIDE, Client
 from topologies.aero.plan import AeroOptions, AeroPlan
 from topologies.lab import option
-from topologies.pings import pinging, pings
+from topologies.pings import Series, pinging, pings
 from topologies.runner import Run
 
 CUT = "the direct path is cut"
@@ -62,7 +62,7 @@ class OptimisationLab(AeroLab):
         one, two = (hosts.address_in(run, f"h{n}", Client(n).prefixes["ipv6"]) for n in (1, 2))
         run.step("h1 pings h2")
         traffic.optimised(run, "switch", "h1", one, "h2", two, interval=INTERVAL)
-        with pinging(run, "cut", "h1", one, "h2", two, interval=INTERVAL) as series:
+        with pinging(Series(run, "cut", "h1", one, "h2", two, interval=INTERVAL)) as series:
             run.step(CUT)
             run.net["core"].run(["nft", "-f", "-"], input=_cut(options), check=True)
             for name in ("c1", "c2"):

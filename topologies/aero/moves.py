@@ -18,7 +18,7 @@ from topologies.aero.members import Client
 from topologies.aero.moving import readdress
 from topologies.aero.plan import OFF, ON, AeroPlan, TokenOptions
 from topologies.lab import option
-from topologies.pings import pinging, pings
+from topologies.pings import Series, pinging, pings
 from topologies.runner import Run
 
 NEXT = {
@@ -93,7 +93,7 @@ class MoveLab(AeroLab):
         run.step(self.moves)
         if lost:
             self._between(run, new, there)
-        with pinging(run, "move", "h1", one, "h2", two, interval=INTERVAL) as series:
+        with pinging(Series(run, "move", "h1", one, "h2", two, interval=INTERVAL)) as series:
             readdress(run, mover.name, mover.underlay, NEXT[mover.name])
             states.when(run, "s1", f"to use {new}", partial(traffic.sends_to, address=new))
             if lost:

@@ -9,7 +9,7 @@ from functools import partial
 from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING
 
-from topologies.pings import HEADERS, announce, next_identifier, pinging
+from topologies.pings import HEADERS, Series, announce, next_identifier, pinging
 from topologies.states import State, when
 from topologies.traffic import PATIENCE
 
@@ -91,7 +91,7 @@ def is_direct(now: State) -> bool:
 
 def optimised(run: Run, name: str, node: str, source: str, peer: str, target: str, *, interval: float) -> None:
     """`node` pings a target until both Clients send to each other directly, and for a while longer."""
-    with pinging(run, name, node, source, peer, target, interval=interval, ahead=1) as series:
+    with pinging(Series(run, name, node, source, peer, target, interval=interval), ahead=1) as series:
         for client in ("c1", "c2"):
             when(run, client, "to use the direct path", is_direct)
         series.go_on(FOLLOWED)
