@@ -183,9 +183,8 @@ class Dhcp:
 
     def _send(self, message: Message, lladdr: LinkLayerAddress, now: float) -> None:
         if self._key:
-            self._replay = max(
-                self._replay + 1, int(self._wall.at(now) * 65536)
-            )  # two at one moment, or a clock that stepped back
+            # Two at one moment, or a clock that stepped back: it rises all the same.
+            self._replay = max(self._replay + 1, int(self._wall.at(now) * 65536))
             message = sign(message, self._key, self._replay)
         payload = push_dhcpv6(message)
         source = self._source() or PRE_ATTACH
